@@ -1,0 +1,1 @@
+//! Placeholder face; the crate's owner replaces this file.
