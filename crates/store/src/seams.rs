@@ -1,0 +1,357 @@
+//! The two seams, cut by nature: history that is appended and read by range, and state that needs transactions.
+//!
+//! Methods are few, coarse and batch-shaped; no SQL, driver type or clock crosses them. All of them block: call them from a
+//! thread that may wait. One conformance suite is run against every engine and against the model in memory.
+
+use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
+use nightbell_alerts::{Event, EventKind, IncidentRecord};
+use nightbell_model::{AgentId, Batch, ChannelId, Frame, IncidentId, SeriesKey, Tier, Timestamp, Ulid};
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, the file is locked, the device failed: the same call may work later. Whether a failed commit is
+    /// durable is unknown; repeating it is safe.
+    #[error("the store cannot {operation} now")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The change contradicts what is stored (a name taken, a token used up, a lease lost).
+    #[error("{0}")]
+    Conflict(String),
+    /// There is no such object.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// What was read back is not what can have been written.
+    #[error("{what} is damaged")]
+    Corrupt {
+        /// What was read.
+        what: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The right to write, from the first day: whoever writes names itself and the epoch in which it took over. The embedded engine
+/// is the case of one owner, whose epoch grows at every start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseToken {
+    /// Who.
+    pub owner: Ulid,
+    /// Since which takeover.
+    pub epoch: u64,
+}
+
+/// A question for history: some series of one agent over `start..end`.
+#[derive(Debug, Clone)]
+pub struct RangeQuery {
+    /// Whose.
+    pub agent: AgentId,
+    /// Full series keys, or bare metric names that stand for all their series. Empty is everything.
+    pub series: Vec<String>,
+    /// The first moment wanted.
+    pub start: Timestamp,
+    /// The first moment not wanted.
+    pub end: Timestamp,
+    /// `None` lets the store choose by span and point budget.
+    pub tier: Option<Tier>,
+    /// At most about so many points on the time axis when the store chooses; a tier named outright is answered whole.
+    pub max_points: usize,
+    /// The hub's time: what tiers still hold depends on it.
+    pub now: Timestamp,
+}
+
+/// For how long each tier is kept, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Raw heartbeats.
+    pub raw_ms: i64,
+    /// Five-minute buckets.
+    pub five_minutes_ms: i64,
+    /// Hourly buckets.
+    pub hourly_ms: i64,
+    /// Daily buckets.
+    pub daily_ms: i64,
+    /// Events, ended incidents, sent and dead deliveries, audit lines.
+    pub log_ms: i64,
+}
+
+impl Retention {
+    /// How long `tier` is kept.
+    #[must_use]
+    pub const fn of(&self, tier: Tier) -> i64 {
+        match tier {
+            Tier::Raw => self.raw_ms,
+            Tier::FiveMinutes => self.five_minutes_ms,
+            Tier::Hourly => self.hourly_ms,
+            Tier::Daily => self.daily_ms,
+        }
+    }
+}
+
+impl Default for Retention {
+    /// Raw 7 days, 5-minute 30 days, hourly 7 days, daily 90 days, logs 90 days.
+    fn default() -> Self {
+        const DAY: i64 = 86_400_000;
+        Self { raw_ms: 7 * DAY, five_minutes_ms: 30 * DAY, hourly_ms: 7 * DAY, daily_ms: 90 * DAY, log_ms: 90 * DAY }
+    }
+}
+
+/// What a round of housekeeping did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Housekeeping {
+    /// Buckets written or corrected.
+    pub buckets: u64,
+    /// Rows removed.
+    pub removed: u64,
+}
+
+/// How large the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Bytes of the file and its log.
+    pub bytes: u64,
+    /// Raw rows.
+    pub raw_rows: u64,
+    /// Rollup rows of all tiers.
+    pub rollup_rows: u64,
+}
+
+/// History: appended in batches, read by range.
+pub trait MetricStore: Send + Sync + std::fmt::Debug {
+    /// Stores heartbeats durably. Repeating a heartbeat (same agent, boot and seq, or same agent and time without them) is not
+    /// an error and stores nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` when it could not be made durable.
+    fn append(&self, lease: LeaseToken, batches: &[Batch]) -> Result<(), StoreError>;
+
+    /// The samples or buckets of a query, stitched over tiers without a seam; every sample committed before the call is in it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`; an agent without history gives an empty frame.
+    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError>;
+
+    /// All series an agent has history of, sorted.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError>;
+
+    /// Whether any agent ever sent this metric.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn knows_metric(&self, metric: &str) -> Result<bool, StoreError>;
+
+    /// Writes the buckets that are complete and not yet written, and those that late heartbeats changed. Restartable at any point.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn roll_up(&self, lease: LeaseToken, now: Timestamp) -> Result<Housekeeping, StoreError>;
+
+    /// Removes what is older than its tier is kept, never raw that is not rolled up yet, in slices that do not hold the writer.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError>;
+
+    /// How large it is.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn stats(&self) -> Result<StoreStats, StoreError>;
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// What to ask for next, if there is more.
+    pub next: Option<u64>,
+}
+
+/// A row of the event log with its place in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoggedEvent {
+    /// Its place: ascending, never reused.
+    pub seq: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A question for the event log.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only of this agent.
+    pub agent: Option<AgentId>,
+    /// Only of these kinds; empty is all.
+    pub kinds: Vec<EventKind>,
+    /// Only of this incident.
+    pub incident: Option<IncidentId>,
+    /// Only with a `seq` above this one; the answer then runs oldest first.
+    pub after: Option<u64>,
+    /// Only with a `seq` below this one (the cursor of a page); the answer runs newest first.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Which incidents are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct IncidentQuery {
+    /// `Some(true)` only open ones, `Some(false)` only ended ones.
+    pub open: Option<bool>,
+    /// Only of this agent.
+    pub agent: Option<AgentId>,
+    /// Only of this rule.
+    pub rule: Option<nightbell_model::RuleId>,
+    /// Only those older than this cursor.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Something attached to an incident.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attachment {
+    /// When.
+    pub at: Timestamp,
+    /// `note` or `top_processes`.
+    pub kind: String,
+    /// What (JSON object).
+    pub json: String,
+}
+
+/// Which deliveries are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryQuery {
+    /// Only in this state.
+    pub state: Option<DeliveryState>,
+    /// Only of this channel.
+    pub channel: Option<ChannelId>,
+    /// Only of this incident.
+    pub incident: Option<IncidentId>,
+    /// Only those older than this cursor.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What a person may do to a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryCommand {
+    /// Try a dead, held or waiting one again at once.
+    Retry,
+    /// Do not send a waiting one.
+    Cancel,
+}
+
+/// State that needs transactions.
+pub trait StateStore: Send + Sync + std::fmt::Debug {
+    /// Takes over the writing: every earlier lease is refused from now on. Deliveries that were `sending` go back to `queued`
+    /// with `maybe_repeat`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn acquire(&self, owner: Ulid, now: Timestamp) -> Result<LeaseToken, StoreError>;
+
+    /// Everything the hub keeps in memory.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn load(&self) -> Result<Loaded, StoreError>;
+
+    /// Writes one turn of the pipeline in one durable transaction. Safe to repeat with the same content.
+    /// Returns the log lines it wrote with their places.
+    ///
+    /// # Errors
+    /// `Unavailable` (repeat it), `Conflict` when the lease is lost.
+    fn commit(&self, lease: LeaseToken, commit: &Commit) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// Applies changes of the configuration with their audit entry in one durable transaction; all or none.
+    ///
+    /// # Errors
+    /// `Conflict` (a name taken, a token used up), `NotFound` (deleting what is not there), `Unavailable`.
+    fn apply(&self, lease: LeaseToken, changes: &[Change], audit: Option<&AuditEntry>) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// Takes due deliveries for sending: state `sending`, lease until `until`, attempts + 1. At most one for each (channel,
+    /// instance), the oldest first, and none while an older one of the same (channel, instance) is unfinished. A lease that ran
+    /// out counts as an attempt that may have arrived.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Writes down what became of attempts.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the next delivery is due, if any waits.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// A person's word on a delivery; returns it as it is now.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Conflict` when its state does not allow that.
+    fn command_delivery(
+        &self,
+        lease: LeaseToken,
+        id: Ulid,
+        command: DeliveryCommand,
+        now: Timestamp,
+    ) -> Result<Delivery, StoreError>;
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery>, StoreError>;
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn delivery(&self, id: Ulid) -> Result<Option<Delivery>, StoreError>;
+
+    /// How many deliveries are in each state.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn delivery_counts(&self) -> Result<Vec<(DeliveryState, u64)>, StoreError>;
+
+    /// Incidents, newest first.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn incidents(&self, query: &IncidentQuery) -> Result<Page<IncidentRecord>, StoreError>;
+
+    /// One incident with what is attached to it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn incident(&self, id: IncidentId) -> Result<Option<(IncidentRecord, Vec<Attachment>)>, StoreError>;
+
+    /// The event log.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn events(&self, query: &EventQuery) -> Result<Page<LoggedEvent>, StoreError>;
+
+    /// The audit log, newest first, below the cursor `before`.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn audit(&self, before: Option<u64>, limit: usize) -> Result<Page<AuditEntry>, StoreError>;
+}
