@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { isStale, learnInterval } from "./age";
+
+it("is stale after three heartbeats, or when nothing ever came", () => {
+  const now = Date.parse("2026-11-22T12:00:00Z");
+  expect(isStale("2026-11-22T11:59:15Z", now)).toBe(false);
+  expect(isStale("2026-11-22T11:59:14Z", now)).toBe(true);
+  expect(isStale("2026-11-22T11:59:14Z", now, 60_000)).toBe(false);
+  expect(isStale("2026-11-22T11:59:14Z", now, 1_000)).toBe(true);
+  expect(isStale(null, now)).toBe(true);
+});
+
+it("learns an agent's interval from two heartbeats", () => {
+  expect(learnInterval(15_000, "2026-11-22T12:00:00Z", "2026-11-22T12:01:00Z")).toBe(60_000);
+  expect(learnInterval(15_000, null, "2026-11-22T12:01:00Z")).toBe(15_000);
+  expect(learnInterval(15_000, "2026-11-20T12:00:00Z", "2026-11-22T12:01:00Z")).toBe(15_000);
+  expect(learnInterval(15_000, "2026-11-22T12:01:00Z", "2026-11-22T12:01:00Z")).toBe(15_000);
+});

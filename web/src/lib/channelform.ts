@@ -1,0 +1,96 @@
+// The fields of each kind of channel and the `config` they make. Pure: the
+// hub checks the values, this only knows their names and types.
+
+export type ChannelKind = "webhook" | "smtp" | "discord" | "slack";
+
+export interface FormField {
+  name: string;
+  label: string;
+  type: "text" | "url" | "password" | "email" | "number" | "list" | "check" | "select";
+  required?: boolean;
+  hint?: string;
+  placeholder?: string;
+  options?: readonly (readonly [string, string])[];
+  /** Shown only while another field has this value. */
+  when?: readonly [string, string];
+  initial?: string;
+}
+
+export const KINDS: readonly (readonly [ChannelKind, string])[] = [
+  ["webhook", "Webhook"],
+  ["smtp", "E-mail"],
+  ["discord", "Discord"],
+  ["slack", "Slack"],
+];
+
+const PRIVATE: FormField = {
+  name: "allow_private",
+  label: "Address lies in a private network",
+  type: "check",
+  hint: "Without it the hub refuses to call private and loopback addresses.",
+};
+
+export const FIELDS: Record<ChannelKind, readonly FormField[]> = {
+  webhook: [
+    { name: "url", label: "URL", type: "url", required: true, placeholder: "https://" },
+    {
+      name: "format",
+      label: "Format",
+      type: "select",
+      initial: "standard",
+      options: [["standard", "Standard Webhooks"], ["alertmanager", "Alertmanager"], ["pagerduty", "PagerDuty Events"]],
+    },
+    { name: "secret", label: "Signing secret", type: "password", when: ["format", "standard"], hint: "Optional. Signs every request." },
+    { name: "routing_key", label: "Routing key", type: "password", required: true, when: ["format", "pagerduty"] },
+    PRIVATE,
+  ],
+  smtp: [
+    { name: "host", label: "Mail server", type: "text", required: true, placeholder: "smtp.example.org" },
+    { name: "port", label: "Port", type: "number", required: true, initial: "587" },
+    {
+      name: "tls",
+      label: "Encryption",
+      type: "select",
+      initial: "starttls",
+      options: [["starttls", "STARTTLS"], ["tls", "TLS"], ["none", "None"]],
+    },
+    { name: "username", label: "User name", type: "text", hint: "Leave empty for a relay without login." },
+    { name: "password", label: "Password", type: "password" },
+    { name: "from", label: "From", type: "email", required: true, placeholder: "nightbell@example.org" },
+    { name: "to", label: "To", type: "list", required: true, placeholder: "ops@example.org", hint: "Several addresses: separate by commas." },
+  ],
+  discord: [
+    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, hint: "Discord: channel settings, Integrations, Webhooks." },
+    PRIVATE,
+  ],
+  slack: [
+    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, hint: "Slack: an app's Incoming Webhooks." },
+    PRIVATE,
+  ],
+};
+
+export type FormValues = Record<string, string>;
+
+/** The values a fresh form of this kind starts with. */
+export function initialValues(kind: ChannelKind): FormValues {
+  return Object.fromEntries(FIELDS[kind].map((field) => [field.name, field.initial ?? ""]));
+}
+
+/** The fields to show for what is filled in so far. */
+export function shownFields(kind: ChannelKind, values: FormValues): FormField[] {
+  return FIELDS[kind].filter((field) => !field.when || values[field.when[0]] === field.when[1]);
+}
+
+/** The `config` object; what is empty or hidden is left out. */
+export function configOf(kind: ChannelKind, values: FormValues): Record<string, unknown> {
+  const config: Record<string, unknown> = {};
+  for (const field of shownFields(kind, values)) {
+    const text = field.type === "password" ? (values[field.name] ?? "") : (values[field.name] ?? "").trim();
+    if (!text) continue;
+    if (field.type === "number") config[field.name] = Number(text);
+    else if (field.type === "check") config[field.name] = true;
+    else if (field.type === "list") config[field.name] = text.split(",").map((part) => part.trim()).filter(Boolean);
+    else config[field.name] = text;
+  }
+  return config;
+}

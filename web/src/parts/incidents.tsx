@@ -1,0 +1,120 @@
+// Incidents as a list: what, where, since when, how bad, and the button that
+// says "I am on it".
+
+import { createSignal, For, type JSX, Show } from "solid-js";
+import { formatKey } from "../lib/serieskey";
+import { fullTime, shortTime } from "../lib/times";
+import { formatSpan, formatValue, unitOf } from "../lib/units";
+import { now } from "../state/clock";
+import { acknowledge } from "../state/incidents";
+import { mayEdit } from "../state/session";
+import type { Incident } from "../types";
+import { SeverityBadge } from "./badges";
+import { ProblemNote, useAction } from "./forms";
+import { Icon } from "./icons";
+
+/** How long it lasts or lasted. */
+function duration(incident: Incident): string {
+  const end = incident.resolved_at ? Date.parse(incident.resolved_at) : now();
+  return formatSpan((end - Date.parse(incident.fired_at)) / 1000);
+}
+
+function measure(incident: Incident): string {
+  if (!incident.metric) return "";
+  const unit = unitOf(incident.metric);
+  const value = incident.resolved_at ? incident.peak : (incident.value ?? incident.peak);
+  const limit = incident.threshold ?? null;
+  const shown = value === null || value === undefined ? "" : formatValue(value, unit);
+  return limit === null ? shown : `${shown} ${incident.op ?? "limit"} ${formatValue(limit, unit)}`.trim();
+}
+
+function AckButton(props: { incident: Incident }): JSX.Element {
+  const [note, setNote] = createSignal("");
+  const [asking, setAsking] = createSignal(false);
+  const { busy, problem, run } = useAction(() => acknowledge(props.incident.id, note().trim()));
+  return (
+    <div class="ack">
+      <Show
+        when={asking()}
+        fallback={
+          <button type="button" class="button is-primary" onClick={() => setAsking(true)}>
+            Acknowledge
+          </button>
+        }
+      >
+        <form class="ack-form" onSubmit={run}>
+          <input
+            aria-label="Note, optional"
+            placeholder="Note (optional)"
+            value={note()}
+            ref={(input) => queueMicrotask(() => input.focus())}
+            onInput={(event) => setNote(event.currentTarget.value)}
+            onKeyDown={(event) => event.key === "Escape" && setAsking(false)}
+          />
+          <button class="button is-primary" disabled={busy()}>
+            {busy() ? "…" : "Acknowledge"}
+          </button>
+        </form>
+      </Show>
+      <ProblemNote problem={problem()} />
+    </div>
+  );
+}
+
+function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.Element {
+  const series = () => (props.incident.metric ? formatKey(props.incident.metric, props.incident.labels ?? {}) : "");
+  const severity = () => props.incident.rule?.severity ?? props.incident.severity;
+  const acked = () => Boolean(props.incident.acked_at) && !props.incident.resolved_at;
+  return (
+    <li class="incident" classList={{ "is-open": !props.incident.resolved_at, "is-acked": acked() }}>
+      <div class="incident-main">
+        <SeverityBadge severity={severity()} resolved={Boolean(props.incident.resolved_at)} />
+        <div class="incident-text">
+          <div class="incident-title">
+            <Show when={props.showAgent && props.incident.agent}>
+              {(agent) => (
+                <>
+                  <a href={`/h/${agent().id}`}>{agent().name}</a>
+                  <span class="muted"> · </span>
+                </>
+              )}
+            </Show>
+            <strong>{props.incident.rule?.name ?? "Rule deleted"}</strong>
+            <span class="num incident-value">{measure(props.incident)}</span>
+          </div>
+          <div class="incident-more">
+            <Show when={series()}>
+              <code>{series()}</code>
+            </Show>
+            <time datetime={props.incident.fired_at} title={fullTime(Date.parse(props.incident.fired_at))}>
+              {props.incident.resolved_at ? "" : "since "}
+              {shortTime(Date.parse(props.incident.fired_at))}
+            </time>
+            <span>{props.incident.resolved_at ? `lasted ${duration(props.incident)}` : `for ${duration(props.incident)}`}</span>
+            <Show when={acked()}>
+              <span class="acked">
+                <Icon name="ok" /> acknowledged{props.incident.acked_by ? ` by ${props.incident.acked_by}` : ""}
+              </span>
+            </Show>
+          </div>
+          <Show when={props.incident.why && !props.incident.resolved_at}>
+            <div class="muted incident-why">{props.incident.why}</div>
+          </Show>
+        </div>
+      </div>
+      <Show when={!props.incident.resolved_at && !props.incident.acked_at && mayEdit()}>
+        <AckButton incident={props.incident} />
+      </Show>
+    </li>
+  );
+}
+
+export function IncidentList(props: { incidents: readonly Incident[]; showAgent: boolean; empty: string; label: string }): JSX.Element {
+  return (
+    <Show when={props.incidents.length > 0} fallback={<p class="empty">{props.empty}</p>}>
+      <ul class="incidents" aria-label={props.label}>
+        <For each={props.incidents}>{(incident) => <IncidentItem incident={incident} showAgent={props.showAgent} />}</For>
+      </ul>
+    </Show>
+  );
+}
