@@ -1,21 +1,9 @@
-//! `docs/metrics.md` lists the metric catalogue: the table between its two marks is made from
-//! `crates/model/src/catalogue/rows.rs`, read as text, since this program knows none of our crates.
-//! What stands around the marks is written by hand and left alone.
+//! The metric catalogue as a table for people, made from the text of `crates/model/src/catalogue/rows.rs`, since this program
+//! knows none of our crates. Where the table goes is decided in [`generated`](crate::generated).
 
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
-
-use crate::console::say;
-use crate::repo::Repo;
-
-/// The rows, from the root.
-pub const ROWS: &str = "crates/model/src/catalogue/rows.rs";
-/// The page, from the root.
-pub const PAGE: &str = "docs/metrics.md";
-
-const BEGIN: &str = "<!-- catalogue: written by `cargo xtask docs` -->\n";
-const END: &str = "<!-- end of catalogue -->\n";
 
 /// The fields of a row, in their order.
 const FIELDS: [&str; 9] = ["name", "unit", "decimals", "worse", "label", "min", "max", "period_ms", "help"];
@@ -23,34 +11,37 @@ const FIELDS: [&str; 9] = ["name", "unit", "decimals", "worse", "label", "min", 
 /// One row, each field as it stands in the source.
 struct Row<'a>([&'a str; FIELDS.len()]);
 
-/// Writes the table into the page.
+/// A section for each family (`cpu`, `disk`, …), with a line for each row of the source.
 ///
 /// # Errors
-/// When a row cannot be read or the page has lost its marks.
-pub fn write(repo: &Repo) -> Result<()> {
-    let page = repo.read(PAGE)?;
-    let fresh = renew(&page, &repo.read(ROWS)?)?;
-    repo.write(PAGE, &fresh)?;
-    say(&format!("{PAGE}: {}", if page == fresh { "was current" } else { "written" }));
-    Ok(())
+/// When a row has another shape, or there is none.
+pub fn table(source: &str) -> Result<String> {
+    let rows = parse(source)?;
+    let mut page = String::new();
+    let mut family = "";
+    for row in &rows {
+        let of = row.get("name").split('.').next().unwrap_or_default();
+        if of != family {
+            family = of;
+            let space = if page.is_empty() { "" } else { "\n" };
+            // Writing to a string cannot fail.
+            let _ = write!(page, "{space}### {family}\n\n{HEAD}");
+        }
+        let cells =
+            [format!("`{}`", row.key()), row.unit(), row.get("decimals").to_owned(), row.worse().to_owned(), row.period()];
+        let _ = writeln!(page, "| {} | {} |", cells.join(" | "), row.get("help").replace('|', "\\|"));
+    }
+    Ok(page)
 }
 
-/// The page with its table made anew from the text of the rows.
-///
-/// # Errors
-/// When a row cannot be read or the page has lost its marks.
-pub fn renew(page: &str, rows: &str) -> Result<String> {
-    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("{PAGE} has lost its mark {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("{PAGE} has lost its mark {END}"))?;
-    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", table(&parse(rows)?)))
-}
+const HEAD: &str = "| series | unit | decimals | worse | own period | what it is |\n|---|---|---|---|---|---|\n";
 
 fn parse(text: &str) -> Result<Vec<Row<'_>>> {
     let lines = text.lines().map(str::trim).filter(|line| line.starts_with("Metric {"));
     let rows = lines.map(|line| row(line).with_context(|| format!("cannot read the row: {line}")));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     if rows.is_empty() {
-        bail!("{ROWS} holds no row");
+        bail!("the catalogue holds no row");
     }
     Ok(rows)
 }
@@ -115,27 +106,6 @@ impl Row<'_> {
     }
 }
 
-/// A section for each family (`cpu`, `disk`, …), with a line for each row.
-fn table(rows: &[Row<'_>]) -> String {
-    let mut page = String::new();
-    let mut family = "";
-    for row in rows {
-        let of = row.get("name").split('.').next().unwrap_or_default();
-        if of != family {
-            family = of;
-            let space = if page.is_empty() { "" } else { "\n" };
-            let _ = write!(
-                page,
-                "{space}### {family}\n\n| series | unit | decimals | worse | own period | what it is |\n|---|---|---|---|---|---|\n"
-            );
-        }
-        let cells =
-            [format!("`{}`", row.key()), row.unit(), row.get("decimals").to_owned(), row.worse().to_owned(), row.period()];
-        let _ = writeln!(page, "| {} | {} |", cells.join(" | "), row.get("help").replace('|', "\\|"));
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,19 +117,15 @@ mod tests {
 
     #[test]
     fn rows_become_lines() {
-        let page = renew(&format!("Top.\n{BEGIN}old\n{END}Bottom.\n"), TWO).expect("renews");
-        assert!(page.starts_with("Top.\n") && page.ends_with("Bottom.\n") && !page.contains("old"));
-        assert!(page.contains("### disk\n"));
+        let page = table(TWO).expect("two rows");
+        assert!(page.starts_with("### disk\n\n| series |") && page.contains("\n\n### smart\n\n"));
         assert!(page.contains("| `disk.used_percent{mount}` | percent | 2 | high |  | Used, as df shows it. |"), "{page}");
         assert!(page.contains("| `smart.age_seconds` |  | 0 |  | 1 h | Age. |"), "{page}");
-        assert_eq!(renew(&page, TWO).expect("renews"), page);
     }
 
     #[test]
-    fn a_row_of_another_shape_and_a_page_without_marks_are_refused() {
-        let marks = format!("{BEGIN}{END}");
-        assert!(renew(&marks, "Metric { name: \"a.b\", kind: 3 },").is_err());
-        assert!(renew(&marks, "nothing").is_err());
-        assert!(renew("no marks", TWO).is_err());
+    fn a_row_of_another_shape_is_refused() {
+        assert!(table("Metric { name: \"a.b\", kind: 3 },").is_err());
+        assert!(table("nothing").is_err());
     }
 }

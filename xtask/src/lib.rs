@@ -7,11 +7,13 @@
 pub mod catalogue;
 pub mod console;
 pub mod dist;
+pub mod generated;
 pub mod graph;
 pub mod machine;
 pub mod migrations;
 pub mod repo;
 pub mod rules;
+pub mod settings;
 pub mod slow;
 pub mod step;
 pub mod suite;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use xtask::{catalogue, console, dist, migrations, repo::Repo, slow, suite};
+use xtask::{console, dist, generated, migrations, repo::Repo, slow, suite};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -11,7 +11,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   test --list                    the names of the steps
   slow                           soaks and hundreds of kills: the tests behind NIGHTBELL_SLOW=1, in release
   dist                           the shipped binaries, with their sizes
-  docs                           write the generated part of docs/metrics.md
+  docs                           write the generated parts of the pages in docs/
   migrations --bless [--force]   record the checksums of new migrations (--force: of changed ones too, before a release only)";
 
 fn main() -> ExitCode {
@@ -33,7 +33,7 @@ fn run(words: &[String]) -> Result<()> {
         ["test", steps @ ..] => suite::run(&repo, steps),
         ["slow"] => slow::run(&repo),
         ["dist"] => dist::run(&repo),
-        ["docs"] => catalogue::write(&repo),
+        ["docs"] => generated::write(&repo),
         ["migrations", "--bless"] => migrations::bless(&repo, false),
         ["migrations", "--bless", "--force"] => migrations::bless(&repo, true),
         [] | ["help" | "--help" | "-h"] => {
