@@ -326,7 +326,6 @@ pub struct Commit {
 
 /// One change of the configuration. Several are applied in one transaction, with their audit entry.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "changes are few and short-lived")]
 pub enum Change {
     /// Adds an agent or replaces all its fields but `last_seen`.
     PutAgent(AgentRow),

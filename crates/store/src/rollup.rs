@@ -1,0 +1,247 @@
+//! Buckets: what is kept of many samples of one series so that no peak is averaged away, and how a row of buckets is packed
+//! (`docs/formats/rollup-row.md`, version 1). Which buckets are made when is left to the engine.
+
+use crate::varint::{Damage, Reader, put, put_wide, unzigzag, zigzag};
+use crate::vector::{Sample, integer, power, scaled, unscaled, walk_runs};
+
+/// The format's version.
+const VERSION: u8 = 1;
+const EMPTY: u64 = 0;
+const EXACT: u64 = 1;
+const OWN_COUNT: u64 = 2;
+const NEGATIVE: u64 = 3;
+const POSITIVE: u64 = 4;
+
+/// The samples of one series over one stretch of time. Merging is associative (up to the rounding of `rest`) and goes in the
+/// order of time, since the last sample is the later bucket's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// How many samples; 0 is an empty bucket, whose other fields mean nothing.
+    pub count: u64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// The last.
+    pub last: f64,
+    /// The exact sum of those samples that are integers x 10^-decimals, in units of 10^-decimals.
+    pub sum: i128,
+    /// The sum of all other samples, added in the order of time.
+    pub rest: f64,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { count: 0, min: 0.0, max: 0.0, last: 0.0, sum: 0, rest: 0.0 }
+    }
+}
+
+impl Bucket {
+    /// The bucket of one sample.
+    #[must_use]
+    #[inline]
+    pub fn of(sample: Sample, decimals: u8) -> Self {
+        let value = sample.value(decimals);
+        let (sum, rest) = match sample {
+            Sample::Scaled(integer) => (i128::from(integer), 0.0),
+            Sample::Exact(value) => (0, value),
+        };
+        Self { count: 1, min: value, max: value, last: value, sum, rest }
+    }
+
+    /// Adds the next sample in time.
+    #[inline]
+    pub fn add(&mut self, sample: Sample, decimals: u8) {
+        self.merge(&Self::of(sample, decimals));
+    }
+
+    /// Adds the bucket that follows in time.
+    #[inline]
+    pub fn merge(&mut self, later: &Self) {
+        if later.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            *self = *later;
+            return;
+        }
+        self.count = self.count.saturating_add(later.count);
+        if later.min.total_cmp(&self.min).is_lt() {
+            self.min = later.min;
+        }
+        if later.max.total_cmp(&self.max).is_gt() {
+            self.max = later.max;
+        }
+        self.last = later.last;
+        self.sum = self.sum.saturating_add(later.sum);
+        self.rest += later.rest;
+    }
+
+    /// The mean, never outside of smallest and largest; NaN for an empty bucket.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a mean is rounded once; sums of real metrics are below 2^53")]
+    pub fn mean(&self, decimals: u8) -> f64 {
+        if self.count == 0 {
+            return f64::NAN;
+        }
+        let count = self.count as f64;
+        let mean = self.sum as f64 / count / power(decimals) + self.rest / count;
+        if mean < self.min {
+            self.min
+        } else if mean > self.max {
+            self.max
+        } else {
+            mean
+        }
+    }
+}
+
+/// Packs the buckets of an agent's series, indexed by series number, into `out`, which is emptied first.
+pub fn pack(out: &mut Vec<u8>, buckets: &[Bucket], decimals: &[u8]) {
+    out.clear();
+    out.push(VERSION);
+    let common = most_common_count(buckets);
+    put(out, common);
+    let mut next = 0;
+    let present = |at: usize| buckets.get(at).is_some_and(|bucket| bucket.count > 0);
+    let mut start = 0;
+    while start < buckets.len() {
+        if !present(start) {
+            start += 1;
+            continue;
+        }
+        let end = (start..).find(|at| !present(*at)).unwrap_or(buckets.len());
+        put(out, (start - next) as u64);
+        put(out, (end - start) as u64);
+        for at in start..end {
+            put_bucket(out, &buckets[at], decimals.get(at).copied().unwrap_or(0), common);
+        }
+        next = end;
+        start = end;
+    }
+}
+
+/// The count that most of the buckets have, the larger of two that are equally common.
+fn most_common_count(buckets: &[Bucket]) -> u64 {
+    let mut counts: Vec<u64> = buckets.iter().map(|bucket| bucket.count).filter(|count| *count > 0).collect();
+    counts.sort_unstable();
+    counts.chunk_by(|a, b| a == b).max_by_key(|run| run.len()).and_then(|run| run.first().copied()).unwrap_or(0)
+}
+
+/// A bucket in integers, if all of it can be said in them without loss.
+struct Plain {
+    min: i64,
+    spread: u64,
+    last: u64,
+    surplus: u128,
+}
+
+impl Plain {
+    fn of(bucket: &Bucket, decimals: u8) -> Option<Self> {
+        if bucket.rest.to_bits() != 0 {
+            return None;
+        }
+        let (min, max) = (scaled(bucket.min, decimals)?, scaled(bucket.max, decimals)?);
+        let last = scaled(bucket.last, decimals)?;
+        let surplus = bucket.sum - i128::from(min) * i128::from(bucket.count);
+        Some(Self {
+            min,
+            spread: u64::try_from(max - min).ok()?,
+            last: u64::try_from(last - min).ok()?,
+            surplus: u128::try_from(surplus).ok()?,
+        })
+    }
+}
+
+fn put_bucket(out: &mut Vec<u8>, bucket: &Bucket, decimals: u8, common: u64) {
+    let Some(plain) = Plain::of(bucket, decimals) else {
+        put(out, EXACT);
+        put(out, bucket.count);
+        for value in [bucket.min, bucket.max, bucket.last] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        put_wide(out, zigzag(bucket.sum));
+        return out.extend_from_slice(&bucket.rest.to_le_bytes());
+    };
+    if bucket.count != common {
+        put(out, OWN_COUNT);
+        put(out, bucket.count);
+    }
+    let constant = plain.spread == 0 && plain.surplus == 0;
+    if plain.min >= 0 {
+        put(out, POSITIVE + ((plain.min.unsigned_abs() << 1) | u64::from(constant)));
+    } else {
+        put(out, NEGATIVE);
+        put(out, ((plain.min.unsigned_abs() - 1) << 1) | u64::from(constant));
+    }
+    if !constant {
+        put(out, plain.spread);
+        put(out, plain.last);
+        put_wide(out, plain.surplus);
+    }
+}
+
+/// Calls `visit` with each bucket of a packed row that is not empty, ascending by series number, up to the series `last`.
+/// `decimals` are those of the dictionary, by series number.
+///
+/// # Errors
+/// If the bytes are damaged or name a series that the dictionary does not have.
+pub fn walk(bytes: &[u8], last: u32, decimals: &[u8], mut visit: impl FnMut(u32, &Bucket)) -> Result<(), Damage> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? != VERSION {
+        return Err(Damage("its version is not known"));
+    }
+    let common = reader.varint()?;
+    walk_runs(&mut reader, last, |id, reader| {
+        let decimals = *decimals.get(id as usize).ok_or(Damage("a series is not in the dictionary"))?;
+        if let Some(bucket) = read_bucket(reader, decimals, common)? {
+            visit(id, &bucket);
+        }
+        Ok(())
+    })
+}
+
+#[inline]
+fn read_bucket(reader: &mut Reader<'_>, decimals: u8, common: u64) -> Result<Option<Bucket>, Damage> {
+    let (mut head, mut count) = (reader.varint()?, common);
+    if head == EMPTY {
+        return Ok(None);
+    }
+    if head == EXACT {
+        return read_exact(reader).map(Some);
+    }
+    if head == OWN_COUNT {
+        (count, head) = (reader.varint()?, reader.varint()?);
+        if head < NEGATIVE {
+            return Err(Damage("a bucket has a count of its own and no values"));
+        }
+    }
+    if count == 0 {
+        return Err(Damage("a bucket without samples has values"));
+    }
+    let (lowest, constant) = if head == NEGATIVE {
+        let bits = reader.varint()?;
+        (-1 - integer(bits >> 1)?, bits & 1 == 1)
+    } else {
+        let bits = head - POSITIVE;
+        (integer(bits >> 1)?, bits & 1 == 1)
+    };
+    let (spread, latest, surplus) = if constant { (0, 0, 0) } else { (reader.varint()?, reader.varint()?, reader.wide()?) };
+    let too_large = Damage("a value is too large");
+    let above = |offset: u64| i64::try_from(offset).ok().and_then(|offset| lowest.checked_add(offset)).ok_or(too_large);
+    let base = i128::from(lowest) * i128::from(count);
+    let sum = i128::try_from(surplus).ok().and_then(|surplus| base.checked_add(surplus)).ok_or(too_large)?;
+    let min = unscaled(lowest, decimals);
+    let (max, last) = (unscaled(above(spread)?, decimals), unscaled(above(latest)?, decimals));
+    Ok(Some(Bucket { count, min, max, last, sum, rest: 0.0 }))
+}
+
+fn read_exact(reader: &mut Reader<'_>) -> Result<Bucket, Damage> {
+    let count = reader.varint()?;
+    let (min, max, last) = (reader.double()?, reader.double()?, reader.double()?);
+    let sum = unzigzag(reader.wide()?);
+    Ok(Bucket { count, min, max, last, sum, rest: reader.double()? })
+}
+
+#[cfg(test)]
+mod tests;
