@@ -1,2 +1,7 @@
-//! The hub.
-fn main() {}
+//! The program `nightbell`: reads the command line and does what it says.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nightbell::commands::main()
+}

@@ -1,0 +1,44 @@
+//! Commands that look: settings, and housekeeping on demand.
+
+use super::{ConfigCommand, say};
+use crate::config::{Config, Origin, Sources};
+use crate::jobs::Jobs;
+use crate::measure::Measure;
+use crate::{clock, ids, wiring};
+use anyhow::Context;
+use nightbell_store::{MetricStore, StateStore};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub(super) fn config(command: &ConfigCommand, sources: &Sources) -> anyhow::Result<ExitCode> {
+    Config::from_sources(sources)?;
+    match command {
+        ConfigCommand::Check => say("the settings can be used"),
+        ConfigCommand::Show { origin } => {
+            for (key, value, from) in sources.iter() {
+                let value = toml::Value::String(value.to_owned());
+                match (origin, &from) {
+                    (true, from) => say(&format!("{key} = {value}  # {from}")),
+                    (false, Origin::Default) => say(&format!("# {key} = {value}")),
+                    (false, _) => say(&format!("{key} = {value}")),
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
+    let store = Arc::new(wiring::open(config)?);
+    let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
+    let jobs = Jobs { store: Arc::clone(&store), lease, retention: config.retention, measure: Arc::new(Measure::default()) };
+    let rolled = jobs.roll_up().context("cannot roll up")?;
+    let retained = jobs.retain().context("cannot remove what is too old")?;
+    store.checkpoint().context("cannot fold the log")?;
+    let stats = store.stats().context("cannot measure the database")?;
+    say(&format!(
+        "{} buckets written, {} rows removed; {} bytes, {} raw rows, {} rollup rows",
+        rolled.buckets, retained.removed, stats.bytes, stats.raw_rows, stats.rollup_rows
+    ));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,26 @@
+//! The hub: wiring, pipeline, REST API, housekeeping. `main` hands over to [`commands`]; everything else is assembled in
+//! [`wiring`].
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod control;
+pub mod fleet;
+pub mod ids;
+pub mod jobs;
+pub mod links;
+pub mod live;
+pub mod measure;
+pub mod operations;
+pub mod outbox;
+pub mod page;
+pub mod pipeline;
+pub mod port;
+pub mod process;
+pub mod registry;
+pub mod server;
+pub mod starter;
+pub mod wiring;

@@ -1,0 +1,215 @@
+//! Sending what the outbox holds: claim due rows with a lease, render, deliver, settle.
+//!
+//! No transaction is open while a receiver thinks, and each channel has its own lanes, so that a slow or dead one delays no
+//! other. What the store could not take (a full disk) comes in directly and is remembered, so that it is not sent again when
+//! the store has caught up.
+
+mod picture;
+mod send;
+
+pub use picture::{ChartRequest, incident_chart};
+pub use send::Sender;
+
+use crate::clock;
+use nightbell_model::ChannelId;
+use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+/// How long a worker has a delivery to itself: longer than any channel's time-out, so that it runs out only when we died.
+const LEASE_MS: i64 = 120_000;
+/// How many deliveries are under way at once.
+const LANES: usize = 64;
+/// How many of them on one channel.
+const LANES_PER_CHANNEL: usize = 4;
+/// The longest wait between two looks, should a wake-up be lost.
+const POLL: Duration = Duration::from_secs(5);
+/// How many unstored pages are remembered: a full disk lasts long, but pages are few.
+const UNSTORED: usize = 10_000;
+
+/// The way to the worker; cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct OutboxHandle {
+    wake: Arc<Notify>,
+    unstored: mpsc::Sender<NewDelivery>,
+    sent_unstored: Arc<Mutex<HashSet<nightbell_model::Ulid>>>,
+}
+
+/// The worker's end of the handle.
+#[derive(Debug)]
+pub struct OutboxInput {
+    handle: OutboxHandle,
+    unstored: mpsc::Receiver<NewDelivery>,
+}
+
+/// A handle and the worker's end of it.
+#[must_use]
+pub fn outbox() -> (OutboxHandle, OutboxInput) {
+    let (sender, unstored) = mpsc::channel(UNSTORED);
+    let handle = OutboxHandle { wake: Arc::default(), unstored: sender, sent_unstored: Arc::default() };
+    (handle.clone(), OutboxInput { handle, unstored })
+}
+
+impl OutboxHandle {
+    /// Says that something may be due.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Hands over a page that could not be stored. Beyond some thousand the oldest are enough to wake somebody.
+    pub fn send_unstored(&self, delivery: NewDelivery) {
+        if self.unstored.try_send(delivery).is_err() {
+            tracing::error!("too many pages that could not be stored; this one waits for the store");
+        }
+    }
+
+    /// Whether this delivery went out before it was stored; asked once, when it is claimed.
+    fn was_sent_unstored(&self, id: nightbell_model::Ulid) -> bool {
+        self.sent_unstored.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    fn note_sent_unstored(&self, id: nightbell_model::Ulid) {
+        self.sent_unstored.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+}
+
+/// The worker.
+#[derive(Debug)]
+pub struct Outbox {
+    input: OutboxInput,
+    store: Arc<dyn StateStore>,
+    lease: LeaseToken,
+    sender: Arc<Sender>,
+    busy: HashMap<ChannelId, usize>,
+    tasks: JoinSet<ChannelId>,
+}
+
+impl Outbox {
+    /// A worker that sends through `sender`.
+    #[must_use]
+    pub fn new(input: OutboxInput, store: Arc<dyn StateStore>, lease: LeaseToken, sender: Arc<Sender>) -> Self {
+        Self { input, store, lease, sender, busy: HashMap::new(), tasks: JoinSet::new() }
+    }
+
+    /// Works until `stop` is told, then finishes the deliveries in hand, for at most `grace`.
+    pub async fn run(mut self, stop: impl Future<Output = ()>, grace: Duration) {
+        tokio::pin!(stop);
+        loop {
+            let wait = self.round().await;
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.input.handle.wake.notified() => {}
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done),
+                Some(delivery) = self.input.unstored.recv() => self.start_unstored(delivery),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let _late = tokio::time::timeout(grace, async { while self.tasks.join_next().await.is_some() {} }).await;
+    }
+
+    /// Claims and starts what is due; answers how long to wait before the next look.
+    async fn round(&mut self) -> Duration {
+        let free = LANES.saturating_sub(self.tasks.len());
+        if free == 0 {
+            return POLL;
+        }
+        let full: Vec<ChannelId> = self.busy.iter().filter(|(_, lanes)| **lanes >= LANES_PER_CHANNEL).map(|(id, _)| *id).collect();
+        let (store, lease, now) = (Arc::clone(&self.store), self.lease, clock::now());
+        let claimed = tokio::task::spawn_blocking(move || {
+            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), free, &full)?;
+            Ok::<_, StoreError>((claimed, store.next_due()?))
+        })
+        .await;
+        match claimed {
+            Ok(Ok((claimed, next))) => {
+                let went = !claimed.is_empty();
+                for delivery in claimed {
+                    self.start(delivery);
+                }
+                let due = next.map_or(POLL, |at| Duration::from_millis(at.millis_since(clock::now()).max(0).unsigned_abs()));
+                // What is due but was not claimed waits for a lane or for its elder; the end of a task wakes us.
+                let least = if went { Duration::from_millis(1) } else { Duration::from_millis(200) };
+                due.clamp(least, POLL)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look into the outbox");
+                POLL
+            }
+            Err(gone) => {
+                tracing::error!(%gone, "looking into the outbox panicked");
+                POLL
+            }
+        }
+    }
+
+    fn start(&mut self, delivery: Delivery) {
+        *self.busy.entry(delivery.row.channel).or_default() += 1;
+        let sent_already = self.input.handle.was_sent_unstored(delivery.row.id);
+        let sender = Arc::clone(&self.sender);
+        self.tasks.spawn(async move {
+            let channel = delivery.row.channel;
+            if sent_already {
+                sender.settle_sent(&delivery).await;
+            } else {
+                sender.send(delivery).await;
+            }
+            channel
+        });
+    }
+
+    fn start_unstored(&mut self, row: NewDelivery) {
+        *self.busy.entry(row.channel).or_default() += 1;
+        let (sender, handle) = (Arc::clone(&self.sender), self.input.handle.clone());
+        self.tasks.spawn(async move {
+            let (channel, id) = (row.channel, row.id);
+            let now = clock::now();
+            let wait = row.not_before.millis_since(now).max(0).unsigned_abs();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            if sender.send_without_store(fresh(row)).await {
+                handle.note_sent_unstored(id);
+            }
+            channel
+        });
+    }
+
+    fn done(&mut self, done: Result<ChannelId, tokio::task::JoinError>) {
+        match done {
+            Ok(channel) => self.leave(channel),
+            Err(error) => {
+                tracing::error!(%error, "a delivery panicked; its lease will run out and it is tried again");
+                // Whose it was is not known any more: recount at leisure by letting every channel have one lane back.
+                for channel in self.busy.keys().copied().collect::<Vec<_>>() {
+                    self.leave(channel);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, channel: ChannelId) {
+        if let Some(lanes) = self.busy.get_mut(&channel) {
+            *lanes = lanes.saturating_sub(1);
+            if *lanes == 0 {
+                self.busy.remove(&channel);
+            }
+        }
+    }
+}
+
+/// A delivery as it is before its first attempt.
+const fn fresh(row: NewDelivery) -> Delivery {
+    Delivery {
+        row,
+        state: DeliveryState::Sending,
+        attempts: 1,
+        first_attempt_at: None,
+        sent_at: None,
+        latency_ms: None,
+        next_attempt_at: None,
+        last_error: None,
+        maybe_repeat: false,
+        plain: false,
+    }
+}

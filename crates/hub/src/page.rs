@@ -1,0 +1,135 @@
+//! From a notice to what is put into the outbox: names looked up, words chosen, times written. Sending is the outbox's.
+
+use crate::fleet::Fleet;
+use crate::ids;
+use crate::registry::Holdings;
+use chrono::{DateTime, SecondsFormat, Utc};
+use nightbell_alerts::{IncidentRecord, Notice, NoticeKind};
+use nightbell_model::{Timestamp, catalogue};
+use nightbell_notify::{AgentFacts, Notification, NoticeWord, RuleFacts, TopProcess};
+use nightbell_store::NewDelivery;
+
+/// Top processes older than this at the breach say nothing about it.
+const TOP_FRESH_MS: i64 = 120_000;
+
+/// What pages are made from beside the notice.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Names, tags, time zone.
+    pub holdings: &'a Holdings,
+    /// Top processes.
+    pub fleet: &'a Fleet,
+}
+
+/// A moment as the API writes it: RFC 3339, UTC, milliseconds.
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
+    DateTime::<Utc>::from_timestamp_millis(at.as_millis()).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl Context<'_> {
+    /// The outbox row of a notice.
+    #[must_use]
+    pub fn delivery(&self, notice: &Notice) -> NewDelivery {
+        let key = &notice.incident.key;
+        let payload = serde_json::to_string(&self.notification(notice)).unwrap_or_default();
+        NewDelivery {
+            id: ids::fresh(),
+            channel: notice.channel,
+            instance: format!("{}/{}/{}", key.rule, key.agent, key.series),
+            incident: notice.incident.id,
+            kind: notice.kind,
+            n: notice.n,
+            payload_json: payload,
+            created_at: notice.at,
+            not_before: notice.not_before,
+        }
+    }
+
+    fn notification(&self, notice: &Notice) -> Notification {
+        let incident = &*notice.incident;
+        let agent = self.holdings.agents.get(&incident.key.agent);
+        let firing = matches!(notice.kind, NoticeKind::Fired | NoticeKind::Repeat | NoticeKind::Escalated);
+        Notification {
+            kind: word(notice.kind),
+            timestamp: rfc3339(notice.at),
+            incident_id: incident.id.to_string(),
+            rule: RuleFacts {
+                id: incident.key.rule.to_string(),
+                name: incident.rule_name.clone(),
+                severity: incident.severity.name().to_owned(),
+            },
+            agent: AgentFacts {
+                id: incident.key.agent.to_string(),
+                name: agent.map_or_else(|| incident.key.agent.to_string(), |agent| agent.name.clone()),
+                tags: agent.map(|agent| agent.tags.clone()).unwrap_or_default(),
+            },
+            metric: incident.key.series.metric().to_owned(),
+            labels: incident.key.series.labels().into_iter().collect(),
+            unit: catalogue::find(incident.key.series.metric()).map_or("", |metric| metric.unit.name()).to_owned(),
+            value: notice.value,
+            op: incident.comparison.name().to_owned(),
+            threshold: Some(incident.threshold),
+            for_seconds: seconds(incident.hold_ms),
+            started_at: rfc3339(incident.started_at),
+            fired_at: Some(rfc3339(incident.fired_at)),
+            resolved_at: incident.resolved_at.map(rfc3339),
+            peak: Some(incident.peak),
+            why: why(incident),
+            top_processes: if firing { self.top(incident, notice.at) } else { Vec::new() },
+            suppressed_count: notice.suppressed,
+            late: notice.late,
+            maybe_repeat: false,
+            url: String::new(),
+            chart_url: String::new(),
+            timezone: self.holdings.settings.timezone.name().to_owned(),
+            hub_note: None,
+        }
+    }
+
+    fn top(&self, incident: &IncidentRecord, at: Timestamp) -> Vec<TopProcess> {
+        let Some((told, json)) = self.fleet.get(incident.key.agent).and_then(|vitals| vitals.top) else {
+            return Vec::new();
+        };
+        if at.millis_since(told).abs() > TOP_FRESH_MS {
+            return Vec::new();
+        }
+        top_by_cpu(&json)
+    }
+}
+
+/// The processes of an agent's list, those that use most CPU first, at most five.
+#[must_use]
+pub fn top_by_cpu(json: &str) -> Vec<TopProcess> {
+    #[derive(serde::Deserialize)]
+    struct List {
+        #[serde(default)]
+        cpu: Vec<TopProcess>,
+    }
+    serde_json::from_str::<List>(json).map(|list| list.cpu.into_iter().take(5).collect()).unwrap_or_default()
+}
+
+/// Why an incident fired, in one line for people.
+#[must_use]
+pub fn why(incident: &IncidentRecord) -> String {
+    nightbell_alerts::why(incident)
+}
+
+const fn word(kind: NoticeKind) -> NoticeWord {
+    match kind {
+        NoticeKind::Fired => NoticeWord::Fired,
+        NoticeKind::Resolved => NoticeWord::Resolved,
+        NoticeKind::NoDataStart => NoticeWord::NodataStart,
+        NoticeKind::NoDataEnd => NoticeWord::NodataEnd,
+        NoticeKind::Repeat => NoticeWord::Repeat,
+        NoticeKind::Escalated => NoticeWord::Escalated,
+        NoticeKind::Test => NoticeWord::Test,
+    }
+}
+
+/// Milliseconds as seconds.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "durations are far below 2^53 ms")]
+pub const fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}

@@ -1,0 +1,328 @@
+//! The pipeline's thread: wait, gather, evaluate, commit, answer.
+//!
+//! When the store cannot write, the turn at hand is kept and tried again with the same content while evaluation goes on in
+//! memory: what comes in meanwhile is not acknowledged (its agents keep it), and pages go out without the store.
+
+use super::turn::Turn;
+use super::{Control, PipelineInput, Work};
+use crate::clock::{self, StepDetector};
+use crate::fleet::Fleet;
+use crate::live::Live;
+use crate::measure::Measure;
+use crate::outbox::OutboxHandle;
+use crate::page;
+use crate::registry::Registry;
+use nightbell_alerts::{AgentView, Effects, Evaluator};
+use nightbell_ingest::{Admission, Answer, Heard, Submission, Verdict};
+use nightbell_model::{Batch, Timestamp};
+use nightbell_store::{AgentRow, LeaseToken, SeenRow, StateStore, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+/// The longest wait: how late a step of the system clock may be noticed.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long after a failed commit it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the pipeline works with.
+#[derive(Debug)]
+pub struct PipelineParts {
+    /// Where work comes from.
+    pub input: PipelineInput,
+    /// De-duplication and times, restored.
+    pub admission: Admission,
+    /// The evaluator, restored.
+    pub evaluator: Evaluator,
+    /// Where turns are written.
+    pub store: Arc<dyn StateStore>,
+    /// The right to write.
+    pub lease: LeaseToken,
+    /// Names for pages.
+    pub registry: Arc<Registry>,
+    /// The newest values.
+    pub fleet: Arc<Fleet>,
+    /// Who is told of log lines.
+    pub live: Live,
+    /// Who sends pages.
+    pub outbox: OutboxHandle,
+    /// The hub's own measurements.
+    pub measure: Arc<Measure>,
+    /// How long raw heartbeats are kept, in milliseconds: older ones are refused.
+    pub raw_ms: i64,
+}
+
+/// The running pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    parts: PipelineParts,
+    steps: StepDetector,
+    effects: Effects,
+    /// A turn whose commit failed, with the moment of the next try.
+    stuck: Option<(Turn, Instant)>,
+    stopping: bool,
+}
+
+impl Pipeline {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(parts: PipelineParts) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let steps = StepDetector::new(clock::now(), clock::boot_millis());
+        let pipeline = Self { parts, steps, effects: Effects::default(), stuck: None, stopping: false };
+        std::thread::Builder::new().name("pipeline".to_owned()).spawn(move || pipeline.run())
+    }
+
+    fn run(mut self) {
+        while !self.stopping || self.stuck.is_some() {
+            let mut turn = Turn::default();
+            self.gather(&mut turn);
+            let now = clock::now();
+            if let Some(step) = self.steps.check(now, clock::boot_millis()) {
+                tracing::warn!(step_ms = step, "the system clock was set");
+                self.parts.evaluator.clock_stepped(step, now, &mut self.effects);
+            }
+            self.parts.evaluator.tick(now, &mut self.effects);
+            self.seal(&mut turn);
+            self.commit(turn);
+            if self.stopping && self.stuck.is_some() {
+                tracing::error!("stopping with a turn that could not be written; its heartbeats were not acknowledged");
+                break;
+            }
+        }
+    }
+
+    /// Waits for work or the next deadline, then takes what is there.
+    fn gather(&mut self, turn: &mut Turn) {
+        let now = clock::now();
+        let deadline = self.parts.evaluator.next_deadline().map(|at| at.millis_since(now).max(0).unsigned_abs());
+        let mut wait = deadline.map_or(IDLE, |ms| Duration::from_millis(ms).min(IDLE));
+        if self.stuck.is_some() {
+            wait = wait.min(RETRY);
+        }
+        match self.parts.input.receiver.recv_timeout(wait) {
+            Ok(work) => self.take(work, turn),
+            Err(RecvTimeoutError::Timeout) => return,
+            Err(RecvTimeoutError::Disconnected) => self.stopping = true,
+        }
+        while turn.has_room() {
+            match self.parts.input.receiver.try_recv() {
+                Ok(work) => self.take(work, turn),
+                Err(_empty) => break,
+            }
+        }
+    }
+
+    fn take(&mut self, work: Work, turn: &mut Turn) {
+        match work {
+            Work::Submission(submission) => {
+                self.parts.input.queued.fetch_sub(1, Ordering::Relaxed);
+                if self.stuck.is_some() {
+                    self.evaluate_only(&submission);
+                } else {
+                    self.admit(submission, turn);
+                }
+            }
+            Work::Control(control) => self.obey(control, turn),
+        }
+    }
+
+    fn admit(&mut self, submission: Submission, turn: &mut Turn) {
+        let oldest = clock::now().plus_millis(-self.parts.raw_ms);
+        let mut answers = Vec::with_capacity(submission.heard.len());
+        for heard in submission.heard {
+            let answer = match self.parts.admission.admit(&heard, oldest) {
+                Verdict::Admit { ts } => {
+                    self.observe(heard, ts, turn);
+                    Answer::Stored
+                }
+                Verdict::Duplicate => Answer::Duplicate,
+                Verdict::TooOld => Answer::TooOld,
+                Verdict::Refused { code, why } => Answer::Refused { code, why },
+            };
+            if !matches!(answer, Answer::Stored) {
+                turn.commit.alive.push((submission.agent, clock::now()));
+            }
+            answers.push(answer);
+        }
+        turn.heartbeats += answers.len();
+        turn.replies.push((submission.done, answers));
+    }
+
+    fn observe(&mut self, heard: Heard, ts: Timestamp, turn: &mut Turn) {
+        let batch = batch_of(heard, ts);
+        self.parts.evaluator.observe(&batch, clock::now(), &mut self.effects);
+        turn.commit.batches.push(batch);
+    }
+
+    /// While nothing can be written: heartbeats still move alerts, but nobody is told that they are durable.
+    fn evaluate_only(&mut self, submission: &Submission) {
+        for heard in &submission.heard {
+            let batch = batch_of(heard.clone(), heard.sample_time());
+            self.parts.evaluator.observe(&batch, clock::now(), &mut self.effects);
+            self.parts.fleet.update(batch.agent, |vitals| vitals.last_seen = Some(batch.received));
+        }
+    }
+
+    fn obey(&mut self, control: Control, turn: &mut Turn) {
+        let now = clock::now();
+        let (evaluator, out) = (&mut self.parts.evaluator, &mut self.effects);
+        match control {
+            Control::Rules(rules) => evaluator.set_rules(rules, now, out),
+            Control::Levels(levels) => evaluator.set_levels(levels),
+            Control::Mutes(mutes) => evaluator.set_mutes(mutes, now, out),
+            Control::Agent(row) => {
+                let vitals = self.parts.fleet.get(row.id).unwrap_or_default();
+                evaluator.upsert_agent(view_of(&row, vitals.last_seen, vitals.closed), now, out);
+            }
+            Control::AgentRemoved(id) => {
+                evaluator.remove_agent(id, now, out);
+                self.parts.admission.forget(id);
+                self.parts.fleet.remove(id);
+            }
+            Control::Interval(id, interval_ms) => {
+                let row = self.parts.registry.read().agents.get(&id).cloned();
+                if let Some(row) = row {
+                    let vitals = self.parts.fleet.get(id).unwrap_or_default();
+                    evaluator.upsert_agent(AgentView { interval_ms, ..view_of(&row, vitals.last_seen, vitals.closed) }, now, out);
+                }
+            }
+            Control::Opened(id) => evaluator.connection_opened(id, now),
+            Control::Closed { agent, clean, on_purpose } => {
+                evaluator.connection_closed(agent, clean, on_purpose, now, out);
+                self.parts.fleet.update(agent, |vitals| vitals.closed = clean);
+            }
+            Control::Acknowledge(incident, ack, reply) => {
+                let open = evaluator.acknowledge(incident, ack, now, out);
+                turn.acks.push((reply, open));
+            }
+            Control::Unacknowledge(incident, by, reply) => {
+                let open = evaluator.unacknowledge(incident, &by, now, out);
+                turn.acks.push((reply, open));
+            }
+            Control::Ask(question) => question(evaluator),
+            Control::Stop => self.stopping = true,
+        }
+    }
+
+    /// Moves the effects into the turn, notices as outbox rows.
+    fn seal(&mut self, turn: &mut Turn) {
+        if self.stuck.is_none() {
+            turn.commit.seen = self.parts.admission.take_changed().into_iter().map(seen_row).collect();
+        }
+        if self.effects.is_empty() {
+            return;
+        }
+        if !self.effects.notices.is_empty() {
+            let holdings = self.parts.registry.read();
+            let context = page::Context { holdings: &holdings, fleet: &self.parts.fleet };
+            turn.commit.outbox = self.effects.notices.iter().map(|notice| context.delivery(notice)).collect();
+            turn.commit.effects.notices.clear();
+        }
+        turn.commit.effects = std::mem::take(&mut self.effects);
+    }
+
+    fn commit(&mut self, turn: Turn) {
+        match self.stuck.take() {
+            None => self.write(turn),
+            Some((mut stuck, at)) => {
+                self.page_directly(&turn);
+                merge(&mut stuck, turn);
+                if Instant::now() >= at || self.stopping {
+                    self.write(stuck);
+                } else {
+                    self.stuck = Some((stuck, at));
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, turn: Turn) {
+        if !turn.writes() {
+            turn.answer();
+            return;
+        }
+        let begun = Instant::now();
+        match self.parts.store.commit(self.parts.lease, &turn.commit) {
+            Ok(events) => {
+                self.parts.measure.committed(begun.elapsed(), &turn.commit.batches);
+                self.parts.measure.writable(true);
+                self.publish(&turn);
+                if !turn.commit.outbox.is_empty() {
+                    self.parts.outbox.wake();
+                }
+                self.parts.live.tell_events(events);
+                turn.answer();
+            }
+            Err(StoreError::Conflict(why)) => {
+                // Another hub has taken over: what it does not know of, its agents will send again.
+                tracing::error!(why, "the right to write is lost; this hub stops writing");
+                self.parts.measure.writable(false);
+                self.stopping = true;
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store cannot write; trying again");
+                self.parts.measure.writable(false);
+                self.page_directly(&turn);
+                self.stuck = Some((turn, Instant::now() + RETRY));
+            }
+        }
+    }
+
+    /// Hands pages to the outbox's worker without the store; it remembers them, so that they do not go out twice.
+    fn page_directly(&self, turn: &Turn) {
+        for delivery in &turn.commit.outbox {
+            self.parts.outbox.send_unstored(delivery.clone());
+        }
+    }
+
+    fn publish(&self, turn: &Turn) {
+        self.parts.fleet.update_all(turn.vitals().into_iter().map(|(agent, seen, latest)| {
+            (agent, move |vitals: &mut crate::fleet::Vitals| {
+                vitals.last_seen = vitals.last_seen.max(Some(seen));
+                vitals.closed = false;
+                if let Some(batch) = latest
+                    && vitals.latest.as_ref().is_none_or(|known| known.ts <= batch.ts)
+                {
+                    vitals.latest = Some(batch);
+                }
+            })
+        }));
+    }
+}
+
+/// Appends a later turn's content to one that could not be written. Heartbeats are never in the later one.
+fn merge(stuck: &mut Turn, later: Turn) {
+    let (into, from) = (&mut stuck.commit, later.commit);
+    into.effects.instances.extend(from.effects.instances);
+    into.effects.forgotten.extend(from.effects.forgotten);
+    into.effects.incidents.extend(from.effects.incidents);
+    into.effects.told.extend(from.effects.told);
+    into.effects.events.extend(from.effects.events);
+    into.outbox.extend(from.outbox);
+    into.alive.extend(from.alive);
+    stuck.acks.extend(later.acks);
+}
+
+fn batch_of(heard: Heard, ts: Timestamp) -> Batch {
+    Batch { agent: heard.agent, ts, received: heard.received, boot_seq: heard.boot_seq, schema: heard.schema, values: heard.values }
+}
+
+fn seen_row(seen: nightbell_ingest::SeenRanges) -> SeenRow {
+    SeenRow { agent: seen.agent, boot: seen.boot, used_at: seen.used_at, ranges: seen.ranges }
+}
+
+/// What the evaluator is told of an agent.
+pub(crate) fn view_of(row: &AgentRow, last_seen: Option<Timestamp>, closed: bool) -> AgentView {
+    AgentView {
+        id: row.id,
+        tags: row.tags.clone(),
+        interval_ms: row.interval_ms,
+        paused: row.paused,
+        last_seen: last_seen.or(row.last_seen),
+        closed,
+        stopped_on_purpose: false,
+    }
+}

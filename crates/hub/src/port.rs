@@ -1,0 +1,257 @@
+//! What the agents' endpoints need of the hub: enrolment, authentication, and a way into the pipeline.
+
+use crate::auth::token::{self, Kind};
+use crate::clock;
+use crate::fleet::Fleet;
+use crate::ids;
+use crate::pipeline::{Control, PipelineHandle};
+use crate::registry::Registry;
+use nightbell_alerts::{Event, EventKind};
+use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, HubPort, Refusal, Submission};
+use nightbell_model::{AgentId, Timestamp};
+use nightbell_store::{AgentRow, AuditEntry, Change, EnrolmentToken, StoreError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// For how long a lost register reply may be asked for again by the same name with the same token.
+const RETRY_REGISTER_MS: i64 = 600_000;
+/// The longest name of an agent, in characters.
+const NAME_LIMIT: usize = 200;
+
+/// The hub as agents see it.
+#[derive(Debug)]
+pub struct Port {
+    registry: Arc<Registry>,
+    fleet: Arc<Fleet>,
+    pipeline: PipelineHandle,
+    interval_ms: u64,
+    /// The newest connection of each agent, by number.
+    connections: Mutex<HashMap<AgentId, (u64, Closer)>>,
+}
+
+impl Port {
+    /// A port into this hub.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, fleet: Arc<Fleet>, pipeline: PipelineHandle, interval_ms: u64) -> Self {
+        Self { registry, fleet, pipeline, interval_ms, connections: Mutex::default() }
+    }
+
+    /// Closes an agent's connection: its credential is gone.
+    pub fn disconnect(&self, agent: AgentId) {
+        let closer = self.lock().remove(&agent);
+        if let Some((_, closer)) = closer {
+            closer.close("agent_deleted");
+        }
+    }
+
+    /// How many agents are connected.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, (u64, Closer)>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enrol(&self, request: Enrol) -> Result<Enrolled, Refusal> {
+        let refused = |message: &str| Refusal { code: "bad_token".to_owned(), message: message.to_owned() };
+        if token::kind_of(&request.token) != Some(Kind::Enrolment) {
+            return Err(refused("this is not an enrolment token: make one with `nightbell enroll create`"));
+        }
+        let now = clock::now();
+        let hash = token::hash(&request.token);
+        let known = self.registry.read().enrolments.get(&hash).cloned();
+        let Some(enrolment) = known else {
+            return Err(refused("this enrolment token does not exist (any more): make a new one with `nightbell enroll create`"));
+        };
+        let name = wanted_name(&request);
+        let again = self.lost_reply(&name, &enrolment, now);
+        let (credential, credential_hash) = token::mint(Kind::Agent).map_err(|error| internal(&error))?;
+        let row = match again {
+            Some(row) => AgentRow { credential: credential_hash, ..row },
+            None => self.new_agent(&request, &name, &enrolment, credential_hash, now)?,
+        };
+        let fresh = self.fleet.get(row.id).is_none();
+        let id = row.id;
+        self.registry.apply(changes(row.clone(), &enrolment, fresh, now), Some(audit(&row, &request, now))).await.map_err(
+            |error| match error {
+                StoreError::Conflict(why) => refused(&why),
+                error => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "an agent cannot be enrolled");
+                    Refusal { code: "unavailable".to_owned(), message: "the hub cannot store anything now; try again".to_owned() }
+                }
+            },
+        )?;
+        self.fleet.update(id, |vitals| vitals.interval_ms = row.interval_ms);
+        Ok(Enrolled { agent: id, credential })
+    }
+
+    /// The agent that this request already enrolled, if its reply was lost: same token, same name, never heard of since.
+    fn lost_reply(&self, name: &str, enrolment: &EnrolmentToken, now: Timestamp) -> Option<AgentRow> {
+        let holdings = self.registry.read();
+        let row = holdings.agents.values().find(|row| row.enrolled_as == enrolled_as(name, enrolment))?;
+        let silent = self.fleet.get(row.id).is_none_or(|vitals| vitals.last_seen.is_none());
+        (silent && now.millis_since(row.created_at) <= RETRY_REGISTER_MS).then(|| row.clone())
+    }
+
+    fn new_agent(&self, request: &Enrol, name: &str, enrolment: &EnrolmentToken, credential: [u8; 32], now: Timestamp) -> Result<AgentRow, Refusal> {
+        if enrolment.expires_at.is_some_and(|at| at <= now) {
+            return Err(Refusal { code: "bad_token".to_owned(), message: "this enrolment token has expired: make a new one with `nightbell enroll create`".to_owned() });
+        }
+        let holdings = self.registry.read();
+        let mut tags = enrolment.tags.clone();
+        tags.extend(request.tags.iter().filter(|tag| valid_tag(tag)).cloned());
+        tags.sort_unstable();
+        tags.dedup();
+        let taken = |name: &str| holdings.agent_named(name).is_some();
+        let free = if taken(name) { (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name)).unwrap_or_default() } else { name.to_owned() };
+        Ok(AgentRow {
+            id: AgentId(ids::fresh()),
+            name: free,
+            tags,
+            created_at: now,
+            last_seen: None,
+            interval_ms: i64::try_from(request.interval_ms.unwrap_or(self.interval_ms)).unwrap_or(15_000),
+            paused: false,
+            version: request.version.clone().unwrap_or_default(),
+            facts_json: request.facts_json.clone().unwrap_or_else(|| "{}".to_owned()),
+            credential,
+            enrolled_as: enrolled_as(name, enrolment),
+        })
+    }
+}
+
+/// Which name and token an agent enrolled with.
+fn enrolled_as(name: &str, enrolment: &EnrolmentToken) -> String {
+    format!("{}/{name}", enrolment.id)
+}
+
+fn wanted_name(request: &Enrol) -> String {
+    let wanted = request.name.as_deref().or(request.hostname.as_deref()).map(str::trim).filter(|name| !name.is_empty());
+    let clean: String = wanted.unwrap_or("agent").chars().filter(|c| !c.is_control()).take(NAME_LIMIT).collect();
+    if clean.is_empty() { "agent".to_owned() } else { clean }
+}
+
+/// Whether a text can be a tag: letters, digits, `.`, `_`, `-`, `:` and `/`, 1 to 64 of them.
+#[must_use]
+pub fn valid_tag(tag: &str) -> bool {
+    !tag.is_empty() && tag.len() <= 64 && tag.chars().all(|c| c.is_alphanumeric() || "._-:/".contains(c))
+}
+
+fn changes(row: AgentRow, enrolment: &EnrolmentToken, fresh: bool, now: Timestamp) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if fresh {
+        changes.push(Change::UseEnrolment { id: enrolment.id, now });
+        changes.push(Change::LogEvent(Event {
+            at: now,
+            kind: EventKind::AgentRegistered,
+            agent: Some(row.id),
+            rule: None,
+            incident: None,
+            series: None,
+            value: None,
+            threshold: None,
+            reason: row.name.clone(),
+        }));
+    }
+    changes.insert(usize::from(fresh), Change::PutAgent(row));
+    changes
+}
+
+fn audit(row: &AgentRow, request: &Enrol, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: format!("agent:{}", row.id),
+        action: "agent.enrol".to_owned(),
+        object: row.id.to_string(),
+        detail_json: serde_json::json!({"name": row.name, "tags": row.tags}).to_string(),
+        address: request.remote.to_string(),
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Refusal {
+    tracing::error!(error, "an agent cannot be enrolled");
+    Refusal { code: "internal".to_owned(), message: "the hub cannot make a credential now; try again".to_owned() }
+}
+
+impl HubPort for Port {
+    fn register(&self, request: Enrol) -> BoxFuture<'_, Result<Enrolled, Refusal>> {
+        Box::pin(self.enrol(request))
+    }
+
+    fn authenticate<'a>(&'a self, agent_id: Option<AgentId>, credential: &'a str) -> BoxFuture<'a, Result<AgentId, Refusal>> {
+        Box::pin(async move {
+            let refused = || Refusal { code: "bad_credential".to_owned(), message: "this credential is unknown or revoked: enrol again".to_owned() };
+            if token::kind_of(credential) != Some(Kind::Agent) {
+                return Err(refused());
+            }
+            let hash = token::hash(credential);
+            let holdings = self.registry.read();
+            let known = match agent_id {
+                Some(id) => holdings.agents.get(&id),
+                None => holdings.credentials.get(&hash).and_then(|id| holdings.agents.get(id)),
+            };
+            let fits = known.is_some_and(|row| bool::from(subtle::ConstantTimeEq::ct_eq(row.credential.as_slice(), hash.as_slice())));
+            known.filter(|_| fits).map(|row| row.id).ok_or_else(refused)
+        })
+    }
+
+    fn described(&self, agent: AgentId, description: Description) {
+        let row = self.registry.read().agents.get(&agent).cloned();
+        let Some(row) = row else { return };
+        let mut changed = row.clone();
+        if let Some(interval) = description.interval_ms {
+            changed.interval_ms = i64::try_from(interval).unwrap_or(row.interval_ms);
+        }
+        if let Some(version) = description.version {
+            changed.version = version;
+        }
+        if let Some(facts) = description.facts_json {
+            changed.facts_json = facts;
+        }
+        if changed != row {
+            let interval_ms = changed.interval_ms;
+            self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
+            let registry = Arc::clone(&self.registry);
+            tokio::spawn(async move {
+                if let Err(error) = registry.apply(vec![Change::PutAgent(changed)], None).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
+                }
+            });
+        }
+    }
+
+    fn opened(&self, agent: AgentId, connection: u64, closer: Closer) {
+        let replaced = self.lock().insert(agent, (connection, closer));
+        if let Some((_, older)) = replaced {
+            older.close("replaced");
+        }
+        self.pipeline.tell(Control::Opened(agent));
+    }
+
+    fn closed(&self, agent: AgentId, connection: u64, clean: bool, on_purpose: bool) {
+        let mut connections = self.lock();
+        if connections.get(&agent).is_some_and(|(newest, _)| *newest == connection) {
+            connections.remove(&agent);
+            drop(connections);
+            self.pipeline.tell(Control::Closed { agent, clean, on_purpose });
+        }
+    }
+
+    fn submit(&self, submission: Submission) -> Result<(), Submission> {
+        self.pipeline.submit(submission)
+    }
+
+    fn top_processes(&self, agent: AgentId, at: Timestamp, json: String) {
+        self.fleet.update(agent, |vitals| vitals.top = Some((at, json.into())));
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn interval_ms(&self) -> u64 {
+        self.interval_ms
+    }
+}

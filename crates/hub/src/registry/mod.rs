@@ -1,0 +1,98 @@
+//! The configuration in memory: what the store holds of agents, people, rules, channels and silences, read without a query.
+//!
+//! Every change goes through [`Registry::apply`]: one durable transaction with its audit line, then the same change here, then
+//! word to the pipeline and to live listeners. So memory never says what the store does not.
+
+mod holdings;
+mod settings;
+
+pub use holdings::Holdings;
+pub use settings::Settings;
+
+use crate::live::{Happening, Live};
+use crate::pipeline::{Control, PipelineHandle};
+use nightbell_alerts::{Mute, Rule};
+use nightbell_store::{AuditEntry, Change, LeaseToken, StateStore, StoreError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+/// The configuration and the one way to change it.
+#[derive(Debug)]
+pub struct Registry {
+    holdings: RwLock<Holdings>,
+    /// Held over store and memory, so that both see changes in the same order.
+    turn: Mutex<()>,
+    store: Arc<dyn StateStore>,
+    lease: LeaseToken,
+    pipeline: PipelineHandle,
+    live: Live,
+}
+
+impl Registry {
+    /// A registry of what was loaded.
+    #[must_use]
+    pub fn new(holdings: Holdings, store: Arc<dyn StateStore>, lease: LeaseToken, pipeline: PipelineHandle, live: Live) -> Self {
+        Self { holdings: RwLock::new(holdings), turn: Mutex::new(()), store, lease, pipeline, live }
+    }
+
+    /// What the configuration says now; hold it shortly and never across an await.
+    pub fn read(&self) -> RwLockReadGuard<'_, Holdings> {
+        self.holdings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies changes durably, on this thread, which must be one that may wait.
+    ///
+    /// # Errors
+    /// What the store says; nothing has changed then.
+    pub fn apply_blocking(&self, changes: Vec<Change>, audit: Option<AuditEntry>) -> Result<(), StoreError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = self.store.apply(self.lease, &changes, audit.as_ref())?;
+        let controls = {
+            let mut holdings = self.holdings.write().unwrap_or_else(PoisonError::into_inner);
+            let mut wanted = Vec::new();
+            for change in changes {
+                holdings.take(change, &mut wanted);
+            }
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted.into_iter().map(|topic| control(&holdings, topic)).collect::<Vec<_>>()
+        };
+        for control in controls {
+            self.pipeline.tell(control);
+        }
+        drop(turn);
+        self.live.tell_events(events);
+        self.live.tell(Happening::Config);
+        Ok(())
+    }
+
+    /// Applies changes durably without holding up the async threads.
+    ///
+    /// # Errors
+    /// What the store says; nothing has changed then.
+    pub async fn apply(self: &Arc<Self>, changes: Vec<Change>, audit: Option<AuditEntry>) -> Result<(), StoreError> {
+        let registry = Arc::clone(self);
+        let applied = tokio::task::spawn_blocking(move || registry.apply_blocking(changes, audit)).await;
+        applied.unwrap_or_else(|gone| Err(StoreError::Unavailable { operation: "apply a change", source: Box::new(gone) }))
+    }
+}
+
+/// What the pipeline has to hear of after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    Rules,
+    Levels,
+    Mutes,
+    Agent(nightbell_model::AgentId),
+}
+
+fn control(holdings: &Holdings, topic: Topic) -> Control {
+    match topic {
+        Topic::Rules => Control::Rules(holdings.rules.values().map(|(rule, _)| rule.clone()).collect::<Vec<Rule>>()),
+        Topic::Levels => Control::Levels(holdings.levels.clone()),
+        Topic::Mutes => Control::Mutes(holdings.mutes().collect::<Vec<Mute>>()),
+        Topic::Agent(id) => match holdings.agents.get(&id) {
+            Some(agent) => Control::Agent(agent.clone()),
+            None => Control::AgentRemoved(id),
+        },
+    }
+}

@@ -1,0 +1,191 @@
+//! The listening socket: plain HTTP or TLS, HTTP/1.1 with upgrades, slow clients cut off, a clean end.
+//!
+//! What is answered is the router's business.
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+/// How long a client may take for its request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after the system refused a connection (no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Read buffer of an HTTP connection: most are agents that idle.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Why the hub cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}; {mend}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// Certificate or key cannot be used.
+    #[error("{path}: {why}")]
+    Tls {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for TlsMaterial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsMaterial")
+    }
+}
+
+/// Certificate and key, read and checked.
+#[derive(Clone)]
+pub struct TlsMaterial(Arc<rustls::ServerConfig>);
+
+impl TlsMaterial {
+    /// Reads PEM files.
+    ///
+    /// # Errors
+    /// When one cannot be read, holds nothing usable, or the two do not fit.
+    pub fn read(cert: &Path, key: &Path) -> Result<Self, ListenError> {
+        let wrong = |path: &Path, why: String| ListenError::Tls { path: path.to_owned(), why };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect)
+            .map_err(|error| wrong(cert, format!("cannot read the certificate: {error}; --tls-cert wants a PEM file")))?;
+        if chain.is_empty() {
+            return Err(wrong(cert, "holds no certificate; --tls-cert wants a PEM file with the whole chain".to_owned()));
+        }
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| wrong(key, format!("cannot read the private key: {error}; --tls-key wants a PEM file")))?;
+        let mut config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|error| wrong(key, format!("does not fit the certificate: {error}")))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl Server {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// When it is taken or not ours.
+    pub async fn bind(address: SocketAddr, tls: Option<TlsMaterial>) -> Result<Self, ListenError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| {
+            let mend = match source.kind() {
+                std::io::ErrorKind::AddrInUse => "another program (perhaps another hub) uses it: stop that one or choose another port with --listen",
+                std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: choose a higher one with --listen",
+                _ => "choose an address of this host with --listen",
+            };
+            ListenError::Bind { address, source, mend }
+        })?;
+        Ok(Self { listener, tls: tls.map(|material| TlsAcceptor::from(material.0)) })
+    }
+
+    /// Where it really listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The beginning of its URLs.
+    ///
+    /// # Errors
+    /// When the system does not say where it listens.
+    pub fn url(&self) -> std::io::Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let address = self.address()?;
+        let host = if address.ip().is_unspecified() { SocketAddr::new([127, 0, 0, 1].into(), address.port()) } else { address };
+        Ok(format!("{scheme}://{host}"))
+    }
+
+    /// Serves until `stop` turns true, then lets requests in hand finish for at most `grace`.
+    pub async fn run(self, router: Router, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                _changed = stop.wait_for(|stop| *stop) => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let serve = connection(stream, peer, self.tls.clone(), router.clone(), stop.clone());
+                        connections.spawn(serve);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        drop(self.listener);
+        let _late = tokio::time::timeout(grace, async { while connections.join_next().await.is_some() {} }).await;
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stop: watch::Receiver<bool>) {
+    let _fine = stream.set_nodelay(true);
+    match tls {
+        None => serve(stream, peer, router, stop).await,
+        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, peer, router, stop).await,
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
+            Err(_late) => tracing::debug!(%peer, "TLS handshake took too long"),
+        },
+    }
+}
+
+async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(READ_BUFFER)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _changed = stop.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "connection ended");
+    }
+}

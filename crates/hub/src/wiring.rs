@@ -1,0 +1,240 @@
+//! Putting the hub together and taking it apart: the only place that knows every part. The engine is chosen here and nowhere else.
+
+use crate::app::{App, SetupKey};
+use crate::config::Config;
+use crate::control::ControlSocket;
+use crate::fleet::{Fleet, Vitals};
+use crate::jobs::Jobs;
+use crate::links::Links;
+use crate::live::Live;
+use crate::measure::Measure;
+use crate::outbox::{self, Outbox, OutboxInput};
+use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
+use crate::port::Port;
+use crate::registry::{Holdings, Registry};
+use crate::server::{Server, TlsMaterial};
+use crate::{api, clock, ids, starter};
+use anyhow::Context;
+use nightbell_alerts::Evaluator;
+use nightbell_ingest::Admission;
+use nightbell_notify::{Notifier, NotifierOptions};
+use nightbell_store::{LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long requests in hand may take when the hub stops.
+const HTTP_GRACE: Duration = Duration::from_secs(5);
+/// How long deliveries in hand may take when the hub stops; what is not done then is marked as perhaps repeated at the next start.
+const OUTBOX_GRACE: Duration = Duration::from_secs(10);
+/// How long an offline rule's page waits for others of its kind, and any other.
+const OFFLINE_GROUP_WAIT_MS: i64 = 5_000;
+/// How long a page waits for others of its rule.
+const GROUP_WAIT_MS: i64 = 10_000;
+
+/// A hub that runs.
+#[derive(Debug)]
+pub struct Hub {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// The beginning of its URLs.
+    pub url: String,
+    stop: watch::Sender<bool>,
+    http: tokio::task::JoinHandle<()>,
+    outbox: tokio::task::JoinHandle<()>,
+    pipeline: JoinHandle<()>,
+    jobs: JoinSet<()>,
+    _control: ControlSocket,
+}
+
+/// Installs the one TLS provider of the process. Doing it twice is fine.
+pub fn install_tls_provider() {
+    let _already = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl Hub {
+    /// Opens the data folder, restores what was, and listens.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, the port is taken, or a certificate does not fit.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        install_tls_provider();
+        let tls = match &config.server.tls {
+            Some((cert, key)) => Some(TlsMaterial::read(cert, key)?),
+            None => None,
+        };
+        let engine = Arc::new(open(&config)?);
+        let store: Arc<dyn StateStore> = Arc::clone(&engine) as _;
+        let metrics: Arc<dyn MetricStore> = Arc::clone(&engine) as _;
+        let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
+        furnish(&*store, lease)?;
+        let loaded = store.load().context("cannot read the database")?;
+        let server = Server::bind(config.server.listen, tls).await?;
+        let url = server.url()?;
+        let links = Links::new(config.server.public_url.as_deref().unwrap_or(&url));
+
+        let (live, measure, fleet) = (Live::default(), Arc::new(Measure::default()), Arc::new(Fleet::default()));
+        let (pipeline_handle, pipeline_input) = pipeline::queue();
+        let (outbox_handle, outbox_input) = outbox::outbox();
+        let holdings = Holdings::from_loaded(&loaded);
+        let nobody = holdings.users.is_empty();
+        let registry = Arc::new(Registry::new(holdings, Arc::clone(&store), lease, pipeline_handle.clone(), live.clone()));
+        restore_fleet(&fleet, &loaded);
+        let interval_ms = u64::try_from(config.agents.interval.as_millis()).unwrap_or(15_000);
+        let port = Arc::new(Port::new(Arc::clone(&registry), Arc::clone(&fleet), pipeline_handle.clone(), interval_ms));
+        let evaluator = restore_evaluator(&registry, &loaded);
+        let parts = PipelineParts {
+            input: pipeline_input,
+            admission: restore_admission(&loaded),
+            evaluator,
+            store: Arc::clone(&store),
+            lease,
+            registry: Arc::clone(&registry),
+            fleet: Arc::clone(&fleet),
+            live: live.clone(),
+            outbox: outbox_handle.clone(),
+            measure: Arc::clone(&measure),
+            raw_ms: config.retention.raw_ms,
+        };
+        let app = Arc::new(App {
+            registry,
+            fleet,
+            live,
+            pipeline: pipeline_handle,
+            outbox: outbox_handle,
+            engine,
+            store,
+            metrics,
+            lease,
+            measure,
+            links,
+            setup: SetupKey::default(),
+            port,
+            config,
+        });
+        if nobody {
+            app.setup.mint().context("no randomness for the set-up key")?;
+        }
+        Self::run(app, server, url, parts, outbox_input)
+    }
+
+    fn run(app: Arc<App>, server: Server, url: String, parts: PipelineParts, outbox_input: OutboxInput) -> anyhow::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let sender = Arc::new(sender(&app)?);
+        let outbox = Outbox::new(outbox_input, Arc::clone(&app.store), app.lease, sender);
+        let control = ControlSocket::listen(Arc::clone(&app))?;
+        let pipeline = Pipeline::spawn(parts).context("cannot start the pipeline's thread")?;
+        let mut outbox_stop = stopped.clone();
+        let outbox = tokio::spawn(outbox.run(async move { drop(outbox_stop.wait_for(|stop| *stop).await) }, OUTBOX_GRACE));
+        let http = tokio::spawn(server.run(api::router(Arc::clone(&app), stopped.clone()), stopped, HTTP_GRACE));
+        Ok(Self { jobs: start_jobs(&app), app, url, stop, http, outbox, pipeline, _control: control })
+    }
+
+    /// Stops: no new requests, sessions closed, the queue drained, deliveries in hand finished, the log folded.
+    pub async fn stop(mut self) {
+        let _nobody = self.stop.send(true);
+        self.jobs.shutdown().await;
+        ended("the server", self.http.await);
+        self.app.pipeline.tell(Control::Stop);
+        let pipeline = self.pipeline;
+        let joined = tokio::task::spawn_blocking(move || pipeline.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the pipeline ended in a panic");
+        }
+        ended("the outbox", self.outbox.await);
+        let engine = Arc::clone(&self.app.engine);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || engine.checkpoint()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be folded; that happens at the next start");
+        }
+    }
+}
+
+fn ended(what: &str, joined: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = joined {
+        tracing::error!(%error, "{what} ended in a panic");
+    }
+}
+
+/// Opens the database of the data folder.
+///
+/// # Errors
+/// When the folder cannot be used; the text says why and what to do.
+pub fn open(config: &Config) -> anyhow::Result<SqliteStore> {
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make the data folder {}; choose one you may write to with --data", config.data.display()))?;
+    Ok(SqliteStore::open(&config.data.join("nightbell.db"), SqliteOptions::default())?)
+}
+
+fn furnish(store: &dyn StateStore, lease: LeaseToken) -> anyhow::Result<()> {
+    let loaded = store.load().context("cannot read the database")?;
+    let changes = starter::changes(&loaded.settings, clock::now());
+    if !changes.is_empty() {
+        store.apply(lease, &changes, None).context("cannot furnish the new database")?;
+    }
+    Ok(())
+}
+
+fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {
+    fleet.update_all(loaded.agents.iter().map(|row| {
+        (row.id, move |vitals: &mut Vitals| {
+            vitals.last_seen = row.last_seen;
+            vitals.interval_ms = row.interval_ms;
+        })
+    }));
+    fleet.update_all(loaded.latest.iter().map(|batch| {
+        (batch.agent, move |vitals: &mut Vitals| vitals.latest = Some(Arc::new(batch.clone())))
+    }));
+}
+
+fn restore_admission(loaded: &Loaded) -> Admission {
+    let seen = loaded.seen.iter().map(|row| nightbell_ingest::SeenRanges {
+        agent: row.agent,
+        boot: row.boot.clone(),
+        used_at: row.used_at,
+        ranges: row.ranges.clone(),
+    });
+    Admission::restore(seen, loaded.latest.iter().map(|batch| (batch.agent, batch.ts)))
+}
+
+fn restore_evaluator(registry: &Registry, loaded: &Loaded) -> Evaluator {
+    let holdings = registry.read();
+    let config = nightbell_alerts::Config {
+        rules: holdings.rules.values().map(|(rule, _)| rule.clone()).collect(),
+        agents: holdings.agents.values().map(|row| view_of(row, row.last_seen, false)).collect(),
+        levels: holdings.levels.clone(),
+        mutes: holdings.mutes().collect(),
+        group_wait_ms: GROUP_WAIT_MS,
+        offline_group_wait_ms: OFFLINE_GROUP_WAIT_MS,
+    };
+    let saved = nightbell_alerts::Saved {
+        instances: loaded.instances.clone(),
+        told: loaded.told.clone(),
+        incidents: loaded.incidents.clone(),
+        last_ts: loaded.latest.iter().map(|batch| (batch.agent, batch.ts)).collect(),
+    };
+    Evaluator::restore(config, saved, clock::now())
+}
+
+fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
+    let options = NotifierOptions { allow_networks: app.config.allow_networks.clone(), ..NotifierOptions::default() };
+    Ok(outbox::Sender {
+        notifier: Notifier::new(options).context("cannot set up the notifier")?,
+        registry: Arc::clone(&app.registry),
+        store: Arc::clone(&app.store),
+        lease: app.lease,
+        metrics: Arc::clone(&app.metrics),
+        links: app.links.clone(),
+        measure: Arc::clone(&app.measure),
+    })
+}
+
+fn start_jobs(app: &App) -> JoinSet<()> {
+    let jobs = Jobs { store: Arc::clone(&app.engine), lease: app.lease, retention: app.config.retention, measure: Arc::clone(&app.measure) };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(jobs.clone().at("roll_up", app.config.jobs.roll_up.clone(), Jobs::roll_up));
+    tasks.spawn(jobs.clone().at("retain", app.config.jobs.retain.clone(), Jobs::retain));
+    tasks.spawn(jobs.checkpoint());
+    tasks
+}
