@@ -1,1 +1,4 @@
-//! Placeholder face; the crate's owner replaces this file.
+//! The agent: measures one host and tells the hub.
+pub mod clock;
+pub mod collect;
+pub mod sheet;

@@ -1,0 +1,2 @@
+//! The program `nightbell-agent`.
+fn main() {}
