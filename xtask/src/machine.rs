@@ -156,8 +156,7 @@ fn promtool(tools: &Path) -> Result<PathBuf> {
         bail!("please put `promtool` (part of Prometheus) on the search path");
     }
     say("missing: promtool (it judges the hub's /metrics)");
-    let script =
-        "rm -f prometheus_*.deb && apt-get download prometheus && dpkg-deb -x prometheus_*.deb prometheus && rm prometheus_*.deb";
+    let script = "rm -f prometheus_*.deb && apt-get download prometheus && dpkg-deb -x prometheus_*.deb prometheus && rm prometheus_*.deb prometheus/usr/bin/prometheus";
     let fetch = || call_in(tools, "sh", &["-c", script]);
     if fetch().is_err() {
         if !is_root() {
