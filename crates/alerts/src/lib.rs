@@ -3,11 +3,29 @@
 //! Events go in, effects come out as plain data; nothing here knows a clock, storage, a channel's kind or a wire format.
 //! The law it follows is written in the alerting document; where the two disagree, one of them is a bug.
 
+mod apply;
+pub mod backtest;
+mod book;
 pub mod context;
+pub mod evaluator;
+pub mod faults;
+mod hush;
+mod incident;
+mod instance;
+pub mod judge;
+mod matching;
 pub mod record;
 pub mod rule;
+mod settle;
+mod site;
+pub mod step;
+pub mod why;
 
+pub use backtest::{BacktestIncident, BacktestInput, BacktestReport, backtest, median_spacing};
 pub use context::{AgentView, LevelTable, Mute, MuteKind};
+pub use evaluator::{Config, Evaluator, EvaluatorStats, InstanceView, Saved};
+pub use faults::RuleFault;
+pub use judge::Limits;
 pub use record::{
     Ack, Effects, EndReason, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, Notice, NoticeKind, State, ToldRecord,
 };
@@ -15,3 +33,4 @@ pub use rule::{
     Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, OFFLINE_METRIC, Rule, Scope, Selector, Severity,
     Threshold,
 };
+pub use why::why;

@@ -329,6 +329,16 @@ impl Effects {
             && self.events.is_empty()
     }
 
+    /// Takes over everything from `other`, which is left empty.
+    pub fn append(&mut self, other: &mut Self) {
+        self.instances.append(&mut other.instances);
+        self.forgotten.append(&mut other.forgotten);
+        self.incidents.append(&mut other.incidents);
+        self.told.append(&mut other.told);
+        self.notices.append(&mut other.notices);
+        self.events.append(&mut other.events);
+    }
+
     /// Empties every list and keeps their memory for the next step.
     pub fn clear(&mut self) {
         self.instances.clear();

@@ -1,0 +1,314 @@
+//! The evaluator: many rules over many agents, told of everything and asking for nothing.
+//!
+//! Heartbeats, time, edits and people's words go in; what is to be stored, logged and told comes out as [`Effects`]. It reads no
+//! clock, no storage and no channel: duplicates are removed before it, silences are expanded into intervals before it, and its
+//! effects are written and sent after it. Each alert is one run of [`crate::step::step`].
+
+mod change;
+mod fleet;
+mod ghost;
+mod observe;
+mod people;
+mod plan;
+mod queue;
+mod restore;
+mod silence;
+mod slot;
+mod timers;
+mod view;
+
+pub use view::{EvaluatorStats, InstanceView};
+
+use crate::book::RuleBook;
+use crate::context::{AgentView, LevelTable, Mute};
+use crate::record::{Effects, EndReason, IncidentRecord, InstanceRecord, ToldRecord};
+use crate::rule::Rule;
+use crate::site::Waits;
+use fleet::Fleet;
+use ghost::Ghost;
+use nightbell_model::{AgentId, Batch, Timestamp};
+use plan::LimitPool;
+use queue::Queue;
+use slot::{Slot, World};
+use std::collections::BTreeMap;
+
+/// What the evaluator starts from, beside what was stored of it.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// All rules, enabled or not.
+    pub rules: Vec<Rule>,
+    /// All agents.
+    pub agents: Vec<AgentView>,
+    /// Warn and crit levels.
+    pub levels: LevelTable,
+    /// The mutes of now and later.
+    pub mutes: Vec<Mute>,
+    /// How long notices wait to be folded with others, in milliseconds; critical ones do not wait. 10,000 by default of the hub.
+    pub group_wait_ms: i64,
+    /// The same for offline alerts of any severity. 5,000 by default of the hub.
+    pub offline_group_wait_ms: i64,
+}
+
+/// What was stored: with it the evaluator goes on as if it had never stopped.
+#[derive(Debug, Clone, Default)]
+pub struct Saved {
+    /// The instances' records, `last_ts` filled in from the newest stored usable sample of each.
+    pub instances: Vec<InstanceRecord>,
+    /// What channels were told.
+    pub told: Vec<ToldRecord>,
+    /// The open incidents, and those that a `told` record still names although they ended (their end is withheld).
+    pub incidents: Vec<IncidentRecord>,
+    /// The time of each agent's newest stored heartbeat.
+    pub last_ts: Vec<(AgentId, Timestamp)>,
+}
+
+/// Many rules over many agents. See the module.
+#[derive(Debug)]
+pub struct Evaluator {
+    book: RuleBook,
+    mutes: Vec<Mute>,
+    levels: LevelTable,
+    waits: Waits,
+    pool: LimitPool,
+    agents: BTreeMap<AgentId, Box<Slot>>,
+    ghosts: Vec<Ghost>,
+    queue: Queue,
+    fleet: Fleet,
+    /// What restoring had to say; handed out with the first input.
+    backlog: Effects,
+    clock: Timestamp,
+    evaluated: u64,
+    late_ignored: u64,
+}
+
+impl Evaluator {
+    /// Evaluates a heartbeat that is no duplicate. One that is not later than what was already evaluated of its agent is only
+    /// counted; that it came makes its agent online all the same.
+    pub fn observe(&mut self, batch: &Batch, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let Some(slot) = self.agents.get_mut(&batch.agent) else { return };
+        let was_offline = slot.host_offline || !slot.online;
+        slot.hear(batch.received, world, out);
+        self.fleet.recount(slot, now);
+        let mut wake = slot.overdue_at().unwrap_or(Timestamp::MAX);
+        if was_offline {
+            wake = now;
+        }
+        if slot.view.paused {
+            slot.last_ts = slot.last_ts.max(batch.ts);
+        } else if slot.admit(batch, now, out) {
+            let has_values = !batch.schema.keys().is_empty();
+            if has_values && slot.plan_for(batch, world, &self.levels, &mut self.pool) {
+                wake = now;
+            }
+            let evaluated = slot.evaluate(batch, world, &self.pool, out);
+            self.evaluated += evaluated.count;
+            wake = wake.min(evaluated.wake.unwrap_or(Timestamp::MAX));
+            if let Some(last) = slot.burst {
+                wake = wake.min(last.plus_millis(slot::BURST_END_MS));
+            }
+        } else {
+            self.late_ignored += 1;
+        }
+        self.queue.arm(slot, wake);
+        self.release(now);
+    }
+
+    /// Does everything that is due at `now`.
+    pub fn tick(&mut self, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        // All that are due are counted before any of them is judged: whether the hub doubts itself depends on all.
+        let due = self.queue.take_due(now, &mut self.agents);
+        for id in &due {
+            if let Some(slot) = self.agents.get_mut(id) {
+                self.fleet.recount(slot, now);
+            }
+        }
+        for id in &due {
+            self.run_agent(*id, now, out);
+        }
+        self.queue.give_back(due);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        self.ghosts.retain_mut(|ghost| ghost.wake() > now || ghost.settle(world, out));
+        self.release(now);
+    }
+
+    /// When `tick` has to be called next, at the latest; earlier and more often is harmless.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if !self.backlog.is_empty() {
+            return Some(self.clock);
+        }
+        let ghosts = self.ghosts.iter().map(Ghost::wake).filter(|wake| *wake < Timestamp::MAX);
+        ghosts.chain(self.queue.next()).min()
+    }
+
+    /// Puts other rules in place. Holds, `keep_firing`, cooldowns and channels count from the next input on and never take an
+    /// alert back; where what is compared changed, a pending alert is fine at once and a firing one is judged by its next sample.
+    pub fn set_rules(&mut self, rules: Vec<Rule>, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let book = RuleBook::new(rules);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        for slot in self.agents.values_mut() {
+            slot.adopt(world, &book, (out, &mut self.ghosts));
+            self.fleet.recount(slot, now);
+            self.queue.arm(slot, now);
+        }
+        self.book = book;
+        self.pool.clear();
+        self.revive();
+        self.release(now);
+    }
+
+    /// Puts other warn and crit levels in place; they count from the next sample on.
+    pub fn set_levels(&mut self, levels: LevelTable) {
+        self.levels = levels;
+        self.pool.clear();
+        for slot in self.agents.values_mut() {
+            slot.plan = None;
+        }
+    }
+
+    /// Puts other mutes in place and says what they do not withhold any more.
+    pub fn set_mutes(&mut self, mutes: Vec<Mute>, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        self.mutes = mutes;
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        for slot in self.agents.values_mut() {
+            slot.settle_all(world, out);
+            let wake = slot.next_wake(world, self.fleet.in_doubt());
+            self.queue.arm(slot, wake);
+        }
+        self.ghosts.retain_mut(|ghost| ghost.settle(world, out));
+    }
+
+    /// Adds an agent, or takes over the tags, the interval and the pause of one that is known. What the evaluator has seen of
+    /// it itself (last heartbeat, connections) stays.
+    pub fn upsert_agent(&mut self, agent: AgentView, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let id = agent.id;
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let slot = self.agents.entry(id).or_insert_with(|| Box::new(Slot::new(agent.clone(), world.book, now)));
+        if slot.view.paused && !agent.paused {
+            slot.floor = now;
+        }
+        (slot.view.tags, slot.view.interval_ms, slot.view.paused) = (agent.tags, agent.interval_ms, agent.paused);
+        if slot.view.paused {
+            slot.burst = None;
+            slot.online = false;
+        }
+        slot.adopt(world, world.book, (out, &mut self.ghosts));
+        slot.settle_all(world, out);
+        self.fleet.recount(slot, now);
+        self.queue.arm(slot, now);
+        self.revive();
+        self.release(now);
+    }
+
+    /// Forgets an agent; its open incidents end.
+    pub fn remove_agent(&mut self, id: AgentId, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let Some(mut slot) = self.agents.remove(&id) else { return };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        for instance in std::mem::take(&mut slot.instances) {
+            let site = world.site(&slot.view, slot.scene(), instance.rule);
+            self.ghosts.extend(Ghost::retire(&site, instance, EndReason::AgentRemoved, out));
+        }
+        self.fleet.remove(&slot);
+        self.release(now);
+    }
+
+    /// A connection of the agent was opened. It is a heartbeat, not a connection, that brings an agent back.
+    pub fn connection_opened(&mut self, id: AgentId, now: Timestamp) {
+        self.clock = now;
+        if let Some(slot) = self.agents.get_mut(&id) {
+            slot.connections = slot.connections.saturating_add(1);
+        }
+    }
+
+    /// A connection of the agent was closed; to be called for each that was opened. A clean close of the last one makes the
+    /// agent offline at once, though its offline alert counts from its last heartbeat. One that stops on purpose is not paged.
+    #[expect(clippy::too_many_arguments, reason = "two independent facts about the close")]
+    pub fn connection_closed(&mut self, id: AgentId, clean: bool, on_purpose: bool, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let Some(slot) = self.agents.get_mut(&id) else { return };
+        slot.connections = slot.connections.saturating_sub(1);
+        if slot.burst.is_some() {
+            slot.end_burst(world, out);
+        }
+        if slot.connections == 0 && (clean || on_purpose) {
+            slot.view.closed = true;
+            slot.view.stopped_on_purpose = on_purpose;
+            slot.go_offline(now, if on_purpose { "stopped on purpose" } else { "connection closed" }, out);
+            if on_purpose {
+                slot.call_off(world, out);
+            }
+        }
+        self.fleet.recount(slot, now);
+        self.queue.arm(slot, now);
+        self.release(now);
+    }
+
+    /// The hub's system clock was set forward by `by_ms` (back if negative): every anchor moves along, so that no duration, hole
+    /// or order changes. `now` is the time after the step.
+    pub fn clock_stepped(&mut self, by_ms: i64, now: Timestamp, out: &mut Effects) {
+        self.begin(now, out);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        for slot in self.agents.values_mut() {
+            slot.shift(by_ms, world, out);
+        }
+        for ghost in &mut self.ghosts {
+            change::shift_instance(&mut ghost.instance, by_ms, out);
+        }
+        self.queue.shift(by_ms);
+        out.events.push(change::clock_event(by_ms, now));
+    }
+
+    fn begin(&mut self, now: Timestamp, out: &mut Effects) {
+        self.clock = now;
+        if !self.backlog.is_empty() {
+            out.append(&mut self.backlog);
+        }
+    }
+
+    /// Runs the timers of one agent and arms it anew.
+    fn run_agent(&mut self, id: AgentId, now: Timestamp, out: &mut Effects) {
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let Some(slot) = self.agents.get_mut(&id) else { return };
+        let held = slot.run_timers(world, self.fleet.in_doubt(), (out, &mut self.ghosts));
+        if held {
+            out.events.extend(self.fleet.hold(id, now));
+        }
+        self.fleet.recount(slot, now);
+        let wake = slot.next_wake(world, self.fleet.in_doubt());
+        self.queue.arm(slot, wake);
+    }
+
+    /// Wakes the agents whose offline alerts were held, once the doubt is over.
+    fn release(&mut self, now: Timestamp) {
+        for id in self.fleet.release() {
+            if let Some(slot) = self.agents.get_mut(&id) {
+                self.queue.arm(slot, now);
+            }
+        }
+    }
+
+    /// Gives ghosts whose rule applies again their place back.
+    fn revive(&mut self) {
+        for ghost in std::mem::take(&mut self.ghosts) {
+            let rule = self.book.position(ghost.compiled.rule.id);
+            let slot = self.agents.get_mut(&ghost.agent.id);
+            match (rule, slot) {
+                (Some(at), Some(slot))
+                    if slot.rules.binary_search(&at).is_ok() && self.book.get(at).covers(&ghost.instance.series) =>
+                {
+                    slot.instances.push(crate::instance::Instance { rule: at, ..ghost.instance });
+                    slot.plan = None;
+                }
+                _ => self.ghosts.push(ghost),
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What people say about an incident: that they are on it, and that they are not any more.
+
+use super::Evaluator;
+use super::slot::{Slot, World};
+use crate::apply::hand_out;
+use crate::record::{Ack, Effects, Event, EventKind, IncidentRecord};
+use crate::settle::settle;
+use crate::step::Outcome;
+use nightbell_model::{IncidentId, Timestamp};
+
+impl Evaluator {
+    /// Notes that somebody is on an open incident: its repeats and escalation stop, its end will still be said. False if the
+    /// incident is not open.
+    pub fn acknowledge(&mut self, incident: IncidentId, ack: Ack, now: Timestamp, out: &mut Effects) -> bool {
+        let said = if ack.note.is_empty() { ack.by.clone() } else { format!("{}: {}", ack.by, ack.note) };
+        self.amend(incident, (EventKind::Ack, said), now, (out, |incident| incident.ack = Some(ack)))
+    }
+
+    /// Takes that back: what has come due meanwhile is said at once. False if the incident is not open.
+    pub fn unacknowledge(&mut self, incident: IncidentId, by: &str, now: Timestamp, out: &mut Effects) -> bool {
+        self.amend(incident, (EventKind::Unack, by.to_owned()), now, (out, |incident| incident.ack = None))
+    }
+
+    fn amend(
+        &mut self,
+        id: IncidentId,
+        (kind, said): (EventKind, String),
+        now: Timestamp,
+        (out, change): (&mut Effects, impl FnOnce(&mut IncidentRecord)),
+    ) -> bool {
+        self.begin(now, out);
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let Some(slot) = self.agents.values_mut().find(|slot| slot.holds(id)) else { return false };
+        let scene = slot.scene();
+        let Slot { view, instances, .. } = &mut **slot;
+        let Some(instance) = instances.iter_mut().find(|instance| instance.incident().is_some_and(|open| open.id == id)) else {
+            return false;
+        };
+        let site = world.site(view, scene, instance.rule);
+        if let Some(incident) = instance.detail.as_deref_mut().and_then(|detail| detail.incident.as_mut()) {
+            change(incident);
+            out.incidents.push(incident.clone());
+            out.events.push(people_event(kind, incident, said, now));
+        }
+        if !site.folding {
+            settle(&site, instance, Outcome::default(), out);
+            hand_out(&site, instance, out);
+        }
+        let wake = site.wake_of(instance);
+        self.queue.arm(slot, wake);
+        true
+    }
+}
+
+impl Slot {
+    fn holds(&self, id: IncidentId) -> bool {
+        self.instances.iter().any(|instance| instance.incident().is_some_and(|open| open.id == id))
+    }
+}
+
+fn people_event(kind: EventKind, incident: &IncidentRecord, reason: String, now: Timestamp) -> Event {
+    Event {
+        at: now,
+        kind,
+        agent: Some(incident.key.agent),
+        rule: Some(incident.key.rule),
+        incident: Some(incident.id),
+        series: Some(incident.key.series.clone()),
+        value: None,
+        threshold: Some(incident.threshold),
+        reason,
+    }
+}

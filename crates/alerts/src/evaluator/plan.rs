@@ -1,0 +1,169 @@
+//! What to evaluate in a heartbeat of one agent, worked out once per schema: which position feeds which instance, against which
+//! limits. A steady heartbeat then looks up no name and allocates nothing.
+
+use super::slot::Slot;
+use crate::book::RuleBook;
+use crate::context::LevelTable;
+use crate::instance::Instance;
+use crate::judge::Limits;
+use crate::rule::{Aggregate, Comparison};
+use nightbell_model::{Schema, SeriesKey, Timestamp};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The evaluation plan of one agent for one schema.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) bindings: Box<[Binding]>,
+    pub(crate) groups: Box<[Group]>,
+}
+
+/// One value that feeds one instance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Binding {
+    pub(crate) position: u32,
+    pub(crate) instance: u32,
+    pub(crate) limits: u32,
+}
+
+/// Several values that feed one instance.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) instance: u32,
+    pub(crate) limits: u32,
+    pub(crate) aggregate: Aggregate,
+    pub(crate) positions: Box<[u32]>,
+}
+
+/// Limits that judge alike are kept once for the whole fleet: most agents share the global thresholds.
+#[derive(Debug, Default)]
+pub(crate) struct LimitPool {
+    limits: Vec<Limits>,
+    known: HashMap<(Comparison, u64, u64), u32>,
+}
+
+impl LimitPool {
+    pub(crate) fn get(&self, at: u32) -> &Limits {
+        &self.limits[at as usize]
+    }
+
+    fn intern(&mut self, limits: Limits) -> u32 {
+        *self.known.entry(limits.fingerprint()).or_insert_with(|| {
+            self.limits.push(limits);
+            to_u32(self.limits.len() - 1)
+        })
+    }
+
+    /// Forgets all limits; every plan must be made anew.
+    pub(crate) fn clear(&mut self) {
+        self.limits.clear();
+        self.known.clear();
+    }
+}
+
+impl Plan {
+    /// Whether this plan fits a heartbeat of `schema`; the same keys behind another pointer become this plan's own.
+    pub(crate) fn fits(&mut self, schema: &Arc<Schema>) -> bool {
+        if Arc::ptr_eq(&self.schema, schema) {
+            return true;
+        }
+        let same = *self.schema == **schema;
+        if same {
+            self.schema = Arc::clone(schema);
+        }
+        same
+    }
+
+    /// Works out the plan of `slot` for `schema`, making the instances that are not there yet.
+    pub(crate) fn make(slot: &mut Slot, schema: &Arc<Schema>, builder: Builder<'_>) -> Self {
+        let mut work = Work { known: HashMap::new(), slot, builder };
+        for (at, instance) in (0_u32..).zip(&work.slot.instances) {
+            work.known.insert((instance.rule, instance.series.clone()), at);
+        }
+        let mut bindings = Vec::new();
+        let mut groups: Vec<(u32, u32, Aggregate, Vec<u32>)> = Vec::new();
+        for (position, series) in (0_u32..).zip(schema.keys()) {
+            for rule in work.builder.book.on_metric(series.metric()).to_vec() {
+                let compiled = work.builder.book.get(rule);
+                if work.slot.rules.binary_search(&rule).is_err() || compiled.rule.is_offline() || !compiled.filter.admits(series)
+                {
+                    continue;
+                }
+                let aggregate = compiled.rule.selector.aggregate;
+                let Some(whole) = whole_series(aggregate, series) else { continue };
+                let (instance, limits) = work.instance(rule, &whole);
+                if aggregate == Aggregate::Each {
+                    bindings.push(Binding { position, instance, limits });
+                } else if let Some(group) = groups.iter_mut().find(|group| group.0 == instance) {
+                    group.3.push(position);
+                } else {
+                    groups.push((instance, limits, aggregate, vec![position]));
+                }
+            }
+        }
+        bindings.sort_unstable_by_key(|binding| (binding.instance, binding.position));
+        let groups = groups.into_iter().map(|(instance, limits, aggregate, positions)| Group {
+            instance,
+            limits,
+            aggregate,
+            positions: positions.into(),
+        });
+        Self { schema: Arc::clone(schema), bindings: bindings.into(), groups: groups.collect() }
+    }
+}
+
+impl Group {
+    /// The value of the group; NaN if none of its members has one.
+    pub(crate) fn value(&self, values: &[f64]) -> f64 {
+        let members = self.positions.iter().filter_map(|at| values.get(*at as usize).copied()).filter(|value| !value.is_nan());
+        match self.aggregate {
+            Aggregate::Max | Aggregate::Each => members.fold(f64::NAN, f64::max),
+            Aggregate::Min => members.fold(f64::NAN, f64::min),
+            Aggregate::Avg => {
+                let (sum, count) = members.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+                sum / count
+            }
+        }
+    }
+}
+
+/// What making a plan needs beside the agent.
+#[derive(Debug)]
+pub(crate) struct Builder<'a> {
+    pub(crate) book: &'a RuleBook,
+    pub(crate) levels: &'a LevelTable,
+    pub(crate) pool: &'a mut LimitPool,
+    pub(crate) now: Timestamp,
+}
+
+struct Work<'a, 'b> {
+    known: HashMap<(u32, SeriesKey), u32>,
+    slot: &'a mut Slot,
+    builder: Builder<'b>,
+}
+
+impl Work<'_, '_> {
+    fn instance(&mut self, rule: u32, series: &SeriesKey) -> (u32, u32) {
+        let Builder { book, levels, pool, now } = &mut self.builder;
+        let limits = pool.intern(Limits::resolve(&book.get(rule).rule, levels, self.slot.view.id, series));
+        let at = *self.known.entry((rule, series.clone())).or_insert_with(|| {
+            self.slot.instances.push(Instance::new(series.clone(), rule, *now));
+            to_u32(self.slot.instances.len() - 1)
+        });
+        (at, limits)
+    }
+}
+
+/// The series an instance stands on: the series itself, or the bare metric of an aggregate.
+fn whole_series(aggregate: Aggregate, series: &SeriesKey) -> Option<SeriesKey> {
+    match aggregate {
+        Aggregate::Each => Some(series.clone()),
+        Aggregate::Max | Aggregate::Min | Aggregate::Avg => SeriesKey::new(series.metric(), &[]).ok(),
+    }
+}
+
+/// Positions within one agent's heartbeat: frames are bounded far below four billion values.
+fn to_u32(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,220 @@
+//! One instance in memory: a small part for every one, and a detail only for those that have something to remember.
+
+use crate::record::{IncidentRecord, InstanceKey, InstanceRecord, State, ToldRecord};
+use crate::rule::{Comparison, Rule};
+use crate::step::Machine;
+use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, SeriesKey, Timestamp, Ulid};
+
+/// One rule on one series of the agent that holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) series: SeriesKey,
+    pub(crate) machine: Machine,
+    /// The time of the last usable sample; `Timestamp::MIN` before the first.
+    pub(crate) last_ts: Timestamp,
+    /// When that sample was received.
+    pub(crate) heard: Timestamp,
+    pub(crate) detail: Option<Box<Detail>>,
+    /// Which rule, by its position in the book.
+    pub(crate) rule: u32,
+    /// Its record was given up; a new one must take that back within the same effects.
+    pub(crate) forgotten: bool,
+    /// Something outside changed: the next sample settles even if it changes nothing.
+    pub(crate) resettle: bool,
+}
+
+/// What an instance that is not simply fine has to remember.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail {
+    /// Breaching samples since the breach began.
+    pub(crate) samples: u32,
+    /// The worst value since then.
+    pub(crate) peak: Option<f64>,
+    /// The newest value.
+    pub(crate) value: Option<f64>,
+    /// The open incident.
+    pub(crate) incident: Option<IncidentRecord>,
+    /// The no-data episode while in it.
+    pub(crate) episode: Option<IncidentRecord>,
+    /// What has ended and some channel has still to hear of.
+    pub(crate) ended: Vec<IncidentRecord>,
+    /// Incidents that began and ended in the late burst that is going on.
+    pub(crate) late: Vec<IncidentRecord>,
+    /// The open incident began in the late burst that is going on.
+    pub(crate) fired_late: bool,
+    pub(crate) told: Vec<Told>,
+    /// The rule's version that the state was judged by.
+    pub(crate) version: u64,
+    /// When `settle` has to look again; `Timestamp::MAX` is never.
+    pub(crate) wake: Timestamp,
+    /// The record differs from what was last handed out.
+    pub(crate) dirty: bool,
+}
+
+/// What one channel has been told of the instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) channel: ChannelId,
+    pub(crate) incident: Option<IncidentId>,
+    pub(crate) episode: Option<IncidentId>,
+    pub(crate) last_fired_at: Option<Timestamp>,
+    pub(crate) last_said_at: Option<Timestamp>,
+    pub(crate) suppressed: u32,
+    pub(crate) repeats: u32,
+    pub(crate) dirty: bool,
+}
+
+impl Instance {
+    pub(crate) fn new(series: SeriesKey, rule: u32, now: Timestamp) -> Self {
+        Self {
+            series,
+            machine: Machine::new(now),
+            last_ts: Timestamp::MIN,
+            heard: Timestamp::MIN,
+            detail: None,
+            rule,
+            forgotten: false,
+            resettle: false,
+        }
+    }
+
+    /// The detail, made if there is none.
+    pub(crate) fn detail_mut(&mut self, version: u64) -> &mut Detail {
+        self.detail.get_or_insert_with(|| Box::new(Detail::new(version)))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.machine.state
+    }
+
+    pub(crate) fn incident(&self) -> Option<&IncidentRecord> {
+        self.detail.as_ref()?.incident.as_ref()
+    }
+
+    /// The record as it is to be stored.
+    pub(crate) fn record(&self, key: InstanceKey) -> InstanceRecord {
+        let detail = self.detail.as_deref();
+        let incident = self.incident();
+        InstanceRecord {
+            key,
+            state: self.machine.state,
+            since: self.machine.since,
+            fired_at: incident.map(|incident| incident.fired_at),
+            clear_since: self.machine.clear_since,
+            was_firing: self.machine.was_firing,
+            incident: incident.map(|incident| incident.id),
+            rule_version: detail.map_or(0, |detail| detail.version),
+            samples: detail.map_or(0, |detail| detail.samples),
+            peak: detail.and_then(|detail| detail.peak),
+            last_ts: (self.last_ts != Timestamp::MIN).then_some(self.last_ts),
+        }
+    }
+}
+
+impl Detail {
+    pub(crate) fn new(version: u64) -> Self {
+        Self {
+            samples: 0,
+            peak: None,
+            value: None,
+            incident: None,
+            episode: None,
+            ended: Vec::new(),
+            late: Vec::new(),
+            fired_late: false,
+            told: Vec::new(),
+            version,
+            wake: Timestamp::MAX,
+            dirty: false,
+        }
+    }
+
+    /// The entry of a channel, made if there is none.
+    pub(crate) fn told_mut(&mut self, channel: ChannelId) -> &mut Told {
+        let at = self.told.iter().position(|told| told.channel == channel).unwrap_or_else(|| {
+            self.told.push(Told::new(channel));
+            self.told.len() - 1
+        });
+        &mut self.told[at]
+    }
+
+    /// Counts a breaching sample; whether the peak rose.
+    pub(crate) fn count(&mut self, comparison: Comparison, value: f64, first: bool) -> bool {
+        if first {
+            (self.samples, self.peak) = (0, None);
+        }
+        self.samples = self.samples.saturating_add(1);
+        let worse = self.peak.is_none_or(|peak| comparison.is_worse(value, peak));
+        if worse {
+            self.peak = Some(value);
+        }
+        worse
+    }
+}
+
+impl Told {
+    pub(crate) const fn new(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            incident: None,
+            episode: None,
+            last_fired_at: None,
+            last_said_at: None,
+            suppressed: 0,
+            repeats: 0,
+            dirty: false,
+        }
+    }
+
+    pub(crate) fn from_record(record: &ToldRecord) -> Self {
+        Self {
+            channel: record.channel,
+            incident: record.told,
+            episode: record.told_nodata,
+            last_fired_at: record.last_fired_at,
+            last_said_at: record.last_said_at,
+            suppressed: record.suppressed,
+            repeats: record.repeats,
+            dirty: false,
+        }
+    }
+
+    pub(crate) fn record(&self, key: InstanceKey) -> ToldRecord {
+        ToldRecord {
+            key,
+            channel: self.channel,
+            told: self.incident,
+            told_nodata: self.episode,
+            last_fired_at: self.last_fired_at,
+            last_said_at: self.last_said_at,
+            suppressed: self.suppressed,
+            repeats: self.repeats,
+        }
+    }
+
+    /// Until when the cooldown holds the next "fired".
+    pub(crate) fn cooldown_end(&self, rule: &Rule) -> Timestamp {
+        self.last_fired_at.map_or(Timestamp::MIN, |at| at.plus_millis(rule.cooldown_ms))
+    }
+}
+
+/// The id of the incident of an instance that fired at `at`: the same input gives the same id, however often it is evaluated.
+pub(crate) fn incident_id(rule: RuleId, agent: AgentId, series: &SeriesKey, at: Timestamp) -> IncidentId {
+    derive(b"incident", (rule, agent), series, at)
+}
+
+/// The id of the no-data episode of an instance that began at `at`.
+pub(crate) fn episode_id(rule: RuleId, agent: AgentId, series: &SeriesKey, at: Timestamp) -> IncidentId {
+    derive(b"nodata", (rule, agent), series, at)
+}
+
+fn derive(what: &[u8], (rule, agent): (RuleId, AgentId), series: &SeriesKey, at: Timestamp) -> IncidentId {
+    let parts: [&[u8]; 5] = [
+        what,
+        &rule.bits().to_be_bytes(),
+        &agent.bits().to_be_bytes(),
+        series.as_str().as_bytes(),
+        &at.as_millis().to_be_bytes(),
+    ];
+    IncidentId(Ulid::derived(at, &parts))
+}

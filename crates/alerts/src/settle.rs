@@ -1,0 +1,333 @@
+//! `settle` brings what each channel has been told up to date with the truth, as far as mutes and cooldown allow.
+//!
+//! It runs after every transition, at every mute's end and at the end of a cooldown, and is safe to run at any other time:
+//! it looks at what is true and what was told, never at how it came about (only the count of suppressed changes and their log
+//! lines follow the transition it is called with). The states themselves are `step`'s.
+
+use crate::hush::{COOLDOWN, Hold};
+use crate::instance::{Detail, Instance, Told};
+use crate::record::{Effects, Event, EventKind, IncidentRecord, InstanceKey, Notice, NoticeKind, State};
+use crate::rule::Rule;
+use crate::site::Site;
+use crate::step::Outcome;
+use nightbell_model::{ChannelId, IncidentId, Timestamp};
+use std::sync::Arc;
+
+/// Says what is due about an instance and notes when to look again.
+pub(crate) fn settle(site: &Site<'_>, instance: &mut Instance, cause: Outcome, out: &mut Effects) {
+    instance.resettle = false;
+    let key = site.key(&instance.series);
+    let state = instance.state();
+    let Some(detail) = instance.detail.as_deref_mut() else { return };
+    if matches!(state, State::Firing | State::NoData) || !detail.late.is_empty() {
+        for channel in &site.compiled.rule.channels {
+            detail.told_mut(*channel);
+        }
+    }
+    let mut told = std::mem::take(&mut detail.told);
+    let mut turn = Turn { site, key, state, cause, detail, out, wake: Timestamp::MAX, logged: Vec::new(), reminded: false };
+    for entry in &mut told {
+        turn.channel(entry);
+    }
+    turn.escalate(&mut told);
+    let wake = turn.wake;
+    detail.wake = wake;
+    let named = |id: IncidentId| told.iter().any(|told| told.incident == Some(id) || told.episode == Some(id));
+    detail.ended.retain(|incident| named(incident.id));
+    detail.late.clear();
+    detail.fired_late = false;
+    detail.told = told;
+}
+
+/// One run of `settle` over the channels of one instance.
+struct Turn<'a, 'o> {
+    site: &'a Site<'a>,
+    key: InstanceKey,
+    state: State,
+    cause: Outcome,
+    detail: &'a Detail,
+    out: &'o mut Effects,
+    wake: Timestamp,
+    logged: Vec<&'static str>,
+    reminded: bool,
+}
+
+impl Turn<'_, '_> {
+    fn rule(&self) -> &Rule {
+        &self.site.compiled.rule
+    }
+
+    /// The open incident.
+    fn open(&self) -> Option<&IncidentRecord> {
+        self.detail.incident.as_ref()
+    }
+
+    fn channel(&mut self, told: &mut Told) {
+        let hold = self.site.hold(&self.key.series, told.channel);
+        let ended = self.end(told);
+        if self.rule().channels.contains(&told.channel) {
+            self.late(told, hold);
+            self.fired(told, hold);
+            self.nodata_start(told, hold);
+            self.nodata_end(told, ended);
+            self.repeat(told, hold);
+        } else {
+            self.nodata_end(told, ended);
+        }
+        if self.state == State::Ok {
+            self.remember(told, hold);
+        }
+    }
+
+    /// Step 1: a channel that was told of an incident is told of its end, whatever the cooldown; whether it was now.
+    fn end(&mut self, told: &mut Told) -> bool {
+        let Some(id) = told.incident.filter(|id| Some(*id) != self.open().map(|open| open.id)) else { return false };
+        if let Some(hold) = self.site.defer(&self.key.series, told.channel) {
+            if self.cause.resolved.is_some() {
+                self.log_suppressed(hold.reason, Some(id));
+            }
+            self.look_again(hold.until);
+            return false;
+        }
+        let incident = self.recall(id);
+        self.say(told, NoticeKind::Resolved, incident, 0);
+        (told.incident, told.repeats) = (None, 0);
+        true
+    }
+
+    /// Incidents that lay wholly inside a late burst: one message, for the last of them, that counts the others. While
+    /// another incident is to be announced and a cooldown is set, that one goes first and counts them all.
+    fn late(&mut self, told: &mut Told, hold: Option<Hold>) {
+        let Some(last) = self.detail.late.last() else { return };
+        let others = u32::try_from(self.detail.late.len() - 1).unwrap_or(u32::MAX);
+        let hold = hold.or_else(|| self.cooldown(told));
+        let gives_way = self.state == State::Firing && self.rule().cooldown_ms > 0;
+        told.dirty = true;
+        told.suppressed = told.suppressed.saturating_add(others);
+        if told.incident.is_some() || gives_way || hold.is_some() {
+            told.suppressed = told.suppressed.saturating_add(1);
+            if let Some(hold) = hold {
+                self.log_suppressed(hold.reason, Some(last.id));
+            }
+            return;
+        }
+        let incident = Arc::new(last.clone());
+        self.say(told, NoticeKind::Resolved, incident, 0);
+        told.suppressed = 0;
+        told.last_fired_at = Some(self.site.now);
+        told.last_said_at = Some(self.site.now);
+    }
+
+    /// Steps 2 and 3: an open incident is announced, or withheld and counted.
+    fn fired(&mut self, told: &mut Told, hold: Option<Hold>) {
+        if self.state != State::Firing {
+            return;
+        }
+        let Some(open) = self.open() else { return };
+        let id = open.id;
+        if told.incident == Some(id) {
+            return;
+        }
+        // An end that is withheld comes before the next beginning.
+        let before = told.incident.and_then(|_| self.site.defer(&self.key.series, told.channel));
+        match before.or(hold).or_else(|| self.cooldown(told)) {
+            Some(hold) => self.withhold(told, hold, self.cause.fired, id),
+            None => {
+                let incident = Arc::new(open.clone());
+                self.say(told, NoticeKind::Fired, incident, 0);
+                told.incident = Some(id);
+                (told.suppressed, told.repeats) = (0, 0);
+                told.last_fired_at = Some(self.site.now);
+                told.last_said_at = Some(self.site.now);
+            }
+        }
+    }
+
+    fn cooldown(&self, told: &Told) -> Option<Hold> {
+        let until = told.cooldown_end(self.rule());
+        (self.site.now < until).then_some(Hold { reason: COOLDOWN, until })
+    }
+
+    /// N: samples stopped. No cooldown, for it is no repetition of what was said.
+    fn nodata_start(&mut self, told: &mut Told, hold: Option<Hold>) {
+        let Some(episode) = self.detail.episode.as_ref().filter(|_| self.state == State::NoData) else { return };
+        let id = episode.id;
+        if told.episode == Some(id) {
+            return;
+        }
+        let before = told.episode.and_then(|_| self.site.defer(&self.key.series, told.channel));
+        match before.or(hold) {
+            Some(hold) => self.withhold(told, hold, self.cause.nodata_started, id),
+            None => {
+                self.end_episode(told, false);
+                let episode = Arc::new(episode.clone());
+                self.say(told, NoticeKind::NoDataStart, episode, 0);
+                told.episode = Some(id);
+            }
+        }
+    }
+
+    /// E: samples are back; where the end of the incident is said in the same breath, that says it too.
+    fn nodata_end(&mut self, told: &mut Told, ended: bool) {
+        let current = self.detail.episode.as_ref().map(|episode| episode.id);
+        if told.episode.is_some() && told.episode != current {
+            self.end_episode(told, ended);
+        }
+    }
+
+    fn end_episode(&mut self, told: &mut Told, said: bool) {
+        let Some(id) = told.episode else { return };
+        if !said {
+            if let Some(hold) = self.site.defer(&self.key.series, told.channel) {
+                self.look_again(hold.until);
+                return;
+            }
+            let episode = self.recall(id);
+            self.say(told, NoticeKind::NoDataEnd, episode, 0);
+        }
+        told.episode = None;
+        told.dirty = true;
+    }
+
+    /// P: it still fires. The next one is due exactly one period after the last was, not after it was noticed.
+    fn repeat(&mut self, told: &mut Told, hold: Option<Hold>) {
+        let period = self.rule().repeat_ms;
+        let Some(open) = self.open().filter(|open| self.state == State::Firing && told.incident == Some(open.id)) else { return };
+        let Some(said) = told.last_said_at.filter(|_| period > 0) else { return };
+        let due = said.plus_millis(period);
+        let now = self.site.now;
+        if let Some(until) = open.acked_until(now).or(hold.map(|hold| hold.until)) {
+            self.look_again(until.max(due));
+        } else if now < due {
+            self.look_again(due);
+        } else {
+            let (incident, id, n) = (Arc::new(open.clone()), open.id, told.repeats);
+            self.say(told, NoticeKind::Repeat, incident, n);
+            told.repeats = n.saturating_add(1);
+            let on_time = now.millis_since(due) < period;
+            let said = if on_time { due } else { now };
+            told.last_said_at = Some(said);
+            self.look_again(said.plus_millis(period));
+            if !std::mem::replace(&mut self.reminded, true) {
+                self.log(EventKind::Repeat, Some(id), String::new());
+            }
+        }
+    }
+
+    /// S: each step goes to its channels at its time while nobody is on it. That a step was said follows from when the
+    /// channel last heard of this incident, so nothing more has to be remembered.
+    fn escalate(&mut self, all: &mut Vec<Told>) {
+        let Some(open) = self.open().filter(|_| self.state == State::Firing) else { return };
+        let open = open.clone();
+        let site = self.site;
+        for step in &site.compiled.rule.escalation {
+            let due = open.fired_at.plus_millis(step.after_ms);
+            if site.now < due {
+                self.look_again(due);
+                continue;
+            }
+            let mut said = false;
+            for channel in &step.channels {
+                said |= self.escalate_to(all, *channel, &open, due);
+            }
+            if said {
+                self.log(EventKind::Escalated, Some(open.id), String::new());
+            }
+        }
+    }
+
+    fn escalate_to(&mut self, all: &mut Vec<Told>, channel: ChannelId, open: &IncidentRecord, due: Timestamp) -> bool {
+        let at = all.iter().position(|told| told.channel == channel);
+        let heard = at.is_some_and(|at| match all[at].incident {
+            Some(id) if id == open.id => all[at].last_said_at.is_some_and(|said| said >= due),
+            other => other.is_some(),
+        });
+        if heard {
+            return false;
+        }
+        let hold = self.site.hold(&self.key.series, channel).map(|hold| hold.until);
+        if let Some(until) = open.acked_until(self.site.now).or(hold) {
+            self.look_again(until);
+            return false;
+        }
+        let at = at.unwrap_or_else(|| {
+            all.push(Told::new(channel));
+            all.len() - 1
+        });
+        let told = &mut all[at];
+        let n = if told.incident.is_none() { 0 } else { told.repeats };
+        self.say(told, NoticeKind::Escalated, Arc::new(open.clone()), n);
+        told.repeats = n.saturating_add(1);
+        told.incident = Some(open.id);
+        told.last_said_at = Some(self.site.now);
+        true
+    }
+
+    /// Looks again when the entry of an alert that is fine has nothing left to remember.
+    fn remember(&mut self, told: &Told, hold: Option<Hold>) {
+        if let Some(hold) = self.cooldown(told) {
+            self.look_again(hold.until);
+        }
+        if let Some(hold) = hold.filter(|_| told.suppressed > 0) {
+            self.look_again(hold.until);
+        }
+    }
+
+    fn withhold(&mut self, told: &mut Told, hold: Hold, is_new: bool, id: IncidentId) {
+        if is_new {
+            told.suppressed = told.suppressed.saturating_add(1);
+            told.dirty = true;
+            self.log_suppressed(hold.reason, Some(id));
+        }
+        self.look_again(hold.until);
+    }
+
+    fn look_again(&mut self, at: Timestamp) {
+        self.wake = self.wake.min(at);
+    }
+
+    fn say(&mut self, told: &mut Told, kind: NoticeKind, incident: Arc<IncidentRecord>, n: u32) {
+        told.dirty = true;
+        self.out.notices.push(Notice {
+            kind,
+            n,
+            channel: told.channel,
+            value: match kind {
+                NoticeKind::NoDataStart => None,
+                _ => self.detail.value,
+            },
+            at: self.site.now,
+            not_before: self.site.not_before(&incident),
+            suppressed: told.suppressed,
+            late: kind == NoticeKind::Resolved && self.detail.late.iter().any(|late| late.id == incident.id),
+            incident,
+        });
+    }
+
+    /// The record of an incident or episode that a channel was told of.
+    fn recall(&self, id: IncidentId) -> Arc<IncidentRecord> {
+        let known = self.open().into_iter().chain(&self.detail.episode).chain(&self.detail.ended).find(|record| record.id == id);
+        Arc::new(known.cloned().unwrap_or_else(|| IncidentRecord::lost(id, self.key.clone(), self.rule(), self.site.now)))
+    }
+
+    fn log_suppressed(&mut self, reason: &'static str, incident: Option<IncidentId>) {
+        if !self.logged.contains(&reason) {
+            self.logged.push(reason);
+            self.log(EventKind::Suppressed, incident, reason.to_owned());
+        }
+    }
+
+    fn log(&mut self, kind: EventKind, incident: Option<IncidentId>, reason: String) {
+        self.out.events.push(Event {
+            at: self.site.now,
+            kind,
+            agent: Some(self.key.agent),
+            rule: Some(self.key.rule),
+            incident,
+            series: Some(self.key.series.clone()),
+            value: self.detail.value,
+            threshold: self.open().map(|open| open.threshold),
+            reason,
+        });
+    }
+}
