@@ -10,7 +10,7 @@ import { asProblem, type Problem } from "./state/api";
 import { startClock } from "./state/clock";
 import { clearFleet } from "./state/fleet";
 import { startLive, startLiveTimers, stopLive } from "./state/live";
-import { navigate, path, search, startRouter } from "./state/router";
+import { navigate, path, safeNext, search, startRouter } from "./state/router";
 import { loadSession, setupNeeded, user } from "./state/session";
 import "./styles/base.css";
 import "./styles/parts.css";
@@ -29,7 +29,8 @@ function guard(): void {
   if (who === undefined) return;
   if (who) {
     startLive();
-    if (path() === "/login" || path() === "/setup") navigate("/", { replace: true });
+    if (path() === "/login") navigate(safeNext(new URLSearchParams(search()).get("next")), { replace: true });
+    else if (path() === "/setup") navigate("/", { replace: true });
     return;
   }
   stopLive();

@@ -14,6 +14,7 @@ it.each([
   ["temp.celsius", "celsius"],
   ["gpu.temperature_celsius", "celsius"],
   ["load.avg_1m", "none"],
+  ["disk.used_percent{mount=/data.d}", "percent"],
 ])("unitOf(%s) is %s", (metric, unit) => {
   expect(unitOf(metric)).toBe(unit);
 });
@@ -34,7 +35,7 @@ it.each([
   [9_123_456, "bytes_per_second", "9.12 MB/s"],
   [1.234, "none", "1.23"],
   [12_345, "none", "12,345"],
-  [45.5, "celsius", "45.50 °C"],
+  [45.5, "celsius", "45.5 °C"],
   [12, "seconds", "12 s"],
   [3_553_200, "seconds", "41 d 3 h"],
   [null, "percent", "N/A"],

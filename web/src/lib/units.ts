@@ -1,6 +1,8 @@
 // Units and numbers for people. The unit of a metric is the last word of its
 // name; the hub states it too, and what the hub states wins. Pure.
 
+import { metricOf } from "./serieskey";
+
 export type Unit =
   | "percent"
   | "bytes"
@@ -33,9 +35,10 @@ const SUFFIXES: [string, Unit][] = [
 
 const KNOWN = new Set<string>(SUFFIXES.map(([, unit]) => unit));
 
-/** The unit of a metric: as the hub states it, else by the name's last word. */
-export function unitOf(metric: string, stated?: string | null): Unit {
+/** The unit of a metric or series key: as the hub states it, else by the name's last word. */
+export function unitOf(key: string, stated?: string | null): Unit {
   if (stated && KNOWN.has(stated)) return stated as Unit;
+  const metric = metricOf(key);
   const last = metric.slice(metric.lastIndexOf(".") + 1);
   if (last === "percent") return "percent";
   return SUFFIXES.find(([suffix]) => last.endsWith(suffix))?.[1] ?? "none";
@@ -60,6 +63,7 @@ export function formatValue(value: number | null | undefined, unit: Unit): strin
   if (unit === "bytes_per_second") return scaled(value, 1000, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"]);
   if (unit === "seconds") return Math.abs(value) < 60 ? `${digits(value)} s` : formatSpan(value);
   if (unit === "percent") return `${percent(value)} %`;
+  if (unit === "celsius" || unit === "watts") return `${value.toFixed(1)}${PLAIN_SUFFIX[unit]}`;
   return `${digits(value)}${PLAIN_SUFFIX[unit] ?? ""}`;
 }
 

@@ -1,10 +1,11 @@
 // The two pages before the session: the first administrator, and login.
+// Where to go afterwards is decided where sessions are watched.
 
 import { createSignal, type JSX, Show } from "solid-js";
 import { Icon, Logo } from "../parts/icons";
 import { ProblemNote, TextField, useAction } from "../parts/forms";
 import { ThemeButton } from "../parts/shell";
-import { navigate, safeNext, search } from "../state/router";
+import { search } from "../state/router";
 import { expired, login, setUp } from "../state/session";
 
 function AuthFrame(props: { title: string; children: JSX.Element }): JSX.Element {
@@ -30,10 +31,7 @@ function AuthFrame(props: { title: string; children: JSX.Element }): JSX.Element
 export function LoginPage(): JSX.Element {
   const [username, setUsername] = createSignal("");
   const [password, setPassword] = createSignal("");
-  const { busy, problem, run } = useAction(async () => {
-    await login(username().trim(), password());
-    navigate(safeNext(new URLSearchParams(search()).get("next")), { replace: true });
-  });
+  const { busy, problem, run } = useAction(() => login(username().trim(), password()));
   return (
     <AuthFrame title="Log in">
       <Show when={expired()}>
@@ -59,10 +57,7 @@ export function SetupPage(): JSX.Element {
   const [key, setKey] = createSignal(fromUrl);
   const [username, setUsername] = createSignal("admin");
   const [password, setPassword] = createSignal("");
-  const { busy, problem, run } = useAction(async () => {
-    await setUp(key().trim(), username().trim(), password());
-    navigate("/", { replace: true });
-  });
+  const { busy, problem, run } = useAction(() => setUp(key().trim(), username().trim(), password()));
   return (
     <AuthFrame title="Set up this hub">
       <p class="muted">Choose the first administrator. The set-up key works once; there is no default password.</p>

@@ -4,7 +4,7 @@
 import { createSignal, For, type JSX, Show } from "solid-js";
 import { formatKey } from "../lib/serieskey";
 import { fullTime, shortTime } from "../lib/times";
-import { formatSpan, formatValue, unitOf } from "../lib/units";
+import { formatSpan, formatTick, formatValue, unitOf } from "../lib/units";
 import { now } from "../state/clock";
 import { acknowledge } from "../state/incidents";
 import { mayEdit } from "../state/session";
@@ -25,7 +25,7 @@ function measure(incident: Incident): string {
   const value = incident.resolved_at ? incident.peak : (incident.value ?? incident.peak);
   const limit = incident.threshold ?? null;
   const shown = value === null || value === undefined ? "" : formatValue(value, unit);
-  return limit === null ? shown : `${shown} ${incident.op ?? "limit"} ${formatValue(limit, unit)}`.trim();
+  return limit === null ? shown : `${shown} ${incident.op ?? "limit"} ${formatTick(limit, unit)}`.trim();
 }
 
 function AckButton(props: { incident: Incident }): JSX.Element {
