@@ -1,1 +1,26 @@
-//! Placeholder face; the crate's owner replaces this file.
+//! Renders a notification for each channel and delivers it: webhook, mail, Discord, Slack.
+//!
+//! One call is one attempt and ends in an [`Outcome`]; [`retry`] says what follows from it and [`limiter`] how fast a channel
+//! may be spoken to. Queueing, claiming and settling deliveries is left to the hub, deciding what to say to the evaluator.
+//! Every address is judged before it is connected to, and no secret stands in any text that comes out of here.
+
+mod channels;
+mod config;
+mod delivery;
+mod guard;
+mod http;
+pub mod limiter;
+mod notification;
+mod notifier;
+mod page;
+pub mod retry;
+#[cfg(test)]
+mod testing;
+mod truncate;
+mod words;
+
+pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, SlackConfig, SmtpConfig, WebhookConfig};
+pub use delivery::{Message, Outcome, without_receivers_words};
+pub use limiter::{ChannelRate, TokenBucket};
+pub use notification::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+pub use notifier::{Notifier, NotifierError, NotifierOptions};

@@ -1,0 +1,107 @@
+//! The mail itself: headers that thread and filter well, a text part, an HTML part, the picture inside it.
+
+use super::html;
+use crate::config::SmtpConfig;
+use crate::delivery::Message;
+use crate::notification::{NoticeWord, Notification};
+use crate::page::Page;
+use crate::truncate;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, MultiPart, SinglePart};
+use nightbell_alerts::Severity;
+use std::time::SystemTime;
+
+/// No subject needs more; longer ones are cut by readers anyway.
+const SUBJECT_LIMIT: usize = 200;
+/// The name under which the HTML part finds the picture.
+pub(super) const CHART_CID: &str = "chart";
+
+/// Writes the mail of `message`. `now` becomes its date.
+pub(super) fn build(
+    config: &SmtpConfig,
+    message: &Message<'_>,
+    domain: &str,
+    now: SystemTime,
+) -> Result<lettre::Message, lettre::error::Error> {
+    let page = Page::of(message);
+    let id = |delivery: &str| format!("<{}@{}>", token(delivery), token(domain));
+    let mut builder = lettre::Message::builder()
+        .from(config.from.clone())
+        .subject(truncate::to_chars(&page.headline(), SUBJECT_LIMIT))
+        .date(now)
+        .message_id(Some(id(&message.delivery_id)));
+    for mailbox in &config.to {
+        builder = builder.to(mailbox.clone());
+    }
+    if let Some(previous) = message.thread.last() {
+        let thread: Vec<String> = message.thread.iter().map(|delivery| id(delivery)).collect();
+        builder = builder.in_reply_to(id(previous)).references(thread.join(" "));
+    }
+    let mut letter = match parts(message, &page) {
+        Some(parts) => builder.multipart(parts)?,
+        None => builder.singlepart(SinglePart::plain(page.plain()))?,
+    };
+    for (name, value) in headers(message, domain) {
+        letter.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
+    }
+    Ok(letter)
+}
+
+/// Text, HTML and picture; `None` where plain text is asked for or all there is.
+fn parts(message: &Message<'_>, page: &Page) -> Option<MultiPart> {
+    if message.plain {
+        return None;
+    }
+    let chart = message.chart_png.as_ref().filter(|png| !png.is_empty());
+    let html = match html::render(page, chart.is_some()) {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "a mail goes out as plain text");
+            return None;
+        }
+    };
+    // Boundaries come from the delivery's id, so that the same mail is written the same way again.
+    let boundary = |level: &str| format!("{level}-{}", token(&message.delivery_id));
+    let alternative = MultiPart::builder().kind(lettre::message::MultiPartKind::Alternative).boundary(boundary("alternative"));
+    let alternative = alternative.singlepart(SinglePart::plain(page.plain()));
+    Some(match chart {
+        None => alternative.singlepart(SinglePart::html(html)),
+        Some(png) => {
+            let picture = Attachment::new_inline_with_name(CHART_CID.to_owned(), "chart.png".to_owned());
+            let related = MultiPart::builder().kind(lettre::message::MultiPartKind::Related).boundary(boundary("related"));
+            alternative.multipart(related.singlepart(SinglePart::html(html)).singlepart(picture.body(png.clone(), image_png())))
+        }
+    })
+}
+
+fn image_png() -> ContentType {
+    ContentType::parse("image/png").unwrap_or(ContentType::TEXT_PLAIN)
+}
+
+/// Headers for machines: no holiday replies (RFC 3834), a list to filter by (RFC 2919), our own ids, and what is urgent.
+fn headers(message: &Message<'_>, domain: &str) -> Vec<(&'static str, String)> {
+    let notification = message.notification;
+    let mut headers = vec![
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("X-Auto-Response-Suppress", "All".to_owned()),
+        ("List-Id", format!("Nightbell <pages.{}>", token(domain))),
+        ("X-Nightbell-Id", token(&message.delivery_id)),
+        ("X-Nightbell-Incident", token(&notification.incident_id)),
+        ("X-Nightbell-Severity", notification.severity().name().to_owned()),
+    ];
+    if is_urgent(notification) {
+        headers.push(("Importance", "high".to_owned()));
+        headers.push(("X-Priority", "1".to_owned()));
+    }
+    headers
+}
+
+fn is_urgent(notification: &Notification) -> bool {
+    notification.severity() == Severity::Critical
+        && matches!(notification.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated)
+}
+
+/// `text` as it may stand in an id: nothing that could end a header or an address.
+fn token(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect()
+}

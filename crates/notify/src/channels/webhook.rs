@@ -1,0 +1,45 @@
+//! HTTP endpoints: our own signed pages, or the form that a receiver already understands.
+
+mod alertmanager;
+pub(crate) mod pagerduty;
+pub(crate) mod signature;
+mod standard;
+#[cfg(test)]
+mod tests;
+
+use crate::config::{WebhookConfig, WebhookFormat};
+use crate::delivery::{Message, Outcome};
+use crate::notifier::Notifier;
+use chrono::Utc;
+use reqwest::header::CONTENT_TYPE;
+
+/// Sends one message; what is folded into it travels along only in the `alertmanager` format.
+pub(crate) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message: &Message<'_>) -> Outcome {
+    let body = match config.format {
+        WebhookFormat::Standard => serde_json::to_string(&standard::body(message.notification)),
+        WebhookFormat::Alertmanager => serde_json::to_string(&alertmanager::body(message)),
+        WebhookFormat::PagerDuty => return pagerduty::deliver(notifier, config, message).await,
+    };
+    let (Some(url), Ok(body)) = (&config.url, body) else {
+        return Outcome::broken("the channel has no URL");
+    };
+    let now = Utc::now();
+    let mut request = notifier
+        .http
+        .post(config.allow_private, url)
+        .header(CONTENT_TYPE, "application/json")
+        .header("webhook-id", signature::id(&message.delivery_id))
+        .header("webhook-timestamp", now.timestamp());
+    if let Some(secret) = &config.secret {
+        match signature::sign(secret.expose(), &signature::id(&message.delivery_id), now.timestamp(), &body) {
+            Ok(signature) => request = request.header("webhook-signature", signature),
+            Err(why) => return Outcome::broken(format!("the page cannot be signed: the secret {why}")),
+        }
+    }
+    let answer = match notifier.http.send(config.allow_private, url, request.body(body)).await {
+        Ok(answer) => answer,
+        Err(outcome) => return outcome,
+    };
+    let secrets: Vec<&str> = config.secret.iter().map(|secret| secret.expose()).collect();
+    answer.outcome(url.host_str().unwrap_or_default(), &secrets, now)
+}

@@ -1,0 +1,96 @@
+//! Our own page in JSON: exactly the shape that the API's documentation promises to receivers.
+
+use crate::notification::{AgentFacts, NoticeWord, Notification, RuleFacts};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A whole page.
+#[derive(Debug, Serialize)]
+pub(super) struct Body<'a> {
+    r#type: &'static str,
+    timestamp: &'a str,
+    data: Data<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    incident_id: &'a str,
+    rule: &'a RuleFacts,
+    agent: &'a AgentFacts,
+    metric: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    value: Option<f64>,
+    op: &'a str,
+    threshold: Option<f64>,
+    for_seconds: f64,
+    started_at: &'a str,
+    fired_at: Option<&'a str>,
+    resolved_at: Option<&'a str>,
+    peak: Option<f64>,
+    why: String,
+    top_processes: Vec<Process<'a>>,
+    suppressed_count: u32,
+    maybe_repeat: bool,
+    url: &'a str,
+    chart_url: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Process<'a> {
+    name: &'a str,
+    cpu_percent: f64,
+    rss_bytes: u64,
+}
+
+/// The page of one notification. An escalation is a repeat to a machine: the incident is still open.
+pub(super) fn body(notification: &Notification) -> Body<'_> {
+    Body {
+        r#type: match notification.kind {
+            NoticeWord::Fired => "incident.fired",
+            NoticeWord::Resolved => "incident.resolved",
+            NoticeWord::Repeat | NoticeWord::Escalated => "incident.repeat",
+            NoticeWord::NodataStart => "nodata.start",
+            NoticeWord::NodataEnd => "nodata.end",
+            NoticeWord::Test => "test",
+        },
+        timestamp: &notification.timestamp,
+        data: Data {
+            incident_id: &notification.incident_id,
+            rule: &notification.rule,
+            agent: &notification.agent,
+            metric: &notification.metric,
+            labels: &notification.labels,
+            value: notification.value,
+            op: &notification.op,
+            threshold: notification.threshold,
+            for_seconds: notification.for_seconds,
+            started_at: &notification.started_at,
+            fired_at: notification.fired_at.as_deref(),
+            resolved_at: notification.resolved_at.as_deref(),
+            peak: notification.peak,
+            why: why(notification),
+            top_processes: notification
+                .top_processes
+                .iter()
+                .map(|process| Process { name: &process.name, cpu_percent: process.cpu_percent, rss_bytes: process.rss_bytes })
+                .collect(),
+            suppressed_count: notification.suppressed_count,
+            maybe_repeat: notification.maybe_repeat,
+            url: &notification.url,
+            chart_url: &notification.chart_url,
+        },
+    }
+}
+
+/// The decision in words, with what the fixed shape has no field for.
+pub(super) fn why(notification: &Notification) -> String {
+    let mut why = notification.why.clone();
+    if notification.late {
+        why.push_str(" (reported late)");
+    }
+    if let Some(note) = &notification.hub_note {
+        why.push_str(" — ");
+        why.push_str(note);
+    }
+    why
+}

@@ -1,0 +1,105 @@
+//! One attempt: what is handed to a channel, and the four ways it can end. What follows from an end is decided in `retry`.
+
+use crate::notification::Notification;
+use std::time::Duration;
+
+/// One message to be delivered.
+#[derive(Debug, Clone)]
+pub struct Message<'a> {
+    /// The id of the outbox row: the same on every attempt, sent along as the key by which a receiver can tell a repeat.
+    pub delivery_id: String,
+    /// What it is about.
+    pub notification: &'a Notification,
+    /// The picture, for channels that carry one.
+    pub chart_png: Option<Vec<u8>>,
+    /// Whether this is the plain second try after the receiver could not accept the first form.
+    pub plain: bool,
+    /// Earlier deliveries of this incident on this channel, oldest first; e-mail threads by them.
+    pub thread: Vec<String>,
+    /// Further notifications that travel in this message; ignored where each has to be a request of its own.
+    pub folded: Vec<Notification>,
+}
+
+impl Message<'_> {
+    /// All notifications of this message, the leading one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Notification> {
+        std::iter::once(self.notification).chain(&self.folded)
+    }
+}
+
+/// Between the description of a failure and what the receiver said about it.
+const RECEIVER_SAID: &str = "; it said: ";
+
+/// How an attempt ended. No text carries a secret, and of a URL only its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Sent {
+        /// What the receiver answered, in a few words.
+        detail: String,
+    },
+    /// It may work later: no connection, no answer, a busy or a failing receiver.
+    Retry {
+        /// What went wrong.
+        error: String,
+        /// How long the receiver asks to wait.
+        after: Option<Duration>,
+        /// Whether the receiver may have got it all the same.
+        ambiguous: bool,
+    },
+    /// The receiver does not take this message in this form.
+    Unacceptable {
+        /// What went wrong.
+        error: String,
+    },
+    /// The channel itself is refused: credentials, address, account.
+    Broken {
+        /// What went wrong.
+        error: String,
+    },
+}
+
+impl Outcome {
+    pub(crate) fn sent(detail: impl Into<String>) -> Self {
+        Self::Sent { detail: detail.into() }
+    }
+
+    pub(crate) fn retry(error: impl Into<String>) -> Self {
+        Self::Retry { error: error.into(), after: None, ambiguous: false }
+    }
+
+    pub(crate) fn ambiguous(error: impl Into<String>) -> Self {
+        Self::Retry { error: error.into(), after: None, ambiguous: true }
+    }
+
+    pub(crate) fn unacceptable(error: impl Into<String>) -> Self {
+        Self::Unacceptable { error: error.into() }
+    }
+
+    pub(crate) fn broken(error: impl Into<String>) -> Self {
+        Self::Broken { error: error.into() }
+    }
+}
+
+/// `what` went wrong, followed by the receiver's own words where there are any.
+pub(crate) fn with_receivers_words(what: &str, words: &str) -> String {
+    if words.is_empty() { what.to_owned() } else { format!("{what}{RECEIVER_SAID}{words}") }
+}
+
+/// `error` without what the receiver said: for readers who may see that a delivery failed but not what an address inside the
+/// network answered.
+#[must_use]
+pub fn without_receivers_words(error: &str) -> &str {
+    error.split_once(RECEIVER_SAID).map_or(error, |(what, _words)| what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_receivers_words_can_be_taken_off_again() {
+        assert_eq!(without_receivers_words(&with_receivers_words("503", "over capacity")), "503");
+        assert_eq!(with_receivers_words("503", ""), "503");
+    }
+}

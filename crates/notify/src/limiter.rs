@@ -1,0 +1,115 @@
+//! How fast each kind of channel may be spoken to, as a token bucket that is told the time. Keeping one per channel is left to
+//! the hub.
+
+/// The rate of a kind of channel: so many messages at once, and one more each time a spacing has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelRate {
+    /// How many may go out at once after a rest.
+    pub burst: u32,
+    /// After how many milliseconds one more may go out.
+    pub spacing_ms: i64,
+}
+
+impl ChannelRate {
+    /// Five messages in 2 s for each webhook (measured by users of Discord's API; its headers rule where they are stricter).
+    pub const DISCORD: Self = Self { burst: 5, spacing_ms: 400 };
+    /// One message a second for each webhook (<https://api.slack.com/apis/rate-limits>).
+    pub const SLACK: Self = Self { burst: 1, spacing_ms: 1_000 };
+    /// Ten mails a minute after twenty at once: below what common relays grant one sender.
+    pub const SMTP: Self = Self { burst: 20, spacing_ms: 6_000 };
+    /// Ten requests a second: a receiver of one's own has no stated limit, but need not be flooded.
+    pub const WEBHOOK: Self = Self { burst: 10, spacing_ms: 100 };
+
+    /// The rate of the channel kind `webhook`, `smtp`, `discord` or `slack`.
+    #[must_use]
+    pub fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "discord" => Some(Self::DISCORD),
+            "slack" => Some(Self::SLACK),
+            "smtp" => Some(Self::SMTP),
+            "webhook" => Some(Self::WEBHOOK),
+            _ => None,
+        }
+    }
+}
+
+/// One channel's allowance. Time is handed in, in milliseconds of a clock that does not step.
+#[derive(Debug, Clone)]
+pub struct TokenBucket {
+    rate: ChannelRate,
+    /// When the bucket will be full again.
+    full_at_ms: i64,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    #[must_use]
+    pub const fn new(rate: ChannelRate) -> Self {
+        Self { rate, full_at_ms: i64::MIN }
+    }
+
+    /// Takes one token at `now_ms`.
+    ///
+    /// # Errors
+    /// How many milliseconds to wait for one, if there is none; nothing is taken then.
+    pub fn take(&mut self, now_ms: i64) -> Result<(), i64> {
+        let full_at = self.full_at_ms.max(now_ms);
+        let capacity = self.rate.spacing_ms.saturating_mul(i64::from(self.rate.burst));
+        let next_full_at = full_at.saturating_add(self.rate.spacing_ms);
+        let wait = next_full_at.saturating_sub(now_ms).saturating_sub(capacity);
+        if wait > 0 {
+            return Err(wait);
+        }
+        self.full_at_ms = next_full_at;
+        Ok(())
+    }
+
+    /// Empties the bucket until `ready_ms`: the receiver asked for patience.
+    pub fn hold_until(&mut self, ready_ms: i64) {
+        let capacity = self.rate.spacing_ms.saturating_mul(i64::from(self.rate.burst));
+        self.full_at_ms = self.full_at_ms.max(ready_ms.saturating_add(capacity).saturating_sub(self.rate.spacing_ms));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_one_per_spacing() {
+        let mut bucket = TokenBucket::new(ChannelRate::DISCORD);
+        for _ in 0..5 {
+            assert_eq!(bucket.take(1_000), Ok(()));
+        }
+        assert_eq!(bucket.take(1_000), Err(400));
+        assert_eq!(bucket.take(1_399), Err(1));
+        assert_eq!(bucket.take(1_400), Ok(()));
+        assert_eq!(bucket.take(1_400), Err(400));
+    }
+
+    #[test]
+    fn a_rest_fills_it_up_but_not_over() {
+        let mut bucket = TokenBucket::new(ChannelRate::SLACK);
+        assert_eq!(bucket.take(0), Ok(()));
+        assert_eq!(bucket.take(0), Err(1_000));
+        assert_eq!(bucket.take(1_000_000), Ok(()));
+        assert_eq!(bucket.take(1_000_000), Err(1_000));
+    }
+
+    #[test]
+    fn a_held_bucket_gives_one_at_the_promised_time() {
+        let mut bucket = TokenBucket::new(ChannelRate::SMTP);
+        bucket.hold_until(60_000);
+        assert_eq!(bucket.take(0), Err(60_000));
+        assert_eq!(bucket.take(60_000), Ok(()));
+        assert!(bucket.take(60_000).is_err());
+    }
+
+    #[test]
+    fn every_kind_has_a_rate() {
+        for kind in ["webhook", "smtp", "discord", "slack"] {
+            assert!(ChannelRate::of(kind).is_some(), "{kind}");
+        }
+        assert_eq!(ChannelRate::of("fax"), None);
+    }
+}

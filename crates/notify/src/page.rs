@@ -1,0 +1,253 @@
+//! A notification in the words of people, before it takes a channel's form: what, where, how bad, since when, why, and
+//! everything that makes it less than certain. Pure. Escaping and cutting to a service's limits is left to the channels.
+
+mod sentences;
+#[cfg(test)]
+mod tests;
+
+use crate::delivery::Message;
+use crate::notification::{NoticeWord, Notification};
+use crate::words::{self, Wall};
+use nightbell_alerts::{OFFLINE_METRIC, Severity};
+use serde::Serialize;
+
+/// How many of the busiest processes are named.
+const PROCESSES_SHOWN: usize = 5;
+/// How many folded notifications get a line of their own.
+const OTHERS_SHOWN: usize = 20;
+/// No name or text of a host is longer than this on a page.
+const LONGEST_TEXT: usize = 1_000;
+
+/// How a page looks: one colour, one symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Tone {
+    /// Get up.
+    Critical,
+    /// Look at it in the morning.
+    Warning,
+    /// Good to know.
+    Info,
+    /// It is over.
+    Good,
+    /// Nothing is known, or nothing is the matter.
+    Neutral,
+}
+
+impl Tone {
+    fn of(notification: &Notification) -> Self {
+        match (notification.kind, notification.severity()) {
+            (NoticeWord::Resolved | NoticeWord::NodataEnd, _) => Self::Good,
+            (NoticeWord::Test | NoticeWord::NodataStart, _) => Self::Neutral,
+            (_, Severity::Critical) => Self::Critical,
+            (_, Severity::Warning) => Self::Warning,
+            (_, Severity::Info) => Self::Info,
+        }
+    }
+
+    /// The colour as `0xRRGGBB`, readable on white and on black.
+    pub(crate) const fn colour(self) -> u32 {
+        match self {
+            Self::Critical => 0x00E5_484D,
+            Self::Warning => 0x00F5_A524,
+            Self::Info => 0x003E_7BFA,
+            Self::Good => 0x0030_A46C,
+            Self::Neutral => 0x0080_838D,
+        }
+    }
+
+    /// A symbol that tells the tone without colour vision or colour support.
+    pub(crate) const fn symbol(self) -> &'static str {
+        match self {
+            Self::Critical => "🔴",
+            Self::Warning => "🟠",
+            Self::Info => "🔵",
+            Self::Good => "✅",
+            Self::Neutral => "⚪",
+        }
+    }
+}
+
+/// A name and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
+
+/// One busy process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ProcessLine {
+    pub(crate) name: String,
+    pub(crate) cpu: String,
+    pub(crate) memory: String,
+}
+
+/// A notification in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Page {
+    pub(crate) tone: Tone,
+    /// What it is: `Critical`, `Still critical`, `Resolved`, …
+    pub(crate) status: String,
+    /// What it is about: `CPU hot on db-01`.
+    pub(crate) subject: String,
+    /// The shortest form of the matter: `97.2 % > 90 %`; may be empty.
+    pub(crate) gist: String,
+    /// The matter in one sentence.
+    pub(crate) sentence: String,
+    pub(crate) facts: Vec<Fact>,
+    /// The decision in the evaluator's words.
+    pub(crate) why: String,
+    /// What makes this page special: a repeat, a late one, one after silence, a hub in trouble.
+    pub(crate) notes: Vec<String>,
+    pub(crate) processes: Vec<ProcessLine>,
+    /// The other notifications that travel along, one line each.
+    pub(crate) others: Vec<String>,
+    /// The incident's page; empty where there is none.
+    pub(crate) url: String,
+    /// The time zone of all times above.
+    pub(crate) zone: &'static str,
+    /// When it was decided, on the wall's clock.
+    pub(crate) at: String,
+}
+
+impl Page {
+    /// The words of a whole message.
+    pub(crate) fn of(message: &Message<'_>) -> Self {
+        let notification = message.notification;
+        let mut page = Self::of_one(notification);
+        let more = message.folded.len();
+        if more > 0 {
+            page.subject = format!("{} and {more} more", page.subject);
+        }
+        page.others = message.folded.iter().take(OTHERS_SHOWN).map(|folded| Self::of_one(folded).headline()).collect();
+        if more > OTHERS_SHOWN {
+            page.others.push(format!("… and {} more", more - OTHERS_SHOWN));
+        }
+        page
+    }
+
+    fn of_one(notification: &Notification) -> Self {
+        let wall = Wall::of(&notification.timezone);
+        Self {
+            tone: Tone::of(notification),
+            status: sentences::status(notification).to_owned(),
+            subject: sentences::subject(notification),
+            gist: sentences::gist(notification),
+            sentence: sentences::sentence(notification, wall),
+            facts: facts(notification, wall),
+            why: clean(&notification.why),
+            notes: notes(notification, wall),
+            processes: processes(notification),
+            others: Vec::new(),
+            url: clean(&notification.url),
+            zone: wall.zone(),
+            at: wall.long(&notification.timestamp),
+        }
+    }
+
+    /// `Critical: CPU hot on db-01`.
+    pub(crate) fn title(&self) -> String {
+        format!("{}: {}", self.status, self.subject)
+    }
+
+    /// `Critical: CPU hot on db-01 (97.2 % > 90 %)`: enough for a locked phone.
+    pub(crate) fn headline(&self) -> String {
+        if self.gist.is_empty() { self.title() } else { format!("{} ({})", self.title(), self.gist) }
+    }
+
+    /// Everything as lines of plain text.
+    pub(crate) fn plain(&self) -> String {
+        let mut lines = vec![self.headline(), String::new(), self.sentence.clone()];
+        lines.extend(self.notes.iter().map(|note| format!("Note: {note}")));
+        lines.push(String::new());
+        let width = self.facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0) + 1;
+        lines.extend(self.facts.iter().map(|fact| format!("{:width$} {}", format!("{}:", fact.name), fact.value)));
+        if !self.why.is_empty() {
+            lines.push(format!("{:width$} {}", "Why:", self.why));
+        }
+        if !self.processes.is_empty() {
+            lines.extend([String::new(), "Busiest processes:".to_owned()]);
+            lines.extend(self.processes.iter().map(|line| format!("  {}  {} CPU  {}", line.name, line.cpu, line.memory)));
+        }
+        if !self.others.is_empty() {
+            lines.extend([String::new(), "Also:".to_owned()]);
+            lines.extend(self.others.iter().map(|line| format!("  {line}")));
+        }
+        if !self.url.is_empty() {
+            lines.extend([String::new(), self.url.clone()]);
+        }
+        lines.extend([String::new(), format!("Times in {}", self.zone)]);
+        lines.join("\n")
+    }
+}
+
+/// A text from elsewhere on one line: no control characters, nothing that turns the direction of writing, not too long.
+pub(crate) fn clean(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+    let spaced = text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() || turns(c) { ' ' } else { c });
+    spaced.collect::<String>().trim().to_owned()
+}
+
+fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |name: &'static str, value: String| {
+        if !value.is_empty() {
+            facts.push(Fact { name, value });
+        }
+    };
+    add("Host", sentences::host(notification));
+    if notification.kind == NoticeWord::Test {
+        return facts;
+    }
+    if notification.metric != OFFLINE_METRIC {
+        add("Metric", clean(&notification.series()));
+        let (value, threshold) = sentences::value_and_threshold(notification);
+        add(if notification.is_open() { "Value" } else { "Now" }, value);
+        add("Threshold", threshold);
+        let peak = notification.peak.filter(|peak| notification.value.is_none_or(|value| value.total_cmp(peak).is_ne()));
+        add("Peak", peak.map_or_else(String::new, |peak| words::value(peak, &notification.unit)));
+    }
+    add("Since", wall.long(&notification.started_at));
+    let end = notification.resolved_at.as_ref();
+    add("Until", end.map_or_else(String::new, |end| wall.long(end)));
+    let span = words::seconds_between(&notification.started_at, end.unwrap_or(&notification.timestamp));
+    let lasted = if notification.is_open() { "Lasting" } else { "Lasted" };
+    add(lasted, span.filter(|span| *span >= 1.0).map_or_else(String::new, words::duration));
+    facts
+}
+
+fn notes(notification: &Notification, wall: Wall) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(note) = &notification.hub_note {
+        notes.push(clean(note));
+    }
+    if notification.maybe_repeat {
+        notes.push("This may be a repeat: the answer to an earlier attempt was lost.".to_owned());
+    }
+    if notification.late {
+        let from = wall.short(notification.fired_at.as_ref().unwrap_or(&notification.started_at));
+        let to = notification.resolved_at.as_ref().map_or_else(String::new, |end| format!(" to {}", wall.short(end)));
+        notes.push(format!("Reported late: this was firing from {from}{to}, before the hub could be told."));
+    }
+    match notification.suppressed_count {
+        0 => {}
+        1 => notes.push("1 earlier change was held back by a cooldown or a silence.".to_owned()),
+        count => notes.push(format!("{count} earlier changes were held back by a cooldown or a silence.")),
+    }
+    notes
+}
+
+fn processes(notification: &Notification) -> Vec<ProcessLine> {
+    let line = |process: &crate::notification::TopProcess| ProcessLine {
+        name: process.pid.map_or_else(|| clean(&process.name), |pid| format!("{} ({pid})", clean(&process.name))),
+        cpu: words::value(process.cpu_percent, "percent"),
+        memory: words::value(approximate(process.rss_bytes), "bytes"),
+    };
+    notification.top_processes.iter().take(PROCESSES_SHOWN).map(line).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with two decimals of a larger unit")]
+const fn approximate(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,181 @@
+//! The phrases of a page, by what happened and to what.
+
+use super::clean;
+use crate::notification::{NoticeWord, Notification};
+use crate::words::{self, Wall};
+use nightbell_alerts::{OFFLINE_METRIC, Severity};
+
+/// The one word a page opens with.
+pub(super) fn status(notification: &Notification) -> &'static str {
+    let offline = notification.metric == OFFLINE_METRIC;
+    match (notification.kind, notification.severity()) {
+        (NoticeWord::Fired, Severity::Critical) => "Critical",
+        (NoticeWord::Fired, Severity::Warning) => "Warning",
+        (NoticeWord::Fired, Severity::Info) => "Info",
+        (NoticeWord::Resolved, _) if offline => "Back online",
+        (NoticeWord::Resolved, _) => "Resolved",
+        (NoticeWord::NodataStart, _) => "No data",
+        (NoticeWord::NodataEnd, _) => "Data is back",
+        (NoticeWord::Repeat, _) if offline => "Still offline",
+        (NoticeWord::Repeat, Severity::Critical) => "Still critical",
+        (NoticeWord::Repeat, _) => "Still firing",
+        (NoticeWord::Escalated, _) => "Escalated",
+        (NoticeWord::Test, _) => "Test",
+    }
+}
+
+/// What it is about.
+pub(super) fn subject(notification: &Notification) -> String {
+    let (rule, agent) = (clean(&notification.rule.name), clean(&notification.agent.name));
+    match (rule.is_empty(), agent.is_empty()) {
+        (true, true) => "Nightbell".to_owned(),
+        (false, true) => rule,
+        (true, false) => agent,
+        (false, false) => format!("{rule} on {agent}"),
+    }
+}
+
+/// The shortest form of the matter.
+pub(super) fn gist(notification: &Notification) -> String {
+    if notification.kind == NoticeWord::Test {
+        return String::new();
+    }
+    if notification.kind == NoticeWord::Resolved {
+        return lasted(notification).map_or_else(String::new, |span| format!("after {span}"));
+    }
+    let labels: Vec<String> = notification.labels.values().map(|label| clean(label)).collect();
+    let matter = match notification.kind {
+        NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated if notification.metric != OFFLINE_METRIC => {
+            comparison(notification)
+        }
+        _ => String::new(),
+    };
+    let parts = [labels.join(", "), matter];
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(": ")
+}
+
+/// `97.2 % > 90 %`.
+fn comparison(notification: &Notification) -> String {
+    match (notification.value, notification.threshold) {
+        (Some(value), Some(threshold)) => {
+            let (value, threshold) = words::pair(value, threshold, &notification.unit);
+            format!("{value} {} {threshold}", clean(&notification.op))
+        }
+        (Some(value), None) => words::value(value, &notification.unit),
+        (None, _) => String::new(),
+    }
+}
+
+/// The value, and the threshold with its comparison and hold; empty where unknown.
+pub(super) fn value_and_threshold(notification: &Notification) -> (String, String) {
+    let unit = &notification.unit;
+    let held = if notification.for_seconds > 0.0 {
+        format!(" for {}", words::duration(notification.for_seconds))
+    } else {
+        String::new()
+    };
+    let op = clean(&notification.op);
+    match (notification.value, notification.threshold) {
+        (Some(value), Some(threshold)) => {
+            let (value, threshold) = words::pair(value, threshold, unit);
+            (value, format!("{op} {threshold}{held}"))
+        }
+        (value, threshold) => (
+            value.map_or_else(String::new, |value| words::value(value, unit)),
+            threshold.map_or_else(String::new, |threshold| format!("{op} {}{held}", words::value(threshold, unit))),
+        ),
+    }
+}
+
+/// The agent's name with its tags.
+pub(super) fn host(notification: &Notification) -> String {
+    let name = clean(&notification.agent.name);
+    if notification.agent.tags.is_empty() {
+        return name;
+    }
+    format!("{name} ({})", clean(&notification.agent.tags.join(", ")))
+}
+
+/// The matter in one sentence.
+pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
+    let since = wall.long(&notification.started_at);
+    let (host, series) = (clean(&notification.agent.name), clean(&notification.series()));
+    match notification.kind {
+        NoticeWord::Test => "This is a test that somebody asked for. Pages reach you here.".to_owned(),
+        NoticeWord::NodataStart => format!("{series} on {host} has stopped arriving; the last of it came before {since}."),
+        NoticeWord::NodataEnd => format!("{series} on {host} arrives again."),
+        _ if notification.metric == OFFLINE_METRIC => offline(notification, &host, &since),
+        NoticeWord::Resolved => resolved(notification, &host, &series),
+        NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series), held(notification)),
+        NoticeWord::Repeat => {
+            format!("{} still{}, since {since}.", breach(notification, &host, &series), lasting(notification))
+        }
+        NoticeWord::Escalated => {
+            format!(
+                "{}{}, since {since}, and nobody has acknowledged it.",
+                breach(notification, &host, &series),
+                lasting(notification)
+            )
+        }
+    }
+}
+
+fn offline(notification: &Notification, host: &str, since: &str) -> String {
+    match notification.kind {
+        NoticeWord::Resolved => {
+            let after = lasted(notification).map_or_else(String::new, |span| format!(" after {span}"));
+            format!("{host} sends heartbeats again{after}.")
+        }
+        NoticeWord::Escalated => format!("{host} has sent no heartbeat since {since}, and nobody has acknowledged it."),
+        _ => format!("{host} has sent no heartbeat since {since}."),
+    }
+}
+
+fn resolved(notification: &Notification, host: &str, series: &str) -> String {
+    let (value, threshold) = value_and_threshold(notification);
+    let now = if value.is_empty() { String::new() } else { format!(": it is {value} now") };
+    let broken = if threshold.is_empty() { String::new() } else { format!(", the rule being {threshold}") };
+    let span = lasted(notification).map_or_else(String::new, |span| format!(" It lasted {span}."));
+    format!("{series} on {host} is well again{now}{broken}.{span}")
+}
+
+/// `cpu.usage_percent on db-01 is 97.2 %, above 90 %`.
+fn breach(notification: &Notification, host: &str, series: &str) -> String {
+    let relation = match notification.op.as_str() {
+        ">" => "above",
+        ">=" => "at or above",
+        "<" => "below",
+        "<=" => "at or below",
+        "==" => "equal to",
+        "!=" => "not equal to",
+        _ => "against",
+    };
+    match (notification.value, notification.threshold) {
+        (Some(value), Some(threshold)) => {
+            let (value, threshold) = words::pair(value, threshold, &notification.unit);
+            format!("{series} on {host} is {value}, {relation} {threshold}")
+        }
+        (Some(value), None) => format!("{series} on {host} is {}", words::value(value, &notification.unit)),
+        (None, Some(threshold)) => format!("{series} on {host} is {relation} {}", words::value(threshold, &notification.unit)),
+        (None, None) => format!("{series} on {host} breaks its rule"),
+    }
+}
+
+/// ` for 5 m`: how long it had been breaking the rule when it fired.
+fn held(notification: &Notification) -> String {
+    let fired_at = notification.fired_at.as_ref().unwrap_or(&notification.timestamp);
+    let span = words::seconds_between(&notification.started_at, fired_at).filter(|span| *span >= 1.0);
+    span.map_or_else(String::new, |span| format!(" for {}", words::duration(span)))
+}
+
+/// ` for 2 h 5 m`: how long it has been breaking the rule by now.
+fn lasting(notification: &Notification) -> String {
+    let span = words::seconds_between(&notification.started_at, &notification.timestamp).filter(|span| *span >= 1.0);
+    span.map_or_else(String::new, |span| format!(" for {}", words::duration(span)))
+}
+
+/// How long it was, from its first breach to its end.
+fn lasted(notification: &Notification) -> Option<String> {
+    let end = notification.resolved_at.as_ref().unwrap_or(&notification.timestamp);
+    words::seconds_between(&notification.started_at, end).map(words::duration)
+}

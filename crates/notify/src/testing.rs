@@ -1,0 +1,133 @@
+//! What the tests of this crate share: notifications of every kind, a picture drawn by hand, and a TLS provider.
+
+use crate::delivery::Message;
+use crate::notification::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+use std::collections::BTreeMap;
+
+/// All kinds, with the name they have in files.
+pub(crate) const KINDS: [(&str, NoticeWord); 7] = [
+    ("fired", NoticeWord::Fired),
+    ("resolved", NoticeWord::Resolved),
+    ("nodata_start", NoticeWord::NodataStart),
+    ("nodata_end", NoticeWord::NodataEnd),
+    ("repeat", NoticeWord::Repeat),
+    ("escalated", NoticeWord::Escalated),
+    ("test", NoticeWord::Test),
+];
+
+/// A CPU rule on a database host, at the stage of its incident that `kind` tells of.
+pub(crate) fn notification(kind: NoticeWord) -> Notification {
+    let timestamp = match kind {
+        NoticeWord::Resolved | NoticeWord::NodataEnd => "2026-11-22T02:31:45.000Z",
+        NoticeWord::Repeat | NoticeWord::Escalated => "2026-11-22T03:09:05.000Z",
+        _ => "2026-11-22T02:09:05.000Z",
+    };
+    let ended = matches!(kind, NoticeWord::Resolved | NoticeWord::NodataEnd);
+    let top = |name: &str, pid, cpu_percent, rss_bytes| TopProcess { name: name.to_owned(), pid, cpu_percent, rss_bytes };
+    Notification {
+        kind,
+        timestamp: timestamp.to_owned(),
+        incident_id: "01KANB0000000000000000000A".to_owned(),
+        rule: RuleFacts {
+            id: "01KANB0000000000000000000R".to_owned(),
+            name: "CPU hot".to_owned(),
+            severity: "critical".to_owned(),
+        },
+        agent: AgentFacts { id: "01KANB0000000000000000000G".to_owned(), name: "db-01".to_owned(), tags: vec!["db".to_owned()] },
+        metric: "cpu.usage_percent".to_owned(),
+        labels: BTreeMap::new(),
+        unit: "percent".to_owned(),
+        value: Some(if ended { 61.3 } else { 97.2 }),
+        op: ">".to_owned(),
+        threshold: Some(90.0),
+        for_seconds: 300.0,
+        started_at: "2026-11-22T02:04:05.000Z".to_owned(),
+        fired_at: Some("2026-11-22T02:09:05.000Z".to_owned()),
+        resolved_at: ended.then(|| timestamp.to_owned()),
+        peak: Some(99.0),
+        why: "97.2 % > 90 % for 5 m 0 s (20 samples)".to_owned(),
+        top_processes: if ended {
+            Vec::new()
+        } else {
+            vec![
+                top("postgres", Some(4312), 81.0, 3_221_225_472),
+                top("walwriter", Some(4320), 9.5, 41_943_040),
+                top("node_exporter", None, 0.4, 20_971_520),
+            ]
+        },
+        suppressed_count: 0,
+        late: false,
+        maybe_repeat: false,
+        url: "https://nightbell.example/i/01KANB0000000000000000000A".to_owned(),
+        chart_url: "https://nightbell.example/i/01KANB0000000000000000000A/chart.png".to_owned(),
+        timezone: "Europe/Berlin".to_owned(),
+        hub_note: None,
+    }
+}
+
+/// The same with everything that can be said at all, and texts that mean something to somebody.
+pub(crate) fn hostile() -> Notification {
+    let mut notification = notification(NoticeWord::Fired);
+    notification.rule.name = "@everyone <!channel> <script>alert(1)</script> *b* _i_ `c`".to_owned();
+    notification.agent.name = "db\r\nBcc: x@evil.example\r\n\r\n<b>&amp;".to_owned();
+    notification.agent.tags = vec!["{{ page.url }}".to_owned(), "\"quoted\"".to_owned(), "[x](https://evil.example)".to_owned()];
+    notification.labels = BTreeMap::from([("mount".to_owned(), "/mnt/\u{202e}live\u{2028}<img src=x onerror=y>".to_owned())]);
+    notification.why = "</style><!everyone> <@123> http://evil.example {% raw %}".to_owned();
+    notification.top_processes[0].name = "<iframe src=javascript:x>|sh".to_owned();
+    notification.suppressed_count = 3;
+    notification.late = true;
+    notification.maybe_repeat = true;
+    notification.hub_note = Some("The hub cannot write to its disk.".to_owned());
+    notification
+}
+
+/// A message of its own about `notification`.
+pub(crate) fn message(notification: &Notification) -> Message<'_> {
+    Message {
+        delivery_id: "01KANB0000000000000000000D".to_owned(),
+        notification,
+        chart_png: None,
+        plain: false,
+        thread: Vec::new(),
+        folded: Vec::new(),
+    }
+}
+
+/// A picture that could be a chart: a line over a threshold, drawn pixel by pixel.
+pub(crate) fn picture() -> Vec<u8> {
+    const WIDTH: u32 = 1112;
+    const HEIGHT: u32 = 400;
+    let mut pixels = vec![255_u8; (WIDTH * HEIGHT * 3) as usize];
+    let mut paint = |x: u32, y: u32, colour: [u8; 3]| {
+        let at = ((y * WIDTH + x) * 3) as usize;
+        pixels[at..at + 3].copy_from_slice(&colour);
+    };
+    for x in 0..WIDTH {
+        let level = if x < 700 { 300.0 } else { 90.0 };
+        let wave = (f64::from(x) / 23.0).sin() * 18.0 + (f64::from(x) / 5.0).sin() * 5.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 60 and 330 by construction")]
+        let line = (level + wave) as u32;
+        for y in 0..HEIGHT {
+            if x >= 700 {
+                paint(x, y, [253, 236, 237]);
+            }
+            if y.abs_diff(130) < 1 && x % 12 < 8 {
+                paint(x, y, [229, 72, 77]);
+            }
+            if y.abs_diff(line) <= 2 {
+                paint(x, y, [62, 123, 250]);
+            }
+        }
+    }
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, WIDTH, HEIGHT);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    png
+}
+
+/// Installs the TLS provider that the hub installs in production.
+pub(crate) fn install_tls() {
+    // A second test that installs it finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
