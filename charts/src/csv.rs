@@ -43,7 +43,11 @@ pub fn csv_field(text: &str) -> String {
         return text.to_owned();
     }
     let guard = if formula { "'" } else { "" };
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{guard}{}\"", text.replace('"', "\"\"")) } else { format!("{guard}{text}") }
+    if text.contains([',', '"', '\r', '\n']) {
+        format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    } else {
+        format!("{guard}{text}")
+    }
 }
 
 /// RFC 3339 with milliseconds; moments beyond the calendar become their milliseconds, so that nothing is lost.

@@ -5,7 +5,7 @@ use crate::error::ChartError;
 use crate::font::{Face, Weight};
 use crate::geometry::{Area, UNITS, unit_width, units};
 use crate::layout::{Plan, Text, Trace, drawn_thresholds};
-use crate::trace::{Run, thin, thin_band};
+use crate::trace::{Run, smooth, thin, thin_band};
 use nightbell_model::catalogue::Unit;
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
@@ -21,6 +21,13 @@ type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorTy
 
 const LINE_WIDTH: f64 = 1.6;
 const HAIRLINE: f64 = 1.0;
+/// Where samples lie denser than pixels, all of them are a fine pale line, and their mean course goes over it.
+const DENSE_WIDTH: f64 = 1.0;
+const DENSE_ALPHA: f64 = 0.6;
+/// Samples lie dense from this many in a stretch on.
+const DENSE_FROM: usize = 2;
+/// How many stretches of the pale line make one of the mean course.
+const DENSE_MEAN: usize = 3;
 const THRESHOLD_WIDTH: f64 = 1.2;
 /// Dash and gap of thresholds, and of the lines of events.
 const THRESHOLD_DASH: (f64, f64) = (6.0, 4.0);
@@ -188,6 +195,11 @@ fn line<DB: DrawingBackend>(plot: &Plot<DB>, plan: &Plan<'_>, trace: &Trace) -> 
     for run in &trace.runs {
         match run.as_slice() {
             [row] => lone.push(*row),
+            dense if dense.len() > DENSE_FROM * plan.columns() && plan.spec.unit != Unit::Bool => {
+                plot.draw(&PathElement::new(points(plan, run), stroke(trace.color.mix(DENSE_ALPHA), DENSE_WIDTH)))?;
+                let course = smooth(dense, plan.spec.span_ms(), plan.columns().div_ceil(DENSE_MEAN));
+                plot.draw(&PathElement::new(course, stroke(trace.color.to_rgba(), LINE_WIDTH)))?;
+            }
             _ => plot.draw(&PathElement::new(points(plan, run), stroke(trace.color.to_rgba(), LINE_WIDTH)))?,
         }
     }

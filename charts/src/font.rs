@@ -97,6 +97,26 @@ impl Fonts {
         fitted
     }
 
+    /// Like [`fit`](Self::fit), but cut in the middle: names of series differ at their ends.
+    pub(crate) fn fit_middle(&self, text: &str, face: Face, room: f64) -> String {
+        if self.width(text, face) <= room {
+            return text.to_owned();
+        }
+        let half = (room - self.width("…", face)) / 2.0;
+        let pixels = |c: char| self.width(c.encode_utf8(&mut [0; 4]), face);
+        let taken = |chars: &mut dyn Iterator<Item = char>| {
+            let mut left = half;
+            let fits = |c: &char| {
+                left -= pixels(*c);
+                left >= 0.0
+            };
+            chars.take_while(fits).collect::<Vec<char>>()
+        };
+        let (head, mut tail) = (taken(&mut text.chars()), taken(&mut text.chars().rev()));
+        tail.reverse();
+        if head.is_empty() { String::new() } else { head.into_iter().chain([ELLIPSIS]).chain(tail).collect() }
+    }
+
     /// The glyphs of `text` in `face`, the first one's origin at `x`, all on the baseline `y`.
     pub(crate) fn glyphs(&self, text: &str, face: Face, (x, y): (f32, f32)) -> Vec<Glyph> {
         let font = self.font(face.weight);
@@ -151,7 +171,8 @@ mod tests {
     fn the_embedded_fonts_know_the_letters_of_europe_and_the_signs_of_units() {
         let fonts = Fonts::load().unwrap();
         for weight in [Weight::Regular, Weight::Semibold] {
-            let missing: String = "Az09 äßéłőžşğıȚ ΑΩμ Жяїђ °%µ–—…·→≥≤∞".chars().filter(|c| fonts.font(weight).glyph_id(*c).0 == 0).collect();
+            let missing: String =
+                "Az09 äßéłőžşğıȚ ΑΩμ Жяїђ °%µ–—…·→≥≤∞".chars().filter(|c| fonts.font(weight).glyph_id(*c).0 == 0).collect();
             assert_eq!(missing, "", "{weight:?}");
         }
     }
@@ -165,6 +186,12 @@ mod tests {
         assert!(cut.ends_with('…') && cut.len() > 4, "{cut}");
         assert!(fonts.width(&cut, face) <= 60.0);
         assert_eq!(fonts.fit("anything", face, 2.0), "");
+        let cut = fonts.fit_middle("container.cpu_percent{container=web-1}", face, 100.0);
+        assert!(
+            cut.starts_with("cont") && cut.ends_with("web-1}") && cut.contains('…') && fonts.width(&cut, face) <= 100.0,
+            "{cut}"
+        );
+        assert_eq!(fonts.fit_middle("anything", face, 2.0), "");
     }
 
     #[test]

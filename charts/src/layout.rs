@@ -143,7 +143,9 @@ impl<'a> Plan<'a> {
         let Sheet { texts, swatches, .. } = sheet;
         let mut plan = Self { spec, palette, plot, values, times, traces, markers, texts, swatches };
         plan.texts.extend(labels::of_axes(&plan, fonts));
-        plan.texts.extend(labels::of_thresholds(&plan, fonts));
+        if f64::from(spec.height) >= header::BARE_HEIGHT {
+            plan.texts.extend(labels::of_thresholds(&plan, fonts));
+        }
         if named {
             plan.texts.extend(labels::of_markers(&plan, fonts));
         }

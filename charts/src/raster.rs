@@ -173,7 +173,11 @@ impl DrawingBackend for Painter<'_> {
         let Some(path) = PathBuilder::from_circle(self.canvas.pixel(center.0), self.canvas.pixel(center.1), radius) else {
             return Ok(());
         };
-        if fill { self.canvas.fill(&path, style.color()) } else { self.canvas.stroke(&path, style) }
+        if fill {
+            self.canvas.fill(&path, style.color())
+        } else {
+            self.canvas.stroke(&path, style)
+        }
         Ok(())
     }
 

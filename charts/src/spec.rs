@@ -4,7 +4,7 @@ use crate::error::ChartError;
 use chrono::{DateTime, Datelike as _};
 use chrono_tz::Tz;
 use nightbell_model::catalogue::Unit;
-use nightbell_model::{Column, Frame, Timestamp};
+use nightbell_model::{Column, Frame, SeriesKey, Timestamp};
 
 /// The smallest width in pixels: below it no axis leaves room for a line.
 pub const MIN_WIDTH: u32 = 200;
@@ -105,10 +105,12 @@ pub struct ChartSpec<'a> {
 }
 
 impl<'a> ChartSpec<'a> {
-    /// A light chart of 900 x 320 in UTC with every series of the frame, each called by its key; percent is pinned to 0 to 100.
+    /// A light chart of 900 x 320 in UTC with every series of the frame; percent is pinned to 0 to 100.
+    ///
+    /// Lines are called by their keys, or by what they differ in: the values of their labels if all are of one metric.
     #[must_use]
     pub fn new(frame: &'a Frame, title: impl Into<String>, unit: Unit) -> Self {
-        let lines = frame.columns.iter().map(|column| Line { label: column.key.to_string(), column }).collect();
+        let lines = frame.columns.iter().map(|column| Line { label: short_name(frame, &column.key), column }).collect();
         Self {
             title: title.into(),
             subtitle: String::new(),
@@ -168,7 +170,10 @@ impl<'a> ChartSpec<'a> {
         for moment in [self.frame.start, self.frame.end] {
             let date = DateTime::from_timestamp_millis(moment.as_millis()).ok_or(ChartError::DateOutOfRange)?;
             // A day is kept free at both ends, since local time may lie a day away.
-            if !(1..=9999).contains(&date.year()) || (date.year() == 9999 && date.ordinal() > 364) || (date.year() == 1 && date.ordinal() < 2) {
+            if !(1..=9999).contains(&date.year())
+                || (date.year() == 9999 && date.ordinal() > 364)
+                || (date.year() == 1 && date.ordinal() < 2)
+            {
                 return Err(ChartError::DateOutOfRange);
             }
         }
@@ -195,6 +200,15 @@ impl<'a> ChartSpec<'a> {
     pub(crate) fn pixel_height(&self) -> u32 {
         scaled(self.height, self.scale)
     }
+}
+
+/// What `key` is called among the series of `frame`.
+fn short_name(frame: &Frame, key: &SeriesKey) -> String {
+    let alike = |column: &Column| column.key.has_labels() && column.key.metric() == key.metric();
+    if frame.columns.len() < 2 || !frame.columns.iter().all(alike) {
+        return key.to_string();
+    }
+    key.labels().into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(", ")
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 4000 x 3, and the cast saturates")]

@@ -11,7 +11,8 @@ use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyl
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
-const FONT_FAMILY: &str = "Inter, 'Inter Variable', system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+const FONT_FAMILY: &str =
+    "Inter, 'Inter Variable', system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /// An SVG document that is being written.
 #[derive(Debug)]
@@ -92,10 +93,13 @@ fn colored(kind: &str, color: BackendColor) -> String {
 
 fn stroked(style: &impl BackendStyle) -> String {
     let width = number(f64::from(style.stroke_width()) / UNITS);
-    format!("fill=\"none\" {} stroke-width=\"{width}\" stroke-linecap=\"round\" stroke-linejoin=\"round\"", colored("stroke", style.color()))
+    format!(
+        "fill=\"none\" {} stroke-width=\"{width}\" stroke-linecap=\"round\" stroke-linejoin=\"round\"",
+        colored("stroke", style.color())
+    )
 }
 
-/// `text` as XML character data and attribute values need it; characters XML 1.0 does not know become U+FFFD.
+/// `text` as XML character data and attribute values need it; control characters and those XML 1.0 does not know become U+FFFD.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -106,7 +110,8 @@ fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\t' | '\n' | '\r' => out.push(' '),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            control if control.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -154,7 +159,8 @@ impl DrawingBackend for Writer<'_> {
     }
 
     fn draw_circle<S: BackendStyle>(&mut self, center: BackendCoord, radius: u32, style: &S, fill: bool) -> Written {
-        let place = format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", pixels(center.0), pixels(center.1), number(f64::from(radius) / UNITS));
+        let place =
+            format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", pixels(center.0), pixels(center.1), number(f64::from(radius) / UNITS));
         let look = if fill { colored("fill", style.color()) } else { stroked(style) };
         self.document.push(&format!("<circle {place} {look}/>"));
         Ok(())
@@ -178,7 +184,8 @@ impl DrawingBackend for Writer<'_> {
         let place = format!("x=\"{}\" y=\"{}\"", pixels(x), number(f64::from(y) / UNITS + below));
         let look = colored("fill", style.color());
         let size = number(face.size);
-        self.document.push(&format!("<text {place} font-size=\"{size}\"{weight} text-anchor=\"{anchor}\" {look}>{}</text>", escape(text)));
+        self.document
+            .push(&format!("<text {place} font-size=\"{size}\"{weight} text-anchor=\"{anchor}\" {look}>{}</text>", escape(text)));
         Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! The time axis: which moments are named, and how, in a given zone. Days and hours are the zone's own, so they stay right
 //! when its clocks change. Where the labels stand is left to the layout.
 
-use chrono::{DateTime, Datelike as _, Days, LocalResult, Months, NaiveDate, NaiveTime, Offset as _, TimeDelta, TimeZone as _, Timelike as _};
+use chrono::{
+    DateTime, Datelike as _, Days, LocalResult, Months, NaiveDate, NaiveTime, Offset as _, TimeDelta, TimeZone as _,
+    Timelike as _,
+};
 use chrono_tz::Tz;
 use nightbell_model::{Frame, Timestamp};
 

@@ -68,7 +68,12 @@ fn rows(frame: &Frame, column: &Column) -> Vec<Row> {
     let values = column.mean.iter().zip(&column.min).zip(&column.max);
     let row = |(time, ((mean, min), max)): (&nightbell_model::Timestamp, ((&f64, &f64), &f64))| {
         let at = time.millis_since(frame.start);
-        (at > -width.max(1) && at <= span).then(|| Row { at: at.max(0) as f64, mean: *mean, min: min.min(*mean), max: max.max(*mean) })
+        (at > -width.max(1) && at <= span).then(|| Row {
+            at: at.max(0) as f64,
+            mean: *mean,
+            min: min.min(*mean),
+            max: max.max(*mean),
+        })
     };
     frame.times.iter().zip(values).filter_map(row).collect()
 }
@@ -137,6 +142,17 @@ pub(crate) fn thin_band(run: &[Row], span: f64, columns: usize) -> Vec<(f64, f64
         (stretch[0].at, min, max)
     };
     stretches(run, span, columns).map(joined).collect()
+}
+
+/// The mean course of a run that is too dense to be seen as a line: one point for each of `columns` equal stretches.
+#[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+pub(crate) fn smooth(run: &[Row], span: f64, columns: usize) -> Vec<(f64, f64)> {
+    let middle = |stretch: &[Row]| {
+        let count = stretch.len() as f64;
+        let sum = stretch.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.at / count, sum.1 + row.mean / count));
+        (sum.0, sum.1)
+    };
+    stretches(run, span, columns).map(middle).collect()
 }
 
 /// Neighbouring rows that share one of `columns` equal stretches of `span`.

@@ -12,7 +12,7 @@ const BASELINE_RIGHT: Pos = Pos { h_pos: HPos::Right, v_pos: VPos::Bottom };
 const MIDDLE: Pos = Pos { h_pos: HPos::Left, v_pos: VPos::Center };
 
 /// Charts lower than this have a title and nothing else above the plot.
-const BARE_HEIGHT: f64 = 140.0;
+pub(super) const BARE_HEIGHT: f64 = 140.0;
 /// The height of one row of the legend.
 const LEGEND_ROW: f64 = 19.0;
 /// The legend takes at most this share of the height.
@@ -40,7 +40,7 @@ pub(super) fn place(sheet: &mut Sheet<'_>, traces: &[Trace]) -> f64 {
     }
     y = subtitle(sheet, y, room);
     y = legend(sheet, traces, y, room);
-    y + if roomy { 20.0 } else { 12.0 }
+    y + if roomy { 26.0 } else { 14.0 }
 }
 
 /// The subtitle at the left, range and zone at the right; below each other if they do not fit side by side.
@@ -53,7 +53,8 @@ fn subtitle(sheet: &mut Sheet<'_>, y: f64, room: f64) -> f64 {
     let row = face.size + 7.0;
     let y = y + row;
     if left + LEGEND_GAP + right <= room || sheet.spec.subtitle.is_empty() {
-        let (at, anchor) = if sheet.spec.subtitle.is_empty() { (sheet.pad, BASELINE) } else { (sheet.width() - sheet.pad, BASELINE_RIGHT) };
+        let (at, anchor) =
+            if sheet.spec.subtitle.is_empty() { (sheet.pad, BASELINE) } else { (sheet.width() - sheet.pad, BASELINE_RIGHT) };
         let range = sheet.fonts.fit(&range, face, room);
         sheet.put(sheet.spec.subtitle.clone(), (sheet.pad, y), face, (color, BASELINE));
         sheet.put(range, (at, y), face, (color, anchor));
@@ -86,7 +87,7 @@ fn legend(sheet: &mut Sheet<'_>, traces: &[Trace], y: f64, room: f64) -> f64 {
     for (index, (line, trace)) in sheet.spec.lines.iter().zip(traces).enumerate() {
         let value = trace.last().map(|last| print_value(last.mean, sheet.spec.unit)).unwrap_or_default();
         let value_width = if value.is_empty() { 0.0 } else { sheet.fonts.width(&value, bold) + 6.0 };
-        let name = sheet.fonts.fit(&line.label, face, LEGEND_ENTRY.min(room) - SWATCH.0 - SWATCH.1 - value_width);
+        let name = sheet.fonts.fit_middle(&line.label, face, LEGEND_ENTRY.min(room) - SWATCH.0 - SWATCH.1 - value_width);
         let name_width = sheet.fonts.width(&name, face);
         let width = SWATCH.0 + SWATCH.1 + name_width + value_width;
         let left_over = traces.len() - index;

@@ -62,7 +62,8 @@ pub(super) fn of_axes(plan: &Plan<'_>, fonts: &Fonts) -> Vec<Text> {
 pub(super) fn of_thresholds(plan: &Plan<'_>, fonts: &Fonts) -> Vec<Text> {
     let mut texts: Vec<Text> = Vec::new();
     for threshold in drawn_thresholds(plan.spec) {
-        let name = if threshold.label.is_empty() { print_value(threshold.value, plan.spec.unit) } else { threshold.label.clone() };
+        let name =
+            if threshold.label.is_empty() { print_value(threshold.value, plan.spec.unit) } else { threshold.label.clone() };
         let name = fonts.fit(&name, LABEL, NAME.min(plan.plot.width() - 12.0));
         let line = plan.y(threshold.value);
         let above = line - 17.0 >= plan.plot.top;
@@ -92,7 +93,8 @@ pub(super) fn of_markers(plan: &Plan<'_>, fonts: &Fonts) -> Vec<Text> {
     for marker in markers {
         let name = fonts.fit(&marker.label, LABEL, NAME);
         let half = fonts.width(&name, LABEL) / 2.0;
-        let x = plan.x(plan.spec.offset_ms(marker.at)).clamp(half + 2.0, (f64::from(plan.spec.width) - half - 2.0).max(half + 2.0));
+        let x =
+            plan.x(plan.spec.offset_ms(marker.at)).clamp(half + 2.0, (f64::from(plan.spec.width) - half - 2.0).max(half + 2.0));
         if name.is_empty() || x - half < free {
             continue;
         }

@@ -21,7 +21,12 @@ fn check(range: (&str, &str), zone: &str, count: usize, labels: &str) {
 
 #[test]
 fn an_hour_reads_in_minutes() {
-    check(("2026-11-05T12:00:00Z", "2026-11-05T13:00:00Z"), "Europe/Berlin", 6, "13:00 | 13:10 | 13:20 | 13:30 | 13:40 | 13:50 | 14:00");
+    check(
+        ("2026-11-05T12:00:00Z", "2026-11-05T13:00:00Z"),
+        "Europe/Berlin",
+        6,
+        "13:00 | 13:10 | 13:20 | 13:30 | 13:40 | 13:50 | 14:00",
+    );
 }
 
 #[test]
