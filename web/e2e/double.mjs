@@ -83,7 +83,7 @@ function incident(id, host, rule, severity, metric, labels, values, fired, resol
     id, rule: { id: `r-${rule}`, name: rule, severity }, agent: { id: host.id, name: host.name }, metric, labels, op: ">",
     threshold: values[0], value: resolved ? null : values[1], peak: values[1], why: `${values[1]} % > ${values[0]} % for 5 m 0 s (20 samples)`,
     started_at: new Date(fired - 300_000).toISOString(), fired_at: new Date(fired).toISOString(),
-    resolved_at: resolved ? new Date(resolved).toISOString() : null, acked_at: null, acked_by: null,
+    resolved_at: resolved ? new Date(resolved).toISOString() : null, ack: null,
   };
 }
 
@@ -183,7 +183,7 @@ async function guarded(route, url, body, state, hosts, request) {
   found = matched(/^GET \/incidents\/([^/]+)$/);
   if (found) return { body: state.incidents.find((item) => item.id === found[0]) };
   found = matched(/^POST \/incidents\/([^/]+)\/ack$/);
-  if (found) return { body: acknowledge(state, found[0]) };
+  if (found) return { body: acknowledge(state, found[0], body.note) };
   if (route === "GET /events") return list(state.events.toSorted((a, b) => (a.ts < b.ts ? 1 : -1)));
   if (route === "GET /channels") return list(state.channels);
   if (route === "POST /channels") return { status: 201, body: addChannel(state, body) };
@@ -211,10 +211,10 @@ function incidentsFor(state, query) {
     .filter((item) => !query.get("agent") || item.agent.id === query.get("agent"));
 }
 
-function acknowledge(state, id) {
+function acknowledge(state, id, note) {
   const item = state.incidents.find((known) => known.id === id);
-  Object.assign(item, { acked_at: new Date().toISOString(), acked_by: state.admin.username });
-  send(state, "events", "event", log(state, "ack", item, item.acked_at));
+  item.ack = { by: state.admin.username, at: new Date().toISOString(), note: note ?? "", until: null };
+  send(state, "events", "event", log(state, "ack", item, item.ack.at));
   return item;
 }
 

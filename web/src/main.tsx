@@ -62,7 +62,7 @@ function Pages(): JSX.Element {
           <Match when={idAfter("/h/")} keyed>
             {(id) => <HostPage id={id} />}
           </Match>
-          <Match when={idAfter("/i/")} keyed>
+          <Match when={idAfter("/incidents/")} keyed>
             {(id) => <IncidentPage id={id} />}
           </Match>
         </Switch>

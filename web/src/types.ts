@@ -70,6 +70,14 @@ export interface Named {
   name: string;
 }
 
+/** Somebody's word that they are on it. */
+export interface Ack {
+  by: string;
+  at: string;
+  note?: string;
+  until?: string | null;
+}
+
 export interface Incident {
   id: string;
   rule: (Named & { severity?: string }) | null;
@@ -85,8 +93,7 @@ export interface Incident {
   started_at?: string | null;
   fired_at: string;
   resolved_at: string | null;
-  acked_at?: string | null;
-  acked_by?: string | null;
+  ack?: Ack | null;
 }
 
 export interface LogEvent {

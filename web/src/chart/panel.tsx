@@ -17,6 +17,7 @@ import type { Marks } from "./marks";
 import { modelOf, type PlotModel } from "./model";
 import { Plot, type View } from "./plot";
 import { DataTable } from "./table";
+import "../styles/chart.css";
 
 const MIN_POINTS = 200;
 const MAX_POINTS = 1_000;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { configOf, initialValues, shownFields } from "./channelform";
+import { configOf, FIELDS, initialValues, isRequired, shownFields } from "./channelform";
 
 it("makes a mail channel's config with numbers and lists", () => {
   const values = { ...initialValues("smtp"), host: " mail.example.org ", from: "a@b.c", to: "x@y.z, , q@r.s" };
@@ -22,4 +22,10 @@ it("shows the routing key for PagerDuty only", () => {
   const names = (format: string) => shownFields("webhook", { format }).map((field) => field.name);
   expect(names("standard")).toContain("secret");
   expect(names("pagerduty")).toEqual(["url", "format", "routing_key", "allow_private"]);
+});
+
+it("knows PagerDuty's own address", () => {
+  const url = FIELDS.webhook[0]!;
+  expect(isRequired(url, { format: "standard" })).toBe(true);
+  expect(isRequired(url, { format: "pagerduty" })).toBe(false);
 });

@@ -8,6 +8,8 @@ export interface FormField {
   label: string;
   type: "text" | "url" | "password" | "email" | "number" | "list" | "check" | "select";
   required?: boolean;
+  /** Not required while another field has this value. */
+  optionalWhen?: readonly [string, string];
   hint?: string;
   placeholder?: string;
   options?: readonly (readonly [string, string])[];
@@ -32,7 +34,7 @@ const PRIVATE: FormField = {
 
 export const FIELDS: Record<ChannelKind, readonly FormField[]> = {
   webhook: [
-    { name: "url", label: "URL", type: "url", required: true, placeholder: "https://" },
+    { name: "url", label: "URL", type: "url", required: true, optionalWhen: ["format", "pagerduty"], placeholder: "https://" },
     {
       name: "format",
       label: "Format",
@@ -79,6 +81,12 @@ export function initialValues(kind: ChannelKind): FormValues {
 /** The fields to show for what is filled in so far. */
 export function shownFields(kind: ChannelKind, values: FormValues): FormField[] {
   return FIELDS[kind].filter((field) => !field.when || values[field.when[0]] === field.when[1]);
+}
+
+/** Whether a field must be filled in, for what is filled in so far. */
+export function isRequired(field: FormField, values: FormValues): boolean {
+  const optional = field.optionalWhen && values[field.optionalWhen[0]] === field.optionalWhen[1];
+  return Boolean(field.required) && !optional;
 }
 
 /** The `config` object; what is empty or hidden is left out. */

@@ -10,7 +10,7 @@ it.each([
   ["diskio.read_iops", "per_second"],
   ["sys.forks_per_second", "per_second"],
   ["sys.uptime_seconds", "seconds"],
-  ["diskio.read_await_ms", "ms"],
+  ["diskio.read_await_ms", "milliseconds"],
   ["temp.celsius", "celsius"],
   ["gpu.temperature_celsius", "celsius"],
   ["load.avg_1m", "none"],
@@ -21,7 +21,9 @@ it.each([
 
 it("believes the hub's unit before the name", () => {
   expect(unitOf("custom.thing", "percent")).toBe("percent");
+  expect(unitOf("custom.thing", "milliseconds")).toBe("milliseconds");
   expect(unitOf("custom.thing_bytes", "furlongs")).toBe("bytes");
+  expect(unitOf("tcp.established", "count")).toBe("none");
 });
 
 it.each([

@@ -9,11 +9,11 @@ export type Unit =
   | "bytes_per_second"
   | "per_second"
   | "seconds"
-  | "ms"
+  | "milliseconds"
   | "celsius"
   | "watts"
   | "rpm"
-  | "mhz"
+  | "megahertz"
   | "hours"
   | "none";
 
@@ -25,11 +25,11 @@ const SUFFIXES: [string, Unit][] = [
   ["_per_second", "per_second"],
   ["_iops", "per_second"],
   ["_seconds", "seconds"],
-  ["_ms", "ms"],
+  ["_ms", "milliseconds"],
   ["celsius", "celsius"],
   ["watts", "watts"],
   ["rpm", "rpm"],
-  ["_mhz", "mhz"],
+  ["_mhz", "megahertz"],
   ["_hours", "hours"],
 ];
 
@@ -47,11 +47,11 @@ export function unitOf(key: string, stated?: string | null): Unit {
 const PLAIN_SUFFIX: Partial<Record<Unit, string>> = {
   percent: " %",
   per_second: " /s",
-  ms: " ms",
+  milliseconds: " ms",
   celsius: " °C",
   watts: " W",
   rpm: " rpm",
-  mhz: " MHz",
+  megahertz: " MHz",
   hours: " h",
 };
 

@@ -1,7 +1,7 @@
 // Adding a channel and trying it out, in one dialog.
 
 import { createSignal, For, type JSX, Match, onCleanup, Show, Switch } from "solid-js";
-import { type ChannelKind, configOf, type FormField, type FormValues, initialValues, KINDS, shownFields } from "../lib/channelform";
+import { type ChannelKind, configOf, type FormField, type FormValues, initialValues, isRequired, KINDS, shownFields } from "../lib/channelform";
 import { createChannel, testChannel } from "../state/channels";
 import type { Channel, Delivery } from "../types";
 import { Dialog, Field, ProblemNote, SelectField, TextField, useAction } from "./forms";
@@ -57,7 +57,14 @@ function ChannelForm(props: { onMade: (channel: Channel) => void }): JSX.Element
       </div>
       <TextField label="Name" value={name()} onValue={setName} required />
       <For each={shownFields(kind(), values())}>
-        {(field) => <ChannelField field={field} value={values()[field.name] ?? ""} onValue={(value) => set(field.name, value)} />}
+        {(field) => (
+          <ChannelField
+            field={field}
+            required={isRequired(field, values())}
+            value={values()[field.name] ?? ""}
+            onValue={(value) => set(field.name, value)}
+          />
+        )}
       </For>
       <ProblemNote problem={problem()} />
       <div class="actions">
@@ -69,7 +76,7 @@ function ChannelForm(props: { onMade: (channel: Channel) => void }): JSX.Element
   );
 }
 
-function ChannelField(props: { field: FormField; value: string; onValue: (value: string) => void }): JSX.Element {
+function ChannelField(props: { field: FormField; required: boolean; value: string; onValue: (value: string) => void }): JSX.Element {
   const hint = () => (props.field.hint ? { hint: props.field.hint } : {});
   return (
     <Switch
@@ -79,7 +86,7 @@ function ChannelField(props: { field: FormField; value: string; onValue: (value:
           type={TEXT_TYPE[props.field.type] ?? props.field.type}
           value={props.value}
           onValue={props.onValue}
-          required={props.field.required ?? false}
+          required={props.required}
           placeholder={props.field.placeholder ?? ""}
           autocomplete={props.field.type === "password" ? "new-password" : "off"}
           {...hint()}

@@ -64,7 +64,7 @@ function AckButton(props: { incident: Incident }): JSX.Element {
 function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.Element {
   const series = () => (props.incident.metric ? formatKey(props.incident.metric, props.incident.labels ?? {}) : "");
   const severity = () => props.incident.rule?.severity ?? props.incident.severity;
-  const acked = () => Boolean(props.incident.acked_at) && !props.incident.resolved_at;
+  const acked = () => Boolean(props.incident.ack) && !props.incident.resolved_at;
   return (
     <li class="incident" classList={{ "is-open": !props.incident.resolved_at, "is-acked": acked() }}>
       <div class="incident-main">
@@ -93,7 +93,8 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.El
             <span>{props.incident.resolved_at ? `lasted ${duration(props.incident)}` : `for ${duration(props.incident)}`}</span>
             <Show when={acked()}>
               <span class="acked">
-                <Icon name="ok" /> acknowledged{props.incident.acked_by ? ` by ${props.incident.acked_by}` : ""}
+                <Icon name="ok" /> acknowledged by {props.incident.ack?.by}
+                {props.incident.ack?.note ? `: ${props.incident.ack.note}` : ""}
               </span>
             </Show>
           </div>
@@ -102,7 +103,7 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.El
           </Show>
         </div>
       </div>
-      <Show when={!props.incident.resolved_at && !props.incident.acked_at && mayEdit()}>
+      <Show when={!props.incident.resolved_at && !props.incident.ack && mayEdit()}>
         <AckButton incident={props.incident} />
       </Show>
     </li>

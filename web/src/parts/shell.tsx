@@ -45,7 +45,7 @@ function NavLink(props: { href: string; here: boolean; children: JSX.Element }):
 
 export function Shell(props: { children: JSX.Element }): JSX.Element {
   const inFleet = () => path() === "/" || path().startsWith("/h/");
-  const critical = () => openIncidents().some((incident) => !incident.acked_at);
+  const critical = () => openIncidents().some((incident) => !incident.ack);
   return (
     <>
       <a class="skip" href="#main">
