@@ -11,6 +11,7 @@ pub mod generated;
 pub mod graph;
 pub mod machine;
 pub mod migrations;
+pub mod pages;
 pub mod repo;
 pub mod rules;
 pub mod settings;

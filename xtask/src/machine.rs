@@ -54,6 +54,13 @@ pub fn ready(repo: &Repo) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// The browser for the UI's tests: the first of its names that is there.
+#[must_use]
+pub fn chromium() -> String {
+    let found = PROGRAMS[1].names.iter().find_map(|name| find(name));
+    found.map_or_else(|| "chromium".to_owned(), |file| file.to_string_lossy().into_owned())
+}
+
 /// Where cargo builds.
 #[must_use]
 pub fn target_folder(repo: &Repo) -> PathBuf {

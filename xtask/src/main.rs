@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use xtask::{console, dist, generated, migrations, repo::Repo, slow, suite};
+use xtask::{console, dist, generated, migrations, pages, repo::Repo, slow, suite};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
   test [STEP…]                   install what this machine lacks, then every check and test (or only the steps named)
   test --list                    the names of the steps
+  pages                          the UI's end-to-end tests against the hub that `cargo build` made
   slow                           soaks and hundreds of kills: the tests behind NIGHTBELL_SLOW=1, in release
   dist                           the shipped binaries, with their sizes
   docs                           write the generated parts of the pages in docs/
@@ -32,6 +33,7 @@ fn run(words: &[String]) -> Result<()> {
         ["test", "--list"] => suite::list(&repo),
         ["test", steps @ ..] => suite::run(&repo, steps),
         ["slow"] => slow::run(&repo),
+        ["pages"] => pages::run(&repo),
         ["dist"] => dist::run(&repo),
         ["docs"] => generated::write(&repo),
         ["migrations", "--bless"] => migrations::bless(&repo, false),

@@ -68,7 +68,8 @@ fn steps(repo: &Repo) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// The steps of the web UI: what `web/package.json` calls them. Its end-to-end tests drive the hub that `build` made.
+/// The steps of the web UI: what `web/package.json` calls them. Its end-to-end tests run
+/// against a double with a large fleet, and then against the hub that `build` made.
 fn web_steps(repo: &Repo) -> Result<Vec<Step>> {
     let folder = repo.root.join("web");
     let package: Value = serde_json::from_str(&repo.read("web/package.json")?).context("web/package.json is not JSON")?;
@@ -79,8 +80,11 @@ fn web_steps(repo: &Repo) -> Result<Vec<Step>> {
         if package["scripts"][script].is_null() {
             bail!("web/package.json has no script `{script}`");
         }
-        steps.push(Step::new(name, &folder, "npm", &format!("run --silent {script}")));
+        let step = Step::new(name, &folder, "npm", &format!("run --silent {script}"));
+        steps.push(if script == "e2e" { step.env("NIGHTBELL_E2E_CHROMIUM", &machine::chromium()) } else { step });
     }
+    let this = env::current_exe().context("this program does not know where it stands")?;
+    steps.push(Step::new("web-hub", &repo.root, &this.to_string_lossy(), "pages"));
     Ok(steps)
 }
 

@@ -9,17 +9,35 @@ use crate::repo::SourceFile;
 pub const CRATES: [&str; 4] = ["crates/model", "crates/protocol", "crates/alerts", "charts"];
 
 /// The pure modules of the other crates, without `.rs`: a file, a folder, or both.
-pub const MODULES: [&str; 10] = [
+pub const MODULES: [&str; 28] = [
+    "crates/ingest/src/acks",
     "crates/ingest/src/admission",
     "crates/ingest/src/flatten",
-    "crates/store/src/rollup",
+    "crates/ingest/src/plan",
+    "crates/ingest/src/rate",
+    "crates/ingest/src/seed",
+    "crates/ingest/src/seen",
+    "crates/ingest/src/understand",
+    "crates/store/src/frame",
+    "crates/store/src/ranges",
     "crates/store/src/resolution",
     "crates/store/src/retention",
+    "crates/store/src/rollup",
+    "crates/store/src/varint",
+    "crates/store/src/vector",
+    "crates/notify/src/limiter",
     "crates/notify/src/notification",
-    "crates/notify/src/render",
+    "crates/notify/src/page",
     "crates/notify/src/retry",
-    "crates/agent/src/schedule",
+    "crates/notify/src/truncate",
+    "crates/notify/src/words",
     "crates/agent/src/backoff",
+    "crates/agent/src/collect/scan",
+    "crates/agent/src/collect/stat",
+    "crates/agent/src/collect/track",
+    "crates/agent/src/courier",
+    "crates/agent/src/endpoint",
+    "crates/agent/src/schedule",
 ];
 
 /// What no line of pure code may hold.
