@@ -5,7 +5,7 @@ use crate::error::ChartError;
 use crate::font::{Face, Weight};
 use crate::geometry::{Area, UNITS, unit_width, units};
 use crate::layout::{Plan, Text, Trace, drawn_thresholds};
-use crate::trace::{Run, smooth, thin, thin_band};
+use crate::trace::{Dense, Run, condense, thin, thin_band};
 use nightbell_model::catalogue::Unit;
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
@@ -21,13 +21,8 @@ type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorTy
 
 const LINE_WIDTH: f64 = 1.6;
 const HAIRLINE: f64 = 1.0;
-/// Where samples lie denser than pixels, all of them are a fine pale line, and their mean course goes over it.
-const DENSE_WIDTH: f64 = 1.0;
-const DENSE_ALPHA: f64 = 0.6;
-/// Samples lie dense from this many in a stretch on.
-const DENSE_FROM: usize = 2;
-/// How many stretches of the pale line make one of the mean course.
-const DENSE_MEAN: usize = 3;
+/// Where samples lie denser than pixels, all of them are a pale shape, and their mean course goes over it.
+const DENSE_ALPHA: f64 = 0.5;
 const THRESHOLD_WIDTH: f64 = 1.2;
 /// Dash and gap of thresholds, and of the lines of events.
 const THRESHOLD_DASH: (f64, f64) = (6.0, 4.0);
@@ -174,8 +169,16 @@ fn stroke(color: RGBAColor, width: f64) -> ShapeStyle {
     ShapeStyle { color, filled: false, stroke_width: unit_width(width) }
 }
 
-/// The points of a run; a yes-or-no series goes in steps.
+/// A run drawn together, if it is too dense for a line; a yes-or-no series never is.
+fn dense(plan: &Plan<'_>, run: &Run) -> Option<Dense> {
+    (plan.spec.unit != Unit::Bool).then(|| condense(run, plan.spec.span_ms(), plan.columns()))?
+}
+
+/// The points of the line through a run: its mean course if it is dense; in steps if it is yes or no.
 fn points(plan: &Plan<'_>, run: &Run) -> Vec<(f64, f64)> {
+    if let Some(dense) = dense(plan, run) {
+        return dense.course;
+    }
     let points = thin(run, plan.spec.span_ms(), plan.columns());
     if plan.spec.unit != Unit::Bool {
         return points;
@@ -195,12 +198,12 @@ fn line<DB: DrawingBackend>(plot: &Plot<DB>, plan: &Plan<'_>, trace: &Trace) -> 
     for run in &trace.runs {
         match run.as_slice() {
             [row] => lone.push(*row),
-            dense if dense.len() > DENSE_FROM * plan.columns() && plan.spec.unit != Unit::Bool => {
-                plot.draw(&PathElement::new(points(plan, run), stroke(trace.color.mix(DENSE_ALPHA), DENSE_WIDTH)))?;
-                let course = smooth(dense, plan.spec.span_ms(), plan.columns().div_ceil(DENSE_MEAN));
-                plot.draw(&PathElement::new(course, stroke(trace.color.to_rgba(), LINE_WIDTH)))?;
+            _ => {
+                if let Some(dense) = dense(plan, run) {
+                    plot.draw(&Polygon::new(dense.outline, trace.color.mix(DENSE_ALPHA)))?;
+                }
+                plot.draw(&PathElement::new(points(plan, run), stroke(trace.color.to_rgba(), LINE_WIDTH)))?;
             }
-            _ => plot.draw(&PathElement::new(points(plan, run), stroke(trace.color.to_rgba(), LINE_WIDTH)))?,
         }
     }
     for point in thin(&lone, plan.spec.span_ms(), plan.columns()) {

@@ -1,6 +1,6 @@
 //! Why a chart cannot be drawn. Each error names what is wrong with which field; turning it into an answer is the caller's job.
 
-use crate::spec::{MAX_LINES, MAX_MARKS, MAX_PIXELS};
+use crate::limits::{MAX_LINES, MAX_MARKS, MAX_PIXELS};
 
 /// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]

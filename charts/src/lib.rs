@@ -10,6 +10,7 @@ mod error;
 mod font;
 mod geometry;
 mod layout;
+pub mod limits;
 mod number;
 mod palette;
 mod raster;
@@ -21,10 +22,7 @@ mod value_axis;
 
 pub use csv::{csv_field, write_csv};
 pub use error::ChartError;
-pub use spec::{
-    ChartSpec, Line, MAX_HEIGHT, MAX_LINES, MAX_MARKS, MAX_PIXELS, MAX_SCALE, MAX_WIDTH, MIN_HEIGHT, MIN_SCALE, MIN_WIDTH,
-    Marker, Span, Theme, ThresholdLine,
-};
+pub use spec::{ChartSpec, Line, Marker, Span, Theme, ThresholdLine};
 
 /// The chart as a PNG of `width` x `height` pixels, each multiplied by `scale`.
 ///

@@ -5,7 +5,8 @@
 use crate::error::ChartError;
 use crate::font::{Face, Fonts, Weight, anchor_offset};
 use crate::geometry::UNITS;
-use crate::spec::{ChartSpec, MAX_PIXELS};
+use crate::limits::MAX_PIXELS;
+use crate::spec::ChartSpec;
 use ab_glyph::Font as _;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontStyle};
 use std::convert::Infallible;

@@ -1,29 +1,11 @@
-//! What a chart shows and how large it is, and the limits of both. How it looks is left to the layout and the palette.
+//! What a chart shows and how large it is, held against its limits. How it looks is left to the layout and the palette.
 
 use crate::error::ChartError;
+use crate::limits::{MAX_HEIGHT, MAX_LINES, MAX_MARKS, MAX_PIXELS, MAX_SCALE, MAX_WIDTH, MIN_HEIGHT, MIN_SCALE, MIN_WIDTH};
 use chrono::{DateTime, Datelike as _};
 use chrono_tz::Tz;
 use nightbell_model::catalogue::Unit;
 use nightbell_model::{Column, Frame, SeriesKey, Timestamp};
-
-/// The smallest width in pixels: below it no axis leaves room for a line.
-pub const MIN_WIDTH: u32 = 200;
-/// The largest width in pixels: the width of a 4K screen and a little more.
-pub const MAX_WIDTH: u32 = 4000;
-/// The smallest height in pixels: below it title and time axis would touch.
-pub const MIN_HEIGHT: u32 = 100;
-/// The largest height in pixels: a line chart gains nothing from more.
-pub const MAX_HEIGHT: u32 = 2000;
-/// The smallest scale: one pixel for each pixel of `width` and `height`.
-pub const MIN_SCALE: f64 = 1.0;
-/// The largest scale: the densest phones have three pixels for one.
-pub const MAX_SCALE: f64 = 3.0;
-/// The most pixels in one picture: they stand in memory at four bytes each, so this bounds a request to 64 MB.
-pub const MAX_PIXELS: u64 = 16_000_000;
-/// The most lines on one chart: twice the palette, in two shades, is the most that can be told apart.
-pub const MAX_LINES: usize = 20;
-/// The most thresholds, breaches and markers, each: more would hide what they mark and cost more than the lines.
-pub const MAX_MARKS: usize = 500;
 
 /// Colours for day or night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -144,15 +144,44 @@ pub(crate) fn thin_band(run: &[Row], span: f64, columns: usize) -> Vec<(f64, f64
     stretches(run, span, columns).map(joined).collect()
 }
 
-/// The mean course of a run that is too dense to be seen as a line: one point for each of `columns` equal stretches.
-#[expect(clippy::cast_precision_loss, reason = "a count of rows")]
-pub(crate) fn smooth(run: &[Row], span: f64, columns: usize) -> Vec<(f64, f64)> {
+/// A run that is too dense to be seen as a line.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    /// Its mean course.
+    pub(crate) course: Vec<(f64, f64)>,
+    /// The outline of all its values: in each stretch from the least to the greatest, and to where the stretch before ended.
+    pub(crate) outline: Vec<(f64, f64)>,
+}
+
+/// How many stretches of the outline make one point of the mean course.
+const COURSE: usize = 3;
+
+/// Draws `run` together into `columns` equal stretches of `span`, if it has several values in each.
+#[expect(clippy::cast_precision_loss, reason = "a count of rows or pixels")]
+pub(crate) fn condense(run: &[Row], span: f64, columns: usize) -> Option<Dense> {
+    if run.len() <= 2 * columns {
+        return None;
+    }
     let middle = |stretch: &[Row]| {
         let count = stretch.len() as f64;
-        let sum = stretch.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.at / count, sum.1 + row.mean / count));
-        (sum.0, sum.1)
+        stretch.iter().fold((0.0, 0.0), |sum, row| (sum.0 + row.at / count, sum.1 + row.mean / count))
     };
-    stretches(run, span, columns).map(middle).collect()
+    // The ends are the run's own, so that the line begins and ends where its samples do.
+    let ends = [run[0], run[run.len() - 1]].map(|row| (row.at, row.mean));
+    let inner = stretches(run, span, columns.div_ceil(COURSE)).map(middle);
+    let course = std::iter::once(ends[0]).chain(inner).chain([ends[1]]).collect();
+    let per_column = columns.max(1) as f64 / span;
+    let (mut upper, mut lower, mut before) = (Vec::new(), Vec::new(), run[0].mean);
+    for stretch in stretches(run, span, columns) {
+        let (low, high) = stretch.iter().fold((before, before), |(low, high), row| (row.mean.min(low), row.mean.max(high)));
+        let place = (stretch[0].at * per_column).floor();
+        let (left, right) = (place / per_column, ((place + 1.0) / per_column).min(span));
+        upper.extend([(left, high), (right, high)]);
+        lower.extend([(left, low), (right, low)]);
+        before = stretch[stretch.len() - 1].mean;
+    }
+    upper.extend(lower.into_iter().rev());
+    Some(Dense { course, outline: upper })
 }
 
 /// Neighbouring rows that share one of `columns` equal stretches of `span`.

@@ -115,7 +115,7 @@ fn a_single_peak_among_thousands_is_seen() {
         let picture = Picture::of(&ChartSpec { pin_percent: true, ..ChartSpec::new(&frame, "Spike", Unit::Percent) });
         // The peak reaches up to the highest grid line, far above everything else of its colour.
         let peak: Vec<usize> = (60..840).filter(|x| picture.bluest(*x, 100..140) > 25).collect();
-        assert!((1..=4).contains(&peak.len()), "{spike}: {peak:?}");
+        assert!((1..=6).contains(&peak.len()), "{spike}: {peak:?}");
     }
 }
 

@@ -4,9 +4,8 @@
 mod common;
 
 use common::{START, assert_well_formed, frame, texts};
-use nightbell_charts::{
-    ChartError, ChartSpec, Line, MAX_LINES, MAX_MARKS, Marker, Span, Theme, ThresholdLine, render_png, render_svg,
-};
+use nightbell_charts::limits::{MAX_LINES, MAX_MARKS};
+use nightbell_charts::{ChartError, ChartSpec, Line, Marker, Span, Theme, ThresholdLine, render_png, render_svg};
 use nightbell_model::catalogue::Unit;
 use nightbell_model::{Column, Frame, Tier, Timestamp};
 use proptest::prelude::*;

@@ -78,6 +78,18 @@ proptest! {
         prop_assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
         prop_assert_eq!(points[0], (run[0].at, run[0].mean));
         prop_assert_eq!(points[points.len() - 1], (run[run.len() - 1].at, run[run.len() - 1].mean));
+        if let Some(dense) = condense(&run, span, columns) {
+            let edges = |row: &Row, upper: bool| {
+                let over = |edge: &&[(f64, f64)]| {
+                    let (from, to) = if upper { (edge[0].0, edge[1].0) } else { (edge[1].0, edge[0].0) };
+                    from - 1e-6 <= row.at && row.at <= to + 1e-6
+                };
+                dense.outline.windows(2).filter(over).map(|edge| edge[0].1).collect::<Vec<_>>()
+            };
+            let inside = |row: &Row| edges(row, true).iter().any(|y| *y >= row.mean) && edges(row, false).iter().any(|y| *y <= row.mean);
+            prop_assert!(run.iter().all(inside), "a value outside the outline");
+            prop_assert!(dense.course.len() < run.len() + 2);
+        }
         for stretch in stretches(&run, span, columns) {
             let (from, to) = (stretch[0].at, stretch[stretch.len() - 1].at);
             let inside: Vec<f64> = points.iter().filter(|p| p.0 >= from && p.0 <= to).map(|p| p.1).collect();
