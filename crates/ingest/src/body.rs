@@ -1,0 +1,107 @@
+//! Reading a request's body within bounds: bytes on the wire, time, and bytes after gzip is undone.
+
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use flate2::read::MultiGzDecoder;
+use futures_util::StreamExt as _;
+use nightbell_protocol::Limits;
+use std::io::Read as _;
+use std::time::Duration;
+
+/// The largest body on the wire: a day's buffer, compressed, with room to spare.
+pub(crate) const WIRE_LIMIT: usize = 1 << 20;
+/// How long a body may take to arrive: 1 MiB over the slowest links, and no longer for those who drip on purpose.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The whole body, decoded.
+pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    let gzip = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity" | b"") => false,
+        Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip") => true,
+        Some(_) => {
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "send gzip, or no encoding"));
+        }
+    };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > WIRE_LIMIT as u64) {
+        return Err(too_large());
+    }
+    let wire = match tokio::time::timeout(READ_TIMEOUT, collect(body)).await {
+        Ok(wire) => wire?,
+        Err(_elapsed) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive within 30 s")),
+    };
+    if gzip { gunzip(&wire, Limits::BODY.bytes) } else { Ok(wire) }
+}
+
+async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
+    let mut stream = body.into_data_stream();
+    let mut wire = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk =
+            chunk.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body broke off: {error}")))?;
+        if wire.len() + chunk.len() > WIRE_LIMIT {
+            return Err(too_large());
+        }
+        wire.extend_from_slice(&chunk);
+    }
+    Ok(wire)
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too_large",
+        "a body may have 1 MiB on the wire: send fewer heartbeats at once, or gzip",
+    )
+}
+
+/// Undoes gzip up to `limit` bytes; a bomb costs no more than that.
+fn gunzip(wire: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut decoded = Vec::new();
+    let read = MultiGzDecoder::new(wire).take(limit as u64 + 1).read_to_end(&mut decoded);
+    if let Err(error) = read {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not gzip: {error}")));
+    }
+    if decoded.len() > limit {
+        let detail = "a body may have 4 MiB after gzip is undone: send fewer heartbeats at once";
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded_too_large", detail));
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).expect("memory takes it");
+        encoder.finish().expect("memory takes it")
+    }
+
+    #[test]
+    fn gzip_is_undone_within_the_limit() {
+        assert_eq!(gunzip(&gzip(b"hello"), 5), Ok(b"hello".to_vec()));
+        assert!(gunzip(&gzip(b"hello"), 4).is_err());
+        assert!(gunzip(b"hello", 100).is_err());
+        let mut cut = gzip(&[7; 10_000]);
+        cut.truncate(cut.len() - 4);
+        assert!(gunzip(&cut, 100_000).is_err());
+    }
+
+    #[test]
+    fn a_bomb_of_one_gibibyte_stops_at_the_limit() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let zeros = vec![0_u8; 1 << 20];
+        for _ in 0..1024 {
+            encoder.write_all(&zeros).expect("memory takes it");
+        }
+        let bomb = encoder.finish().expect("memory takes it");
+        let refused = gunzip(&bomb, Limits::BODY.bytes).expect_err("a bomb");
+        assert!(format!("{refused:?}").contains("decoded_too_large"));
+    }
+}

@@ -1,0 +1,95 @@
+//! The agents' endpoints as a router, and what they share.
+
+use crate::plan::PlanPool;
+use crate::port::HubPort;
+use crate::rate::{BURST, HEARTBEATS_PER_SECOND, TokenBucket};
+use crate::understand::Listener;
+use crate::{post, socket};
+use axum::Router;
+use axum::routing::{get, post as on_post};
+use nightbell_model::AgentId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// `GET /agents/connect` (WebSocket), `POST /nodes` and `POST /metrics/system`, to be mounted under the API's base paths. The
+/// server should put the peer's address into the requests (`ConnectInfo<SocketAddr>`); without it agents have no address.
+pub fn router(port: Arc<dyn HubPort>) -> Router {
+    let shared = Arc::new(Shared::new(port));
+    Router::new()
+        .route("/agents/connect", get(socket::connect))
+        .route("/nodes", on_post(post::nodes))
+        .route("/metrics/system", on_post(post::metrics))
+        .with_state(shared)
+}
+
+/// What one agent has at the HTTP way: the plan of its last names, and its allowance.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) listener: Listener,
+    pub(crate) bucket: TokenBucket,
+}
+
+/// When so many desks are kept, those whose agents have rested are cleared away.
+const DESKS_BEFORE_CLEARING: usize = 1024;
+
+pub(crate) struct Shared {
+    pub(crate) port: Arc<dyn HubPort>,
+    pub(crate) pool: Arc<PlanPool>,
+    desks: Mutex<Desks>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Desks {
+    by_agent: HashMap<AgentId, Arc<Mutex<Desk>>>,
+    clear_at: usize,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// Numbers the connections of this process, whatever router they came through.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+
+impl Shared {
+    fn new(port: Arc<dyn HubPort>) -> Self {
+        Self { port, pool: Arc::default(), desks: Mutex::default(), started: Instant::now() }
+    }
+
+    /// Milliseconds of a clock that never goes back.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn bucket(&self) -> TokenBucket {
+        TokenBucket::new(HEARTBEATS_PER_SECOND, BURST, self.elapsed_ms())
+    }
+
+    pub(crate) fn listener(&self, agent: AgentId) -> Listener {
+        Listener::new(agent, Arc::clone(&self.pool))
+    }
+
+    /// The desk of this agent.
+    pub(crate) fn desk(&self, agent: AgentId) -> Arc<Mutex<Desk>> {
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        if desks.by_agent.len() >= desks.clear_at.max(DESKS_BEFORE_CLEARING) {
+            let now = self.elapsed_ms();
+            desks.by_agent.retain(|_, desk| {
+                Arc::strong_count(desk) > 1 || !desk.lock().unwrap_or_else(PoisonError::into_inner).bucket.is_full(now)
+            });
+            desks.clear_at = desks.by_agent.len() * 2;
+        }
+        let new = || Arc::new(Mutex::new(Desk { listener: self.listener(agent), bucket: self.bucket() }));
+        Arc::clone(desks.by_agent.entry(agent).or_insert_with(new))
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        CONNECTIONS.fetch_add(1, Ordering::Relaxed)
+    }
+}
