@@ -288,6 +288,7 @@ impl Turn<'_, '_> {
 
     fn say(&mut self, told: &mut Told, kind: NoticeKind, incident: Arc<IncidentRecord>, n: u32) {
         told.dirty = true;
+        let late = kind == NoticeKind::Resolved && self.detail.late.iter().any(|late| late.id == incident.id);
         self.out.notices.push(Notice {
             kind,
             n,
@@ -298,8 +299,8 @@ impl Turn<'_, '_> {
             },
             at: self.site.now,
             not_before: self.site.not_before(&incident),
-            suppressed: told.suppressed,
-            late: kind == NoticeKind::Resolved && self.detail.late.iter().any(|late| late.id == incident.id),
+            suppressed: if kind == NoticeKind::Fired || late { told.suppressed } else { 0 },
+            late,
             incident,
         });
     }
