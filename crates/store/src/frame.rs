@@ -9,16 +9,16 @@ const HOLE_SPACINGS: i64 = 3;
 
 /// A series that is asked for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Which.
-    pub key: SeriesKey,
+    pub(crate) key: SeriesKey,
     /// Its decimals.
-    pub decimals: u8,
+    pub(crate) decimals: u8,
 }
 
 /// What is kept of the rows given so far.
 #[derive(Debug)]
-pub struct Assembly {
+pub(crate) struct Assembly {
     wanted: Vec<Wanted>,
     step_ms: Option<i64>,
     times: Vec<Timestamp>,
@@ -33,7 +33,7 @@ pub struct Assembly {
 impl Assembly {
     /// An answer with these columns and this step (`None`: raw samples).
     #[must_use]
-    pub fn new(wanted: Vec<Wanted>, step_ms: Option<i64>) -> Self {
+    pub(crate) fn new(wanted: Vec<Wanted>, step_ms: Option<i64>) -> Self {
         let columns = wanted.iter().map(|_| [const { Vec::new() }; 3]).collect();
         let buckets = vec![Bucket::default(); wanted.len()];
         let (times, widths, tiers) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,7 +42,7 @@ impl Assembly {
 
     /// Adds the next row in time, `values` as many as columns: a raw sample (its own width `None`) or a bucket of its tier.
     /// Rows narrower than the step are joined.
-    pub fn row(&mut self, tier: Tier, time: Timestamp, values: &[Bucket]) {
+    pub(crate) fn row(&mut self, tier: Tier, time: Timestamp, values: &[Bucket]) {
         if !self.tiers.contains(&tier) {
             self.tiers.push(tier);
         }
@@ -85,7 +85,7 @@ impl Assembly {
 
     /// The answer. Series without any sample in it are left out; if none is left, it is empty.
     #[must_use]
-    pub fn finish(mut self, start: Timestamp, end: Timestamp) -> Frame {
+    pub(crate) fn finish(mut self, start: Timestamp, end: Timestamp) -> Frame {
         self.close();
         self.mark_gaps();
         self.tiers.sort_unstable();

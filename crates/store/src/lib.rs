@@ -1,16 +1,24 @@
 //! The storage seams, rollup maths, and the SQLite engine.
 //!
-//! Others see two traits and plain rows; all SQL lives in the engine's folder and none leaves it.
+//! Others see two traits and plain rows; all SQL lives in the engine's folder and none leaves it. What engines must agree on
+//! (buckets, plans, cuts, gaps, refusals) is pure and stands beside them.
 
+mod change;
 pub mod entities;
-pub mod frame;
-pub mod ranges;
-pub mod resolution;
-pub mod retention;
-pub mod rollup;
+mod frame;
+mod mark;
+mod outbox;
+mod query;
+mod ranges;
+mod resolution;
+mod retention;
+mod rollup;
 pub mod seams;
-pub mod varint;
-pub mod vector;
+pub mod sqlite;
+mod texts;
+mod varint;
+mod vector;
 
 pub use entities::*;
 pub use seams::*;
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

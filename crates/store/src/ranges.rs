@@ -5,16 +5,16 @@ use crate::varint::{Damage, Reader, put};
 
 /// At most so many ranges of one process are remembered; the lowest are forgotten first. A commit is repeated at once or never,
 /// so what is forgotten here lies far behind.
-pub const MAX_RANGES: usize = 256;
+pub(crate) const MAX_RANGES: usize = 256;
 
 /// Closed ranges, ascending, with at least one number missing between two of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ranges(Vec<(u64, u64)>);
+pub(crate) struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
     /// The set of these ranges, which may overlap and stand in any order; an inverted one is empty.
     #[must_use]
-    pub fn new(mut ranges: Vec<(u64, u64)>) -> Self {
+    pub(crate) fn new(mut ranges: Vec<(u64, u64)>) -> Self {
         ranges.retain(|(first, last)| first <= last);
         ranges.sort_unstable();
         let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
@@ -29,19 +29,19 @@ impl Ranges {
 
     /// The ranges.
     #[must_use]
-    pub fn as_slice(&self) -> &[(u64, u64)] {
+    pub(crate) fn as_slice(&self) -> &[(u64, u64)] {
         &self.0
     }
 
     /// Whether `seq` is in the set.
     #[must_use]
-    pub fn contains(&self, seq: u64) -> bool {
+    pub(crate) fn contains(&self, seq: u64) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= seq);
         after.checked_sub(1).is_some_and(|at| self.0[at].1 >= seq)
     }
 
     /// Puts `seq` into the set; `false` if it was there.
-    pub fn insert(&mut self, seq: u64) -> bool {
+    pub(crate) fn insert(&mut self, seq: u64) -> bool {
         if let Some(last) = self.0.last_mut()
             && last.1.checked_add(1) == Some(seq)
         {
@@ -68,12 +68,12 @@ impl Ranges {
 
     /// All numbers of both sets.
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
+    pub(crate) fn union(&self, other: &Self) -> Self {
         Self::new(self.0.iter().chain(&other.0).copied().collect())
     }
 
     /// Appends the set as pairs of numbers: the distance from the end before, and the length minus one.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
         let mut end = 0;
         for (first, last) in &self.0 {
             put(out, first - end);
@@ -86,7 +86,7 @@ impl Ranges {
     ///
     /// # Errors
     /// If the bytes are no such pairs.
-    pub fn unpack(bytes: &[u8]) -> Result<Self, Damage> {
+    pub(crate) fn unpack(bytes: &[u8]) -> Result<Self, Damage> {
         let (mut reader, mut ranges, mut end) = (Reader::new(bytes), Vec::new(), 0_u64);
         while !reader.is_empty() {
             let first = end.checked_add(reader.varint()?).ok_or(Damage("a number is too large"))?;

@@ -9,44 +9,44 @@ use nightbell_model::{Tier, Timestamp};
 
 /// What has to be known of a query and of the agent's history to plan it.
 #[derive(Debug, Clone, Copy)]
-pub struct Question {
+pub(crate) struct Question {
     /// The first moment wanted, not before the oldest sample there is.
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     /// The first moment not wanted, not after what follows the newest sample there is.
-    pub end: Timestamp,
+    pub(crate) end: Timestamp,
     /// The tier asked for; `None` to choose.
-    pub tier: Option<Tier>,
+    pub(crate) tier: Option<Tier>,
     /// At most so many points when choosing.
-    pub max_points: usize,
+    pub(crate) max_points: usize,
     /// How many raw samples the span has, counted only as far as one more than `max_points`.
-    pub raw_points: usize,
+    pub(crate) raw_points: usize,
     /// What has been removed.
-    pub whole_from: WholeFrom,
+    pub(crate) whole_from: WholeFrom,
 }
 
 /// A part of the span and where it is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// The tier it is read from.
-    pub tier: Tier,
+    pub(crate) tier: Tier,
     /// Its first moment.
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     /// Its first moment no more.
-    pub end: Timestamp,
+    pub(crate) end: Timestamp,
 }
 
 /// How a query is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The width of the answer's buckets; `None` is raw samples as they are. A segment of a tier with wider buckets keeps those.
-    pub step_ms: Option<i64>,
+    pub(crate) step_ms: Option<i64>,
     /// The segments, ascending, not overlapping.
-    pub segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// The plan for `question`.
 #[must_use]
-pub fn plan(question: &Question) -> Plan {
+pub(crate) fn plan(question: &Question) -> Plan {
     let step_ms = match question.tier {
         Some(tier) => tier.width_ms(),
         None => choose(question),

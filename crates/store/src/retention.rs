@@ -9,30 +9,30 @@ use nightbell_model::{Tier, Timestamp};
 
 /// From when on each tier is whole: all before it has been removed. `None` while nothing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WholeFrom([Option<Timestamp>; 4]);
+pub(crate) struct WholeFrom([Option<Timestamp>; 4]);
 
 impl WholeFrom {
     /// The marks of raw, five minutes, hourly and daily.
     #[must_use]
-    pub const fn new(marks: [Option<Timestamp>; 4]) -> Self {
+    pub(crate) const fn new(marks: [Option<Timestamp>; 4]) -> Self {
         Self(marks)
     }
 
     /// The marks, finest tier first.
     #[must_use]
-    pub const fn marks(&self) -> [Option<Timestamp>; 4] {
+    pub(crate) const fn marks(&self) -> [Option<Timestamp>; 4] {
         self.0
     }
 
     /// From when on `tier` is whole.
     #[must_use]
-    pub fn of(&self, tier: Tier) -> Timestamp {
+    pub(crate) fn of(&self, tier: Tier) -> Timestamp {
         self.0[tier as usize].unwrap_or(Timestamp::MIN)
     }
 
     /// Notes that `tier` has been removed before `cut`. Raw before it is closed from then on, in whatever tier that was: a late
     /// heartbeat there could not be rolled up into what is left.
-    pub fn raise(&mut self, tier: Tier, cut: Timestamp) {
+    pub(crate) fn raise(&mut self, tier: Tier, cut: Timestamp) {
         for at in [tier as usize, Tier::Raw as usize] {
             self.0[at] = Some(self.0[at].map_or(cut, |old| old.max(cut)));
         }
@@ -41,7 +41,7 @@ impl WholeFrom {
 
 /// Before when each tier may be removed, raw first. `pending` is the start of the oldest bucket that is not written yet.
 #[must_use]
-pub fn cuts(now: Timestamp, keep: &Retention, pending: Option<Timestamp>) -> [(Tier, Timestamp); 4] {
+pub(crate) fn cuts(now: Timestamp, keep: &Retention, pending: Option<Timestamp>) -> [(Tier, Timestamp); 4] {
     let oldest = |tier: Tier, width: i64| now.plus_millis(-keep.of(tier).max(0)).floor_to(width);
     let aligned_below = |tier: Tier| match tier {
         Tier::Raw => 5 * 60_000,

@@ -15,19 +15,19 @@ const POSITIVE: u64 = 4;
 /// The samples of one series over one stretch of time. Merging is associative (up to the rounding of `rest`) and goes in the
 /// order of time, since the last sample is the later bucket's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// How many samples; 0 is an empty bucket, whose other fields mean nothing.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The smallest.
-    pub min: f64,
+    pub(crate) min: f64,
     /// The largest.
-    pub max: f64,
+    pub(crate) max: f64,
     /// The last.
-    pub last: f64,
+    pub(crate) last: f64,
     /// The exact sum of those samples that are integers x 10^-decimals, in units of 10^-decimals.
-    pub sum: i128,
+    pub(crate) sum: i128,
     /// The sum of all other samples, added in the order of time.
-    pub rest: f64,
+    pub(crate) rest: f64,
 }
 
 impl Default for Bucket {
@@ -40,7 +40,7 @@ impl Bucket {
     /// The bucket of one sample.
     #[must_use]
     #[inline]
-    pub fn of(sample: Sample, decimals: u8) -> Self {
+    pub(crate) fn of(sample: Sample, decimals: u8) -> Self {
         let value = sample.value(decimals);
         let (sum, rest) = match sample {
             Sample::Scaled(integer) => (i128::from(integer), 0.0),
@@ -51,13 +51,13 @@ impl Bucket {
 
     /// Adds the next sample in time.
     #[inline]
-    pub fn add(&mut self, sample: Sample, decimals: u8) {
+    pub(crate) fn add(&mut self, sample: Sample, decimals: u8) {
         self.merge(&Self::of(sample, decimals));
     }
 
     /// Adds the bucket that follows in time.
     #[inline]
-    pub fn merge(&mut self, later: &Self) {
+    pub(crate) fn merge(&mut self, later: &Self) {
         if later.count == 0 {
             return;
         }
@@ -80,7 +80,7 @@ impl Bucket {
     /// The mean, never outside of smallest and largest; NaN for an empty bucket.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a mean is rounded once; sums of real metrics are below 2^53")]
-    pub fn mean(&self, decimals: u8) -> f64 {
+    pub(crate) fn mean(&self, decimals: u8) -> f64 {
         if self.count == 0 {
             return f64::NAN;
         }
@@ -97,27 +97,21 @@ impl Bucket {
 }
 
 /// Packs the buckets of an agent's series, indexed by series number, into `out`, which is emptied first.
-pub fn pack(out: &mut Vec<u8>, buckets: &[Bucket], decimals: &[u8]) {
+pub(crate) fn pack(out: &mut Vec<u8>, buckets: &[Bucket], decimals: &[u8]) {
     out.clear();
     out.push(VERSION);
     let common = most_common_count(buckets);
     put(out, common);
+    let numbered: Vec<(usize, &Bucket)> = buckets.iter().enumerate().filter(|(_, bucket)| bucket.count > 0).collect();
     let mut next = 0;
-    let present = |at: usize| buckets.get(at).is_some_and(|bucket| bucket.count > 0);
-    let mut start = 0;
-    while start < buckets.len() {
-        if !present(start) {
-            start += 1;
-            continue;
+    for run in numbered.chunk_by(|a, b| a.0 + 1 == b.0) {
+        let Some((first, _)) = run.first() else { continue };
+        put(out, (first - next) as u64);
+        put(out, run.len() as u64);
+        for (at, bucket) in run {
+            put_bucket(out, bucket, decimals.get(*at).copied().unwrap_or(0), common);
+            next = at + 1;
         }
-        let end = (start..).find(|at| !present(*at)).unwrap_or(buckets.len());
-        put(out, (start - next) as u64);
-        put(out, (end - start) as u64);
-        for at in start..end {
-            put_bucket(out, &buckets[at], decimals.get(at).copied().unwrap_or(0), common);
-        }
-        next = end;
-        start = end;
     }
 }
 
@@ -186,7 +180,7 @@ fn put_bucket(out: &mut Vec<u8>, bucket: &Bucket, decimals: u8, common: u64) {
 ///
 /// # Errors
 /// If the bytes are damaged or name a series that the dictionary does not have.
-pub fn walk(bytes: &[u8], last: u32, decimals: &[u8], mut visit: impl FnMut(u32, &Bucket)) -> Result<(), Damage> {
+pub(crate) fn walk(bytes: &[u8], last: u32, decimals: &[u8], mut visit: impl FnMut(u32, &Bucket)) -> Result<(), Damage> {
     let mut reader = Reader::new(bytes);
     if reader.byte()? != VERSION {
         return Err(Damage("its version is not known"));

@@ -4,10 +4,10 @@
 /// What is wrong with packed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Damage(pub &'static str);
+pub(crate) struct Damage(pub(crate) &'static str);
 
 /// Appends `value`.
-pub fn put(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(low_byte(value) | 0x80);
         value >>= 7;
@@ -17,7 +17,7 @@ pub fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a value of up to 128 bits; the same bytes as [`put`] where it fits into 64.
 #[expect(clippy::cast_possible_truncation, reason = "only the low seven bits are taken at a time")]
-pub fn put_wide(out: &mut Vec<u8>, mut value: u128) {
+pub(crate) fn put_wide(out: &mut Vec<u8>, mut value: u128) {
     while value >= 0x80 {
         out.push(low_byte(value as u64) | 0x80);
         value >>= 7;
@@ -32,32 +32,32 @@ const fn low_byte(value: u64) -> u8 {
 
 /// A signed number as an unsigned one, small where the number is near zero.
 #[must_use]
-pub const fn zigzag(value: i128) -> u128 {
+pub(crate) const fn zigzag(value: i128) -> u128 {
     ((value << 1) ^ (value >> 127)).cast_unsigned()
 }
 
 /// The inverse of [`zigzag`].
 #[must_use]
-pub const fn unzigzag(value: u128) -> i128 {
+pub(crate) const fn unzigzag(value: u128) -> i128 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
 /// Reads packed bytes from front to back.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `bytes`.
     #[must_use]
-    pub const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
     /// Whether nothing is left.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If nothing is left.
     #[inline]
-    pub fn byte(&mut self) -> Result<u8, Damage> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Damage> {
         let (first, rest) = self.bytes.split_first().ok_or(Damage("it ends too early"))?;
         self.bytes = rest;
         Ok(*first)
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If the bytes end in it or it is longer.
     #[inline]
-    pub fn varint(&mut self) -> Result<u64, Damage> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(u64::from(first));
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the bytes end in it or it is longer.
-    pub fn wide(&mut self) -> Result<u128, Damage> {
+    pub(crate) fn wide(&mut self) -> Result<u128, Damage> {
         let (mut value, mut shift) = (0_u128, 0);
         loop {
             let byte = self.byte()?;
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If fewer are left.
-    pub fn double(&mut self) -> Result<f64, Damage> {
+    pub(crate) fn double(&mut self) -> Result<f64, Damage> {
         let (first, rest) = self.bytes.split_first_chunk::<8>().ok_or(Damage("it ends too early"))?;
         self.bytes = rest;
         Ok(f64::from_le_bytes(*first))

@@ -13,16 +13,16 @@ const NEGATIVE: u64 = 2;
 const POSITIVE: u64 = 3;
 
 /// Decimals of series whose metric the catalogue does not know.
-pub const CUSTOM_DECIMALS: u8 = 3;
+pub(crate) const CUSTOM_DECIMALS: u8 = 3;
 /// More decimals than any metric has: larger numbers in a dictionary are damage.
-pub const MAX_DECIMALS: u8 = 9;
+pub(crate) const MAX_DECIMALS: u8 = 9;
 
 /// Integers below this are exact as doubles.
 const EXACT_BELOW: i64 = 1 << 53;
 
 /// A stored value in the form it is summed in.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sample {
+pub(crate) enum Sample {
     /// An integer that stands for value x 10^decimals.
     Scaled(i64),
     /// A double that is no such integer.
@@ -31,16 +31,15 @@ pub enum Sample {
 
 impl Sample {
     /// The sample of `value`, which must not be NaN.
-    #[must_use]
-    #[inline]
-    pub fn of(value: f64, decimals: u8) -> Self {
+    #[cfg(test)]
+    pub(crate) fn of(value: f64, decimals: u8) -> Self {
         scaled(value, decimals).map_or(Self::Exact(value), Self::Scaled)
     }
 
     /// The value.
     #[must_use]
     #[inline]
-    pub fn value(self, decimals: u8) -> f64 {
+    pub(crate) fn value(self, decimals: u8) -> f64 {
         match self {
             Self::Scaled(integer) => unscaled(integer, decimals),
             Self::Exact(value) => value,
@@ -51,7 +50,7 @@ impl Sample {
 /// 10^decimals.
 #[must_use]
 #[inline]
-pub fn power(decimals: u8) -> f64 {
+pub(crate) fn power(decimals: u8) -> f64 {
     const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
     POWERS[usize::from(decimals.min(MAX_DECIMALS))]
 }
@@ -60,7 +59,7 @@ pub fn power(decimals: u8) -> f64 {
 #[must_use]
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and the way back is compared bit for bit")]
-pub fn scaled(value: f64, decimals: u8) -> Option<i64> {
+pub(crate) fn scaled(value: f64, decimals: u8) -> Option<i64> {
     let integer = (value * power(decimals) + 0.5_f64.copysign(value)) as i64;
     let fits = -EXACT_BELOW < integer && integer < EXACT_BELOW;
     (fits && unscaled(integer, decimals).to_bits() == value.to_bits()).then_some(integer)
@@ -70,23 +69,29 @@ pub fn scaled(value: f64, decimals: u8) -> Option<i64> {
 #[must_use]
 #[inline]
 #[expect(clippy::cast_precision_loss, reason = "scaled integers are below 2^53")]
-pub fn unscaled(integer: i64, decimals: u8) -> f64 {
+pub(crate) fn unscaled(integer: i64, decimals: u8) -> f64 {
     integer as f64 / power(decimals)
+}
+
+/// To how many decimals values of `metric` are kept as integers.
+#[must_use]
+pub(crate) fn decimals_of(metric: &str) -> u8 {
+    nightbell_model::catalogue::find(metric).map_or(CUSTOM_DECIMALS, |row| row.decimals.min(MAX_DECIMALS))
 }
 
 /// Where one series of a schema stands in the agent's dictionary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// The series' number in the dictionary.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its position in the batch.
-    pub position: u32,
+    pub(crate) position: u32,
     /// Its decimals.
-    pub decimals: u8,
+    pub(crate) decimals: u8,
 }
 
 /// Packs `values` into `out`, which is emptied first. `slots` ascend by id.
-pub fn pack(out: &mut Vec<u8>, slots: &[Slot], values: &[f64]) {
+pub(crate) fn pack(out: &mut Vec<u8>, slots: &[Slot], values: &[f64]) {
     out.clear();
     out.push(VERSION);
     let mut next = 0;
@@ -123,7 +128,7 @@ fn put_value(out: &mut Vec<u8>, value: f64, decimals: u8) {
 ///
 /// # Errors
 /// If the bytes are damaged; what was visited before is to be thrown away.
-pub fn walk(bytes: &[u8], last: u32, mut visit: impl FnMut(u32, Sample) -> Result<(), Damage>) -> Result<(), Damage> {
+pub(crate) fn walk(bytes: &[u8], last: u32, mut visit: impl FnMut(u32, Sample) -> Result<(), Damage>) -> Result<(), Damage> {
     let mut reader = Reader::new(bytes);
     if reader.byte()? != VERSION {
         return Err(Damage("its version is not known"));
@@ -211,7 +216,8 @@ mod tests {
             let decimals: Vec<u8> = series.iter().map(|one| one.1).collect();
             let values: Vec<f64> = series.iter().map(|one| one.0).collect();
             let slots: Vec<Slot> = series.iter().enumerate().filter(|(_, one)| one.2)
-                .map(|(at, one)| Slot { id: at as u32, position: at as u32, decimals: one.1 }).collect();
+                .map(|(at, one)| (u32::try_from(at).unwrap(), one.1))
+                .map(|(at, decimals)| Slot { id: at, position: at, decimals }).collect();
             let mut bytes = vec![7; 3];
             pack(&mut bytes, &slots, &values);
             let expected: Vec<Option<u64>> =

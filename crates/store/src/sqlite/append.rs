@@ -1,0 +1,105 @@
+//! Heartbeats into rows: each once, packed, and its five minutes marked for rolling up.
+
+use super::cache::Cache;
+use super::failure::Answer;
+use crate::entities::SeenRow;
+use crate::ranges::Ranges;
+use crate::vector;
+use nightbell_model::{AgentId, Batch, BootId, Tier, Timestamp};
+use rusqlite::{Connection, params};
+
+/// Width of the finest buckets, in milliseconds.
+const FIVE_MINUTES_MS: i64 = 5 * 60_000;
+
+/// Stores what is not stored yet. Heartbeats from before what is kept of raw are left out: their buckets are closed.
+pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch]) -> Answer<()> {
+    let mut closed = 0_usize;
+    for batch in batches {
+        let open_from = cache.known(connection, batch.agent)?.open_from;
+        if batch.ts < open_from {
+            closed += 1;
+            continue;
+        }
+        let boot_seq = match &batch.boot_seq {
+            Some((boot, seq)) => match number(connection, cache, batch, boot, *seq)? {
+                Some(key) => Some((key, seq.cast_signed())),
+                None => continue,
+            },
+            None if is_stored(connection, cache, batch)? => continue,
+            None => {
+                seen_alive(connection, batch.agent, batch.received)?;
+                None
+            }
+        };
+        insert(connection, cache, batch, boot_seq)?;
+        mark(connection, cache, batch)?;
+    }
+    if closed > 0 {
+        tracing::warn!(heartbeats = closed, "heartbeats older than raw history were not stored");
+    }
+    Ok(())
+}
+
+/// Notes what the door has seen.
+pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow]) -> Answer<()> {
+    for row in rows {
+        let boot = cache.boot(connection, row.agent, &row.boot, row.used_at)?;
+        boot.used_at = boot.used_at.max(row.used_at);
+        boot.seen = Ranges::new(row.ranges.clone());
+    }
+    Ok(())
+}
+
+/// Notes that an agent was heard of.
+pub(super) fn seen_alive(connection: &Connection, agent: AgentId, received: Timestamp) -> Answer<()> {
+    let sql = "UPDATE agents SET last_seen = max(coalesce(last_seen, ?2), ?2) WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![agent.to_string(), received.as_millis()])?;
+    Ok(())
+}
+
+/// The number of the process that sent the heartbeat, which counts as stored from here on; `None` if it was already.
+fn number(connection: &Connection, cache: &mut Cache, batch: &Batch, boot: &BootId, seq: u64) -> Answer<Option<i64>> {
+    let boot = cache.boot(connection, batch.agent, boot, batch.received)?;
+    boot.used_at = boot.used_at.max(batch.received);
+    Ok(boot.stored.insert(seq).then_some(boot.key))
+}
+
+/// Whether there is a row of the agent at exactly this time.
+fn is_stored(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<bool> {
+    let key = cache.known(connection, batch.agent)?.key;
+    let mut select = connection.prepare_cached("SELECT 1 FROM agent_metrics WHERE agent = ?1 AND ts = ?2")?;
+    Ok(select.exists(params![key, batch.ts.as_millis()])?)
+}
+
+fn insert(connection: &Connection, cache: &mut Cache, batch: &Batch, boot_seq: Option<(i64, i64)>) -> Answer<()> {
+    let mut buffer = std::mem::take(&mut cache.buffer);
+    let layout = cache.layout(connection, batch.agent, &batch.schema, &batch.values)?;
+    vector::pack(&mut buffer, &layout.slots, &batch.values);
+    let [cpu, mem, disk] = layout.headline(&batch.values);
+    let key = cache.known(connection, batch.agent)?.key;
+    let sql = "INSERT INTO agent_metrics (agent, ts, received, boot, seq, cpu_percent, mem_percent, disk_percent, vector) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (ts, received) = (batch.ts.as_millis(), batch.received.as_millis());
+    let (boot, seq) = boot_seq.unzip();
+    connection.prepare_cached(sql)?.execute(params![key, ts, received, boot, seq, cpu, mem, disk, buffer])?;
+    cache.buffer = buffer;
+    Ok(())
+}
+
+/// Marks the five minutes of a heartbeat, unless they were the last to be marked.
+fn mark(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<()> {
+    let bucket = batch.ts.floor_to(FIVE_MINUTES_MS);
+    let known = cache.known(connection, batch.agent)?;
+    if known.marked != Some(bucket) {
+        known.marked = Some(bucket);
+        mark_pending(connection, known.key, Tier::FiveMinutes, bucket)?;
+    }
+    Ok(())
+}
+
+/// Marks a bucket as not written yet or not right any more.
+pub(super) fn mark_pending(connection: &Connection, agent: i64, tier: Tier, bucket: Timestamp) -> Answer<()> {
+    let sql = "INSERT INTO rollup_pending (agent, tier, bucket) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute(params![agent, tier as i64, bucket.as_millis()])?;
+    Ok(())
+}

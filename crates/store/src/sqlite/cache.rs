@@ -1,0 +1,286 @@
+//! What the writer remembers of the file so that a heartbeat costs one insert: short numbers, processes, layouts. It is always
+//! in step with the file: a transaction that fails empties it, and what is missing is read again.
+
+use super::cells;
+use super::failure::{Answer, damaged};
+use crate::ranges::Ranges;
+use crate::retention::WholeFrom;
+use crate::varint::Damage;
+use crate::vector::{MAX_DECIMALS, Slot, decimals_of};
+use nightbell_model::{AgentId, BootId, Schema, SeriesKey, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
+
+/// So many processes of one agent are remembered; more than one is rare (a buffer of an earlier process being replayed).
+const BOOTS_REMEMBERED: usize = 4;
+
+/// Series whose values stand in columns of their own, in the order of the columns.
+const HEADLINE: [&str; 3] = ["cpu.usage_percent", "mem.used_percent", "disk.used_percent{mount=/}"];
+
+/// All that is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    agents: HashMap<AgentId, Known>,
+    /// Agents often have the same series in the same order: their layouts are then one.
+    layouts: HashSet<Arc<[Slot]>>,
+    /// The packed vector being made.
+    pub(super) buffer: Vec<u8>,
+    /// Processes whose row is to be written before the transaction ends.
+    touched: Vec<(AgentId, usize)>,
+}
+
+/// What is remembered of an agent.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Its number.
+    pub(super) key: i64,
+    /// Raw before this is closed.
+    pub(super) open_from: Timestamp,
+    /// The five minutes that were marked for rolling up last and still are.
+    pub(super) marked: Option<Timestamp>,
+    boots: Vec<Boot>,
+    layout: Option<Layout>,
+}
+
+/// An agent process.
+#[derive(Debug)]
+pub(super) struct Boot {
+    name: BootId,
+    /// Its number.
+    pub(super) key: i64,
+    /// When a heartbeat of it was last received.
+    pub(super) used_at: Timestamp,
+    /// What the door has seen of it.
+    pub(super) seen: Ranges,
+    /// What is stored of it.
+    pub(super) stored: Ranges,
+    dirty: bool,
+}
+
+/// How the values of one schema are packed for one agent.
+#[derive(Debug)]
+pub(super) struct Layout {
+    schema: Weak<Schema>,
+    /// The series that have a number, ascending.
+    pub(super) slots: Arc<[Slot]>,
+    /// Positions of series that never had a value and so have no number yet.
+    unnumbered: Box<[u32]>,
+    headline: [Option<u32>; 3],
+}
+
+impl Layout {
+    /// Whether values of `schema` can be packed with this as it is.
+    fn fits(&self, schema: &Arc<Schema>, values: &[f64]) -> bool {
+        let has_value = |position: &u32| values.get(*position as usize).is_some_and(|value| !value.is_nan());
+        std::ptr::eq(self.schema.as_ptr(), Arc::as_ptr(schema)) && !self.unnumbered.iter().any(has_value)
+    }
+
+    /// Positions of the series that have a value and no number.
+    fn fresh(&self, values: &[f64]) -> Vec<u32> {
+        let has_value = |position: &u32| values.get(*position as usize).is_some_and(|value| !value.is_nan());
+        self.unnumbered.iter().copied().filter(has_value).collect()
+    }
+
+    /// The values that stand in columns of their own.
+    pub(super) fn headline(&self, values: &[f64]) -> [Option<f64>; 3] {
+        self.headline.map(|position| values.get(position? as usize).copied().filter(|value| !value.is_nan()))
+    }
+}
+
+impl Cache {
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets one agent.
+    pub(super) fn forget_agent(&mut self, agent: AgentId) {
+        self.agents.remove(&agent);
+    }
+
+    /// Notes that five minutes of an agent are not marked any more.
+    pub(super) fn unmark(&mut self, agent: AgentId, bucket: Timestamp) {
+        if let Some(known) = self.agents.get_mut(&agent)
+            && known.marked == Some(bucket)
+        {
+            known.marked = None;
+        }
+    }
+
+    /// The agent's entry, with a number for it if it has none yet.
+    pub(super) fn known(&mut self, connection: &Connection, agent: AgentId) -> Answer<&mut Known> {
+        use std::collections::hash_map::Entry;
+        match self.agents.entry(agent) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(free) => {
+                let (key, whole_from) = match agent_key(connection, agent)? {
+                    Some(found) => found,
+                    None => (new_agent_key(connection, agent)?, WholeFrom::default()),
+                };
+                let open_from = whole_from.of(nightbell_model::Tier::Raw);
+                Ok(free.insert(Known { key, open_from, marked: None, boots: Vec::new(), layout: None }))
+            }
+        }
+    }
+
+    /// A process of an agent, to be changed: its row is written before the transaction ends.
+    pub(super) fn boot(&mut self, connection: &Connection, agent: AgentId, name: &BootId, at: Timestamp) -> Answer<&mut Boot> {
+        let known = self.known(connection, agent)?;
+        let position = match known.boots.iter().position(|boot| boot.name == *name) {
+            Some(position) => position,
+            None => {
+                let boot = load_boot(connection, known.key, name, at)?;
+                known.boots.push(boot);
+                known.boots.len() - 1
+            }
+        };
+        if !known.boots[position].dirty {
+            known.boots[position].dirty = true;
+            self.touched.push((agent, position));
+        }
+        let known = self.known(connection, agent)?;
+        Ok(&mut known.boots[position])
+    }
+
+    /// Writes the rows of all processes that changed.
+    pub(super) fn write_boots(&mut self, connection: &Connection) -> Answer<()> {
+        let mut update = connection.prepare_cached("UPDATE boots SET used_at = ?2, seen = ?3, stored = ?4 WHERE key = ?1")?;
+        let (mut seen, mut stored) = (Vec::new(), Vec::new());
+        for (agent, position) in &self.touched {
+            let Some(boot) = self.agents.get_mut(agent).and_then(|known| known.boots.get_mut(*position)) else { continue };
+            seen.clear();
+            stored.clear();
+            boot.seen.pack(&mut seen);
+            boot.stored.pack(&mut stored);
+            boot.dirty = false;
+            update.execute(params![boot.key, boot.used_at.as_millis(), seen, stored])?;
+        }
+        for (agent, _) in std::mem::take(&mut self.touched) {
+            if let Some(known) = self.agents.get_mut(&agent) {
+                let surplus = known.boots.len().saturating_sub(BOOTS_REMEMBERED);
+                known.boots.drain(..surplus);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that raw of an agent is closed before `open_from`.
+    pub(super) fn close_before(&mut self, agent: AgentId, open_from: Timestamp) {
+        if let Some(known) = self.agents.get_mut(&agent) {
+            known.open_from = known.open_from.max(open_from);
+        }
+    }
+
+    /// Forgets all processes: some may be gone from the file.
+    pub(super) fn forget_boots(&mut self) {
+        self.touched.clear();
+        self.agents.values_mut().for_each(|known| known.boots.clear());
+    }
+
+    /// How `values` of `schema` are packed; series that have a value for the first time get their numbers here.
+    pub(super) fn layout(
+        &mut self,
+        connection: &Connection,
+        agent: AgentId,
+        schema: &Arc<Schema>,
+        values: &[f64],
+    ) -> Answer<&Layout> {
+        let known = self.known(connection, agent)?;
+        let key = known.key;
+        if !known.layout.as_ref().is_some_and(|layout| layout.fits(schema, values)) {
+            let mut layout = read_layout(connection, key, schema)?;
+            let fresh = layout.fresh(values);
+            if !fresh.is_empty() {
+                number_series(connection, key, schema, &fresh)?;
+                layout = read_layout(connection, key, schema)?;
+            }
+            layout.slots = self.shared(layout.slots);
+            self.known(connection, agent)?.layout = Some(layout);
+        }
+        let layout = self.known(connection, agent)?.layout.as_ref();
+        layout.ok_or_else(|| damaged(format!("the dictionary of agent {agent}"), Damage("it is not there")))
+    }
+
+    /// The same slots as others have them, where they are the same.
+    fn shared(&mut self, slots: Arc<[Slot]>) -> Arc<[Slot]> {
+        if let Some(shared) = self.layouts.get(&slots) {
+            return Arc::clone(shared);
+        }
+        if self.layouts.len() > 2 * self.agents.len() {
+            self.layouts.retain(|shared| Arc::strong_count(shared) > 1);
+        }
+        self.layouts.insert(Arc::clone(&slots));
+        slots
+    }
+}
+
+/// The agent's number and what has been removed of its history.
+pub(super) fn agent_key(connection: &Connection, agent: AgentId) -> Answer<Option<(i64, WholeFrom)>> {
+    let sql = "SELECT key, raw_whole_from, five_minutes_whole_from, hourly_whole_from, daily_whole_from FROM agent_keys \
+               WHERE agent = ?1";
+    let mut select = connection.prepare_cached(sql)?;
+    Ok(select
+        .query_row([agent.to_string()], |row| {
+            let mark = |at: usize| row.get::<_, Option<cells::At>>(at).map(|at| at.map(|at| at.0));
+            Ok((row.get(0)?, WholeFrom::new([mark(1)?, mark(2)?, mark(3)?, mark(4)?])))
+        })
+        .optional()?)
+}
+
+fn new_agent_key(connection: &Connection, agent: AgentId) -> Answer<i64> {
+    connection.prepare_cached("INSERT INTO agent_keys (agent) VALUES (?1)")?.execute([agent.to_string()])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn load_boot(connection: &Connection, agent: i64, name: &BootId, at: Timestamp) -> Answer<Boot> {
+    let mut select = connection.prepare_cached("SELECT key, used_at, seen, stored FROM boots WHERE agent = ?1 AND boot = ?2")?;
+    let found: Option<(i64, cells::At, Vec<u8>, Vec<u8>)> =
+        select.query_row(params![agent, &*name.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()?;
+    let ranges = |bytes: &[u8]| Ranges::unpack(bytes).map_err(|damage| damaged(format!("the row of boot {}", name.0), damage));
+    if let Some((key, used_at, seen, stored)) = found {
+        let (seen, stored) = (ranges(&seen)?, ranges(&stored)?);
+        return Ok(Boot { name: name.clone(), key, used_at: used_at.0, seen, stored, dirty: false });
+    }
+    let mut insert =
+        connection.prepare_cached("INSERT INTO boots (agent, boot, used_at, seen, stored) VALUES (?1, ?2, ?3, x'', x'')")?;
+    insert.execute(params![agent, &*name.0, at.as_millis()])?;
+    let key = connection.last_insert_rowid();
+    Ok(Boot { name: name.clone(), key, used_at: at, seen: Ranges::default(), stored: Ranges::default(), dirty: false })
+}
+
+fn read_layout(connection: &Connection, agent: i64, schema: &Arc<Schema>) -> Answer<Layout> {
+    let mut select = connection.prepare_cached("SELECT id, key, decimals FROM series WHERE agent = ?1")?;
+    let rows = select.query_map([agent], |row| Ok((row.get::<_, String>(1)?, (row.get(0)?, row.get(2)?))))?;
+    let numbers: HashMap<String, (u32, u8)> = rows.collect::<rusqlite::Result<_>>()?;
+    let (mut slots, mut unnumbered, mut headline) = (Vec::new(), Vec::new(), [None; 3]);
+    for (position, key) in (0_u32..).zip(schema.keys()) {
+        match numbers.get(key.as_str()) {
+            Some((id, decimals)) => slots.push(Slot { id: *id, position, decimals: (*decimals).min(MAX_DECIMALS) }),
+            None => unnumbered.push(position),
+        }
+        if let Some(column) = HEADLINE.iter().position(|name| *name == key.as_str()) {
+            headline[column] = Some(position);
+        }
+    }
+    slots.sort_by_key(|slot| slot.id);
+    slots.dedup_by_key(|slot| slot.id);
+    Ok(Layout { schema: Arc::downgrade(schema), slots: slots.into(), unnumbered: unnumbered.into(), headline })
+}
+
+/// Gives the series at `positions` their numbers.
+fn number_series(connection: &Connection, agent: i64, schema: &Schema, positions: &[u32]) -> Answer<()> {
+    let next = connection
+        .prepare_cached("SELECT coalesce(max(id) + 1, 0) FROM series WHERE agent = ?1")?
+        .query_row([agent], |row| row.get::<_, u32>(0))?;
+    let mut insert = connection.prepare_cached("INSERT INTO series (agent, id, key, decimals) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut name = connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
+    let mut numbered = HashSet::new();
+    let keys = positions.iter().filter_map(|position| schema.keys().get(*position as usize));
+    let new_keys: Vec<&SeriesKey> = keys.filter(|key| numbered.insert(*key)).collect();
+    for (id, key) in (next..).zip(new_keys) {
+        insert.execute(params![agent, id, key.as_str(), decimals_of(key.metric())])?;
+        name.execute([key.metric()])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What goes wrong inside of the engine, and what the caller is told of it: no driver type leaves this folder.
+
+use crate::seams::StoreError;
+use crate::varint::Damage;
+use rusqlite::ErrorCode;
+
+/// Inside of the engine: the driver's error, or one that is already the caller's.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The driver's.
+    Sql(rusqlite::Error),
+    /// The caller's.
+    Said(StoreError),
+}
+
+/// What engine functions answer.
+pub(super) type Answer<T> = Result<T, Failure>;
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl Failure {
+    /// The caller's error for what failed while doing `operation`.
+    pub(super) fn while_doing(self, operation: &'static str) -> StoreError {
+        let error = match self {
+            Self::Said(error) => return error,
+            Self::Sql(error) => error,
+        };
+        let damaged = matches!(
+            &error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        ) || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
+        if damaged {
+            return StoreError::Corrupt { what: format!("what was read to {operation}"), source: Box::new(error) };
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(format!("cannot {operation}: {error}")),
+            _ => StoreError::Unavailable { operation, source: Box::new(error) },
+        }
+    }
+
+    /// Whether something stands in the way that must be unique.
+    pub(super) fn is_taken(&self) -> bool {
+        use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+        matches!(self, Self::Sql(rusqlite::Error::SqliteFailure(cause, _))
+            if [SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY].contains(&cause.extended_code))
+    }
+
+    /// Whether what is referred to is not there.
+    pub(super) fn is_dangling(&self) -> bool {
+        matches!(self, Self::Sql(rusqlite::Error::SqliteFailure(cause, _))
+            if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+    }
+}
+
+/// Packed bytes of `what` are damaged.
+pub(super) fn damaged(what: String, damage: Damage) -> Failure {
+    Failure::Said(StoreError::Corrupt { what, source: Box::new(damage) })
+}

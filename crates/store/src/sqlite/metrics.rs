@@ -1,0 +1,119 @@
+//! The history seam on SQLite. Housekeeping goes in slices and lets commits in between.
+
+use super::failure::Answer;
+use super::retain::LOGS;
+use super::{SqliteStore, commit, range, retain, rollups, upkeep};
+use crate::entities::Commit;
+use crate::seams::{Housekeeping, LeaseToken, MetricStore, RangeQuery, Retention, StoreError, StoreStats};
+use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
+use rusqlite::OptionalExtension;
+
+impl MetricStore for SqliteStore {
+    fn append(&self, lease: LeaseToken, batches: &[Batch]) -> Result<(), StoreError> {
+        let mut writer = self.gate.urgent();
+        writer.check(lease)?;
+        let only = Commit { batches: batches.to_vec(), ..Commit::default() };
+        writer.write("store heartbeats", |connection, cache| commit::commit(connection, cache, &only)).map(drop)
+    }
+
+    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
+        self.readers.read("read history", |connection| range::range(connection, query))
+    }
+
+    fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {
+        self.readers.read("list series", |connection| range::series(connection, agent))
+    }
+
+    fn knows_metric(&self, metric: &str) -> Result<bool, StoreError> {
+        self.readers.read("look for a metric", |connection| {
+            let mut select = connection.prepare_cached("SELECT 1 FROM metric_names WHERE name = ?1")?;
+            Ok(select.query_row([metric], |_row| Ok(())).optional()?.is_some())
+        })
+    }
+
+    fn roll_up(&self, lease: LeaseToken, now: Timestamp) -> Result<Housekeeping, StoreError> {
+        let mut done = Housekeeping::default();
+        for tier in Tier::ROLLUPS {
+            loop {
+                let mut writer = self.gate.patient();
+                writer.check(lease)?;
+                let (buckets, more) =
+                    writer.write("roll up history", |connection, cache| rollups::slice(connection, cache, tier, now))?;
+                done.buckets += buckets;
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
+        let mut removed = self.remove_history(lease, now, keep)?;
+        removed += self.slices(lease, retain::purge)?;
+        let before = now.plus_millis(-keep.log_ms);
+        for sql in LOGS {
+            removed +=
+                self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
+        }
+        self.give_back_space(lease)?;
+        Ok(Housekeeping { buckets: 0, removed })
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        let bytes = self.size_bytes();
+        self.readers.read("measure the store", |connection| upkeep::stats(connection, bytes))
+    }
+}
+
+impl SqliteStore {
+    /// Raises what tiers are whole from, agent by agent, then removes what lies before.
+    fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
+        let (mut after, mut cuts) = (0, Vec::new());
+        loop {
+            let mut writer = self.gate.patient();
+            writer.check(lease)?;
+            let raised =
+                writer.write("remove history", |connection, cache| retain::raise(connection, cache, after, now, keep))?;
+            let Some(last) = raised.last() else { break };
+            after = last.key();
+            cuts.extend(raised);
+        }
+        let horizon = now.plus_millis(-keep.raw_ms);
+        let (mut next, mut removed) = (Some(0), 0);
+        while let Some(after) = next {
+            let (count, last) = self.slice(lease, |connection| retain::remove_oldest(connection, after, horizon))?;
+            removed += count as u64;
+            next = last;
+        }
+        for cut in &cuts {
+            for tier in Tier::ALL {
+                let remove = |connection: &rusqlite::Connection| {
+                    Ok(Some(retain::remove(connection, cut, tier)?).filter(|removed| *removed > 0))
+                };
+                removed += self.slices(lease, remove)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Does one slice of housekeeping in a transaction of its own.
+    fn slice<T>(&self, lease: LeaseToken, work: impl FnOnce(&rusqlite::Connection) -> Answer<T>) -> Result<T, StoreError> {
+        let mut writer = self.gate.patient();
+        writer.check(lease)?;
+        writer.write("remove history", |connection, _| work(connection))
+    }
+
+    /// Does slices until there is nothing left to do; how many rows that were.
+    fn slices(
+        &self,
+        lease: LeaseToken,
+        work: impl Fn(&rusqlite::Connection) -> Answer<Option<usize>>,
+    ) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        while let Some(count) = self.slice(lease, &work)? {
+            removed += count as u64;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,95 @@
+//! Writes buckets that are complete, finest tier first, a slice at a time. Each slice is one transaction that takes its marks
+//! away, so being killed anywhere repeats nothing and skips nothing.
+
+use super::append::mark_pending;
+use super::cache::Cache;
+use super::cells::{At, parse};
+use super::failure::Answer;
+use super::history::{self, Selection};
+use crate::rollup::{self, Bucket};
+use nightbell_model::{AgentId, Tier, Timestamp};
+use rusqlite::{Connection, params};
+
+/// A bucket is written so long after its end, in milliseconds: most heartbeats that are late are not later than that, and
+/// those that are have it written again.
+pub(crate) const GRACE_MS: i64 = 60_000;
+/// At most so many buckets are written while commits wait: some 10 ms.
+const SLICE: usize = 100;
+
+/// A mark.
+#[derive(Debug)]
+struct Marked {
+    key: i64,
+    agent: Option<AgentId>,
+    bucket: Timestamp,
+}
+
+/// Writes one slice of a tier's complete buckets; how many were written, and whether there may be more.
+pub(super) fn slice(connection: &Connection, cache: &mut Cache, tier: Tier, now: Timestamp) -> Answer<(u64, bool)> {
+    let due = marked(connection, tier, now)?;
+    let (mut written, mut buffer) = (0, std::mem::take(&mut cache.buffer));
+    for mark in &due {
+        if write(connection, mark, tier, &mut buffer)? {
+            written += 1;
+        }
+        let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
+        connection.prepare_cached(sql)?.execute(params![mark.key, tier as i64, mark.bucket.as_millis()])?;
+        if let (Tier::FiveMinutes, Some(agent)) = (tier, mark.agent) {
+            cache.unmark(agent, mark.bucket);
+        }
+    }
+    cache.buffer = buffer;
+    Ok((written, due.len() == SLICE))
+}
+
+/// The marks of complete buckets, oldest first.
+fn marked(connection: &Connection, tier: Tier, now: Timestamp) -> Answer<Vec<Marked>> {
+    let Some(width) = tier.width_ms() else { return Ok(Vec::new()) };
+    let newest = now.plus_millis(-GRACE_MS).plus_millis(-width);
+    let sql = "SELECT rollup_pending.agent, agent_keys.agent, bucket FROM rollup_pending \
+               JOIN agent_keys ON agent_keys.key = rollup_pending.agent \
+               WHERE tier = ?1 AND bucket <= ?2 ORDER BY bucket LIMIT ?3";
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(params![tier as i64, newest.as_millis(), i64::try_from(SLICE).unwrap_or(i64::MAX)])?;
+    let mut due = Vec::with_capacity(SLICE);
+    while let Some(row) = rows.next()? {
+        let agent = row.get_ref(1)?.as_str_or_null().ok().flatten().map(|id| parse("agent", id)).transpose()?;
+        due.push(Marked { key: row.get(0)?, agent, bucket: row.get::<_, At>(2)?.0 });
+    }
+    Ok(due)
+}
+
+/// Writes one bucket and marks the coarser one it is in; `false` if there is nothing in it.
+fn write(connection: &Connection, mark: &Marked, tier: Tier, buffer: &mut Vec<u8>) -> Answer<bool> {
+    let Some(table) = history::table(tier) else { return Ok(false) };
+    let selection = Selection::all(connection, mark.key)?;
+    let mut found: Option<Vec<Bucket>> = None;
+    let mut keep = |_: Timestamp, columns: &[Bucket]| {
+        found = Some(columns.to_vec());
+        Ok(())
+    };
+    history::make(connection, &selection, tier, mark.bucket, &mut keep)?;
+    let Some(columns) = found else { return Ok(false) };
+    rollup::pack(buffer, &columns, &selection.decimals);
+    let sql = format!(
+        "INSERT INTO {table} (agent, bucket, vector) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (agent, bucket) DO UPDATE SET vector = excluded.vector"
+    );
+    connection.prepare_cached(&sql)?.execute(params![mark.key, mark.bucket.as_millis(), &*buffer])?;
+    if let Some(coarser) = coarser(tier)
+        && let Some(width) = coarser.width_ms()
+    {
+        mark_pending(connection, mark.key, coarser, mark.bucket.floor_to(width))?;
+    }
+    Ok(true)
+}
+
+/// The tier that is made from `tier`.
+const fn coarser(tier: Tier) -> Option<Tier> {
+    match tier {
+        Tier::Raw => Some(Tier::FiveMinutes),
+        Tier::FiveMinutes => Some(Tier::Hourly),
+        Tier::Hourly => Some(Tier::Daily),
+        Tier::Daily => None,
+    }
+}

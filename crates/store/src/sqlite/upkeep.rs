@@ -1,0 +1,131 @@
+//! Looking after the file: checkpoints, free space, backups, its size.
+
+use super::failure::{Answer, Failure};
+use super::open::beside;
+use super::{SqliteStore, open};
+use crate::seams::{LeaseToken, StoreError, StoreStats};
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+use std::path::Path;
+use std::sync::PoisonError;
+
+/// A log longer than this is emptied at the next checkpoint, in bytes; a shorter one is only copied, which stops nobody.
+const LOG_LIMIT_BYTES: u64 = 16 << 20;
+/// So many free pages are left to be used again; space beyond that is given back.
+const FREE_PAGES_KEPT: i64 = 1024;
+/// At most so many pages are given back while commits wait.
+const PAGES_GIVEN_BACK: i64 = 256;
+
+impl SqliteStore {
+    /// Copies the log into the file; empties it if it has grown long. To be called every few seconds.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be written.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let connection = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        checkpoint(&connection, "PASSIVE")?;
+        if file_bytes(&beside(&self.path, "-wal")) > LOG_LIMIT_BYTES {
+            checkpoint(&connection, "TRUNCATE")?;
+        }
+        Ok(())
+    }
+
+    /// Brings everything into the one file, so that it can be copied as it is. The store can still be used afterwards.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be written.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let connection = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        checkpoint(&connection, "TRUNCATE")
+    }
+
+    /// Writes a copy of the store as it is now to `path`, which must not be there yet, while the store is in use. Deliveries
+    /// that wait are held in the copy: a restored hub must not send old pages by itself.
+    ///
+    /// # Errors
+    /// `Conflict` if there is a file at `path`, `Unavailable` if it cannot be written.
+    pub fn backup_to(&self, path: &Path) -> Result<(), StoreError> {
+        if path.exists() {
+            return Err(StoreError::Conflict(format!("{} is there already", path.display())));
+        }
+        let half = beside(path, ".part");
+        let copied = self.readers.read("back up the store", |connection| copy(connection, &half));
+        let moved = copied.and_then(|()| {
+            std::fs::rename(&half, path)
+                .map_err(|source| StoreError::Unavailable { operation: "back up the store", source: Box::new(source) })
+        });
+        if moved.is_err() {
+            // What is left of it is of no use; that it cannot be removed changes nothing for the caller.
+            drop(std::fs::remove_file(&half));
+        }
+        moved
+    }
+
+    /// Gives pages that are free back to the disk, but for some that will be used again soon.
+    pub(super) fn give_back_space(&self, lease: LeaseToken) -> Result<(), StoreError> {
+        loop {
+            let writer = self.gate.patient();
+            writer.check(lease)?;
+            let more = give_back(writer.connection()).map_err(|failure| failure.while_doing("give back space"))?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The size of the file and its log.
+    pub(super) fn size_bytes(&self) -> u64 {
+        file_bytes(&self.path) + file_bytes(&beside(&self.path, "-wal"))
+    }
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    connection.query_row(&sql, [], |_row| Ok(())).map_err(|error| Failure::from(error).while_doing("copy the log into the file"))
+}
+
+/// Copies the snapshot that `connection` reads into a new file, all at once: commits go on meanwhile.
+fn copy(connection: &Connection, path: &Path) -> Answer<()> {
+    let mut target = open::backup_target(path)?;
+    Backup::new(connection, &mut target)?.step(-1)?;
+    target.execute_batch(
+        "UPDATE outbox SET state = 'held', lease_until = NULL, maybe_repeat = max(maybe_repeat, state = 'sending') \
+         WHERE state IN ('queued', 'sending')",
+    )?;
+    target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
+    Ok(())
+}
+
+/// Gives some pages back; whether there are more to give.
+fn give_back(connection: &Connection) -> Answer<bool> {
+    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    let surplus = free - FREE_PAGES_KEPT;
+    if surplus <= 0 {
+        return Ok(false);
+    }
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({})", surplus.min(PAGES_GIVEN_BACK)))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    let left: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    Ok(left < free && left > FREE_PAGES_KEPT)
+}
+
+/// Counts rows by their numbers, which are given without holes: removing from the middle (a purged agent) makes it too many.
+pub(super) fn stats(connection: &Connection, bytes: u64) -> Answer<StoreStats> {
+    let count = |table: &str| -> Answer<u64> {
+        let edge = |end: &str| -> Answer<Option<i64>> {
+            let sql = format!("SELECT {end}(id) FROM {table}");
+            Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
+        };
+        Ok(match (edge("min")?, edge("max")?) {
+            (Some(first), Some(last)) => (last - first + 1).unsigned_abs(),
+            _ => 0,
+        })
+    };
+    let rollup_rows = count("agent_metrics_5m")? + count("agent_metrics_hourly")? + count("agent_metrics_daily")?;
+    Ok(StoreStats { bytes, raw_rows: count("agent_metrics")?, rollup_rows })
+}
