@@ -6,6 +6,7 @@ use crate::delivery::{Message, Outcome};
 use crate::guard::{Guard, Lookup, Policy, SystemLookup};
 use crate::http::Http;
 use ipnet::IpNet;
+use lettre::transport::smtp::client::Certificate;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -73,6 +74,9 @@ pub enum NotifierError {
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up")]
     Http(#[source] reqwest::Error),
+    /// A text that should hold a certificate holds none.
+    #[error("a certificate to trust is not in PEM: it has no line BEGIN CERTIFICATE")]
+    NoCertificate,
     /// A certificate cannot be read.
     #[error("a certificate to trust cannot be read")]
     Certificate(#[source] lettre::transport::smtp::Error),
@@ -97,6 +101,14 @@ impl Services {
     }
 }
 
+/// A certificate for the mail library, which takes a text without any for an empty list.
+fn certificate(pem: &str) -> Result<Certificate, NotifierError> {
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(NotifierError::NoCertificate);
+    }
+    Certificate::from_pem(pem.as_bytes()).map_err(NotifierError::Certificate)
+}
+
 /// Delivers messages to channels. Cheap to share, safe to use from many tasks.
 #[derive(Debug)]
 pub struct Notifier {
@@ -105,7 +117,7 @@ pub struct Notifier {
     pub(crate) http: Http,
     pub(crate) strict: Guard,
     pub(crate) lenient: Guard,
-    pub(crate) roots: Vec<lettre::transport::smtp::client::Certificate>,
+    pub(crate) roots: Vec<Certificate>,
 }
 
 impl Notifier {
@@ -127,8 +139,7 @@ impl Notifier {
             lookup: Arc::clone(&lookup),
         };
         let (strict, lenient) = (guard(false), guard(true));
-        let read = |pem: &String| lettre::transport::smtp::client::Certificate::from_pem(pem.as_bytes());
-        let roots = options.extra_roots_pem.iter().map(read).collect::<Result<_, _>>().map_err(NotifierError::Certificate)?;
+        let roots = options.extra_roots_pem.iter().map(|pem| certificate(pem)).collect::<Result<_, _>>()?;
         let http = Http::new(&options, strict.clone(), lenient.clone())?;
         Ok(Self { services: Services::of(&options)?, options, http, strict, lenient, roots })
     }

@@ -129,6 +129,8 @@ impl Page {
 
     fn of_one(notification: &Notification) -> Self {
         let wall = Wall::of(&notification.timezone);
+        // Where no value is the matter, no comparison explains it and no process caused it.
+        let about_values = !matches!(notification.kind, NoticeWord::NodataStart | NoticeWord::NodataEnd | NoticeWord::Test);
         Self {
             tone: Tone::of(notification),
             status: sentences::status(notification).to_owned(),
@@ -136,9 +138,9 @@ impl Page {
             gist: sentences::gist(notification),
             sentence: sentences::sentence(notification, wall),
             facts: facts(notification, wall),
-            why: clean(&notification.why),
+            why: if about_values { clean(&notification.why) } else { String::new() },
             notes: notes(notification, wall),
-            processes: processes(notification),
+            processes: if about_values { processes(notification) } else { Vec::new() },
             others: Vec::new(),
             url: clean(&notification.url),
             zone: wall.zone(),
@@ -186,7 +188,7 @@ impl Page {
 pub(crate) fn clean(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
     let spaced = text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() || turns(c) { ' ' } else { c });
-    spaced.collect::<String>().trim().to_owned()
+    spaced.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
@@ -200,8 +202,12 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     if notification.kind == NoticeWord::Test {
         return facts;
     }
-    if notification.metric != OFFLINE_METRIC {
+    if notification.metric == OFFLINE_METRIC {
+        add("Rule", clean(&notification.rule.name));
+    } else {
         add("Metric", clean(&notification.series()));
+    }
+    if notification.metric != OFFLINE_METRIC && notification.kind != NoticeWord::NodataStart {
         let (value, threshold) = sentences::value_and_threshold(notification);
         add(if notification.is_open() { "Value" } else { "Now" }, value);
         add("Threshold", threshold);

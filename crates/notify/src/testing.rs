@@ -1,8 +1,17 @@
 //! What the tests of this crate share: notifications of every kind, a picture drawn by hand, and a TLS provider.
 
+pub(crate) mod double;
+pub(crate) mod relay;
+pub(crate) mod vendors;
+
+use crate::config::ChannelConfig;
 use crate::delivery::Message;
 use crate::notification::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+use crate::notifier::{Notifier, NotifierOptions};
+use proptest::prelude::*;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// All kinds, with the name they have in files.
 pub(crate) const KINDS: [(&str, NoticeWord); 7] = [
@@ -130,4 +139,74 @@ pub(crate) fn picture() -> Vec<u8> {
 pub(crate) fn install_tls() {
     // A second test that installs it finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A notifier as it is in production.
+pub(crate) fn notifier() -> Notifier {
+    notifier_with(NotifierOptions::default())
+}
+
+/// One whose patience ends soon, for receivers that never answer.
+pub(crate) fn hasty() -> Notifier {
+    notifier_with(NotifierOptions { timeout: Duration::from_secs(1), ..Default::default() })
+}
+
+/// One with other options.
+pub(crate) fn notifier_with(options: NotifierOptions) -> Notifier {
+    install_tls();
+    Notifier::new(options).unwrap()
+}
+
+/// A channel's configuration, which has to be right.
+pub(crate) fn channel(kind: &str, config: &Value) -> ChannelConfig {
+    ChannelConfig::parse(kind, config).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+/// Texts that are empty, long, beyond ASCII, or mean something to some service.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[a-z0-9._-]{1,40}",
+        "\\PC{0,60}",
+        any::<String>(),
+        "[<>&@!#*_`|\\[\\](){}%\"'\\\\:/-]{0,1200}",
+        (1_usize..1_100).prop_map(|length| "🔴".repeat(length)),
+    ]
+}
+
+/// Any notification that a misbehaving agent or a bold user could bring about.
+pub(crate) fn any_notification() -> impl Strategy<Value = Notification> {
+    let kind = (0..KINDS.len()).prop_map(|at| KINDS[at].1);
+    let numbers = (proptest::option::of(any::<f64>()), proptest::option::of(any::<f64>()), any::<f64>());
+    let process = (text(), any::<f64>(), any::<u64>());
+    let lists = (
+        proptest::collection::vec(text(), 0..4),
+        proptest::collection::btree_map(text(), text(), 0..4),
+        proptest::collection::vec(process, 0..8),
+    );
+    (kind, [text(), text(), text(), text(), text(), text(), text()], numbers, lists).prop_map(
+        |(kind, [rule, agent, metric, op, why, url, note], (value, threshold, for_seconds), (tags, labels, processes))| {
+            Notification {
+                rule: RuleFacts { name: rule, ..notification(kind).rule },
+                agent: AgentFacts { name: agent, tags, ..notification(kind).agent },
+                metric,
+                labels,
+                value,
+                op,
+                threshold,
+                for_seconds,
+                why,
+                top_processes: processes
+                    .into_iter()
+                    .map(|(name, cpu_percent, rss_bytes)| TopProcess { name, pid: None, cpu_percent, rss_bytes })
+                    .collect(),
+                started_at: note.clone(),
+                url,
+                hub_note: Some(note),
+                maybe_repeat: true,
+                suppressed_count: 7,
+                ..notification(kind)
+            }
+        },
+    )
 }

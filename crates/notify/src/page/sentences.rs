@@ -27,6 +27,10 @@ pub(super) fn status(notification: &Notification) -> &'static str {
 /// What it is about.
 pub(super) fn subject(notification: &Notification) -> String {
     let (rule, agent) = (clean(&notification.rule.name), clean(&notification.agent.name));
+    if notification.metric == OFFLINE_METRIC && !agent.is_empty() {
+        let happening = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Escalated);
+        return if happening { format!("{agent} is offline") } else { agent };
+    }
     match (rule.is_empty(), agent.is_empty()) {
         (true, true) => "Nightbell".to_owned(),
         (false, true) => rule,
@@ -106,14 +110,14 @@ pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
         NoticeWord::NodataEnd => format!("{series} on {host} arrives again."),
         _ if notification.metric == OFFLINE_METRIC => offline(notification, &host, &since),
         NoticeWord::Resolved => resolved(notification, &host, &series),
-        NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series), held(notification)),
+        NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series, ""), held(notification)),
         NoticeWord::Repeat => {
-            format!("{} still{}, since {since}.", breach(notification, &host, &series), lasting(notification))
+            format!("{}{}, since {since}.", breach(notification, &host, &series, "still "), lasting(notification))
         }
         NoticeWord::Escalated => {
             format!(
                 "{}{}, since {since}, and nobody has acknowledged it.",
-                breach(notification, &host, &series),
+                breach(notification, &host, &series, "still "),
                 lasting(notification)
             )
         }
@@ -126,21 +130,21 @@ fn offline(notification: &Notification, host: &str, since: &str) -> String {
             let after = lasted(notification).map_or_else(String::new, |span| format!(" after {span}"));
             format!("{host} sends heartbeats again{after}.")
         }
-        NoticeWord::Escalated => format!("{host} has sent no heartbeat since {since}, and nobody has acknowledged it."),
-        _ => format!("{host} has sent no heartbeat since {since}."),
+        NoticeWord::Escalated => format!("{host} has been offline since {since}, and nobody has acknowledged it."),
+        _ => format!("{host} has been offline since {since}: no heartbeat arrives."),
     }
 }
 
 fn resolved(notification: &Notification, host: &str, series: &str) -> String {
     let (value, threshold) = value_and_threshold(notification);
-    let now = if value.is_empty() { String::new() } else { format!(": it is {value} now") };
-    let broken = if threshold.is_empty() { String::new() } else { format!(", the rule being {threshold}") };
+    let now = if value.is_empty() { String::new() } else { format!(": {value} now") };
+    let broken = if threshold.is_empty() { String::new() } else { format!(" (the rule is {threshold})") };
     let span = lasted(notification).map_or_else(String::new, |span| format!(" It lasted {span}."));
-    format!("{series} on {host} is well again{now}{broken}.{span}")
+    format!("{series} on {host} is back to normal{now}{broken}.{span}")
 }
 
 /// `cpu.usage_percent on db-01 is 97.2 %, above 90 %`.
-fn breach(notification: &Notification, host: &str, series: &str) -> String {
+fn breach(notification: &Notification, host: &str, series: &str, still: &str) -> String {
     let relation = match notification.op.as_str() {
         ">" => "above",
         ">=" => "at or above",
@@ -153,11 +157,13 @@ fn breach(notification: &Notification, host: &str, series: &str) -> String {
     match (notification.value, notification.threshold) {
         (Some(value), Some(threshold)) => {
             let (value, threshold) = words::pair(value, threshold, &notification.unit);
-            format!("{series} on {host} is {value}, {relation} {threshold}")
+            format!("{series} on {host} is {value}, {still}{relation} {threshold}")
         }
         (Some(value), None) => format!("{series} on {host} is {}", words::value(value, &notification.unit)),
-        (None, Some(threshold)) => format!("{series} on {host} is {relation} {}", words::value(threshold, &notification.unit)),
-        (None, None) => format!("{series} on {host} breaks its rule"),
+        (None, Some(threshold)) => {
+            format!("{series} on {host} is {still}{relation} {}", words::value(threshold, &notification.unit))
+        }
+        (None, None) => format!("{series} on {host} {still}breaks its rule"),
     }
 }
 

@@ -55,11 +55,9 @@ fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
         let notes: Vec<String> = page.notes.iter().map(|note| format!("⚠️ {}", escape(note))).collect();
         blocks.push(section(&notes.join("\n"), budget));
     }
-    for facts in page.facts.chunks(FIELDS_LIMIT) {
-        let field =
-            |fact: &crate::page::Fact| mrkdwn(&budget.take(&format!("*{}*\n{}", fact.name, escape(&fact.value)), FIELD_LIMIT));
-        blocks.push(json!({"type": "section", "fields": facts.iter().map(field).collect::<Vec<_>>()}));
-    }
+    let facts = page.facts.iter().map(|fact| budget.take(&format!("*{}*\n{}", fact.name, escape(&fact.value)), FIELD_LIMIT));
+    let facts: Vec<Value> = facts.filter(|text| !text.is_empty()).map(|text| mrkdwn(&text)).collect();
+    blocks.extend(facts.chunks(FIELDS_LIMIT).map(|fields| json!({"type": "section", "fields": fields})));
     if !page.why.is_empty() {
         blocks.push(section(&format!("*Why*\n{}", escape(&page.why)), budget));
     }

@@ -76,7 +76,7 @@ pub(super) async fn send(notifier: &Notifier, config: &SmtpConfig, addresses: &[
         Err(outcome) => return outcome,
     };
     let outcome = session.converse(&mut connection, letter).await;
-    let goodbye = tokio::time::timeout(GOODBYE, connection.abort()).await;
+    let goodbye = tokio::time::timeout(GOODBYE.min(session.timeout), connection.abort()).await;
     if goodbye.is_err() {
         tracing::debug!(host = config.host, "the relay does not say goodbye");
     }

@@ -45,7 +45,7 @@ pub(super) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message
 }
 
 /// One event. A resolving one needs no payload, but says why all the same.
-fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, action: &str) -> Value {
+pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, action: &str) -> Value {
     let notification = message.notification;
     let page = Page::of(&Message { folded: Vec::new(), chart_png: None, ..message.clone() });
     let mut event = json!({

@@ -1,0 +1,193 @@
+//! What the services check before they take a message, written down from their documentation and apart from the code that writes
+//! the messages, with their own numbers.
+
+use super::double::{Double, Received, Reply};
+use serde_json::{Value, json};
+
+type Checked = Result<(), String>;
+
+fn ensure(holds: bool, what: impl Into<String>) -> Checked {
+    if holds { Ok(()) } else { Err(what.into()) }
+}
+
+/// A text of at least one character and at most `limit`, counted as the services count at their strictest.
+fn text(value: &Value, limit: usize, what: &str) -> Checked {
+    let text = value.as_str().ok_or_else(|| format!("{what} is no text: {value}"))?;
+    let length = text.encode_utf16().count();
+    ensure(!text.trim().is_empty() && length <= limit, format!("{what} has {length} characters of {limit}"))
+}
+
+/// A Discord server with one webhook, `1/token`.
+pub(crate) async fn discord() -> Double {
+    Double::start(|request| match discord_request(request) {
+        Ok(()) => Reply::of(200, "{\"id\":\"1\",\"channel_id\":\"2\"}").with("content-type", "application/json"),
+        Err(why) => Reply::of(400, &json!({"code": 50035, "message": "Invalid Form Body", "errors": why}).to_string()),
+    })
+    .await
+}
+
+fn discord_request(request: &Received) -> Checked {
+    ensure(request.path == "/api/v10/webhooks/1/token", format!("unknown path {}", request.path))?;
+    ensure(request.query == "wait=true&with_components=true", format!("query {}", request.query))?;
+    let parts = request.parts();
+    if parts.is_empty() {
+        return discord_payload(&request.json(), &[]);
+    }
+    let payload = parts.iter().find(|part| part.name == "payload_json").ok_or("no payload_json")?;
+    let mut files = Vec::new();
+    for part in parts.iter().filter(|part| part.name != "payload_json") {
+        ensure(part.name == format!("files[{}]", files.len()), format!("part {}", part.name))?;
+        ensure(part.content_type.as_deref() == Some("image/png") && part.bytes.starts_with(b"\x89PNG\r\n"), "no PNG")?;
+        files.push(part.file_name.clone().ok_or("a file without name")?);
+    }
+    let payload: Value = serde_json::from_slice(&payload.bytes).map_err(|why| why.to_string())?;
+    discord_payload(&payload, &files)
+}
+
+/// Discord's rules for a message of a webhook with `files` beside it.
+pub(crate) fn discord_payload(payload: &Value, files: &[String]) -> Checked {
+    let embeds = payload["embeds"].as_array().cloned().unwrap_or_default();
+    ensure(!payload["content"].is_null() || !embeds.is_empty(), "an empty message")?;
+    text(&payload["content"], 2_000, "content")?;
+    ensure(payload["allowed_mentions"]["parse"] == json!([]), "mentions are on")?;
+    ensure(embeds.len() <= 10, "too many embeds")?;
+    let mut total = 0;
+    for embed in &embeds {
+        total += discord_embed(embed)?;
+        if let Some(image) = embed["image"]["url"].as_str() {
+            let file = image.strip_prefix("attachment://").ok_or("an image from elsewhere")?;
+            ensure(files.iter().any(|name| name == file), format!("no file {file}"))?;
+        }
+    }
+    ensure(total <= 6_000, format!("{total} characters in all embeds"))?;
+    let attachments = payload["attachments"].as_array().cloned().unwrap_or_default();
+    ensure(attachments.len() == files.len(), "attachments and files differ")?;
+    for (index, attachment) in attachments.iter().enumerate() {
+        ensure(attachment["id"] == index && attachment["filename"] == files[index], format!("attachment {attachment}"))?;
+    }
+    for row in payload["components"].as_array().into_iter().flatten() {
+        ensure(row["type"] == 1, "no action row")?;
+        for button in row["components"].as_array().ok_or("an empty row")? {
+            ensure(button["type"] == 2 && button["style"] == 5, "a webhook may have link buttons only")?;
+            text(&button["label"], 80, "label")?;
+            text(&button["url"], 512, "button url")?;
+        }
+    }
+    Ok(())
+}
+
+fn discord_embed(embed: &Value) -> Result<usize, String> {
+    text(&embed["title"], 256, "title")?;
+    text(&embed["description"], 4_096, "description")?;
+    text(&embed["footer"]["text"], 2_048, "footer")?;
+    let fields = embed["fields"].as_array().cloned().unwrap_or_default();
+    ensure(fields.len() <= 25, "too many fields")?;
+    let length = |value: &Value| value.as_str().map_or(0, |text| text.encode_utf16().count());
+    let mut total = length(&embed["title"]) + length(&embed["description"]) + length(&embed["footer"]["text"]);
+    for field in &fields {
+        text(&field["name"], 256, "field name")?;
+        text(&field["value"], 1_024, "field value")?;
+        total += length(&field["name"]) + length(&field["value"]);
+    }
+    ensure(embed["color"].as_u64().is_some_and(|colour| colour <= 0x00FF_FFFF), "no colour")?;
+    Ok(total)
+}
+
+/// A Slack workspace with one incoming webhook.
+pub(crate) async fn slack() -> Double {
+    Double::start(|request| {
+        if request.path != "/services/T0/B0/token" {
+            return Reply::of(404, "no_service");
+        }
+        match slack_payload(&request.json()) {
+            Ok(()) => Reply::of(200, "ok"),
+            Err(why) => Reply::of(400, &format!("invalid_blocks: {why}")),
+        }
+    })
+    .await
+}
+
+/// Slack's rules for a message.
+pub(crate) fn slack_payload(payload: &Value) -> Checked {
+    text(&payload["text"], 4_000, "text")?;
+    inert(&payload["text"])?;
+    let blocks = payload["blocks"].as_array().cloned().unwrap_or_default();
+    ensure(blocks.len() <= 50, "too many blocks")?;
+    for block in &blocks {
+        match block["type"].as_str().unwrap_or_default() {
+            "header" => text(&block["text"]["text"], 150, "header")?,
+            "section" => slack_section(block)?,
+            "context" => {
+                for element in block["elements"].as_array().ok_or("an empty context")? {
+                    mrkdwn(element, 2_000)?;
+                }
+            }
+            "actions" => {
+                let button = &block["elements"][0];
+                text(&button["text"]["text"], 75, "button")?;
+                text(&button["url"], 3_000, "button url")?;
+            }
+            other => return Err(format!("unknown block {other}")),
+        }
+    }
+    let total = payload.to_string().encode_utf16().count();
+    ensure(total <= 13_200 * 2, format!("{total} characters of JSON"))?;
+    ensure(texts(payload) <= 10_000, format!("{} characters in all texts", texts(payload)))
+}
+
+fn slack_section(block: &Value) -> Checked {
+    let fields = block["fields"].as_array();
+    ensure(fields.is_some() || !block["text"].is_null(), "a section of nothing")?;
+    if !block["text"].is_null() {
+        mrkdwn(&block["text"], 3_000)?;
+    }
+    ensure(fields.is_none_or(|fields| (1..=10).contains(&fields.len())), "fields of a section")?;
+    for field in fields.into_iter().flatten() {
+        mrkdwn(field, 2_000)?;
+    }
+    Ok(())
+}
+
+fn mrkdwn(object: &Value, limit: usize) -> Checked {
+    ensure(object["type"] == "mrkdwn" && object["verbatim"] == true, "no mrkdwn taken as it is")?;
+    text(&object["text"], limit, "mrkdwn")?;
+    inert(&object["text"])
+}
+
+/// No link, mention or command: those stand in angle brackets.
+fn inert(text: &Value) -> Checked {
+    ensure(!text.as_str().unwrap_or_default().contains(['<', '>']), "angle brackets in a text")
+}
+
+fn texts(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.encode_utf16().count(),
+        Value::Array(items) => items.iter().map(texts).sum(),
+        Value::Object(fields) => fields.values().map(texts).sum(),
+        _ => 0,
+    }
+}
+
+/// PagerDuty's door for events.
+pub(crate) async fn pagerduty() -> Double {
+    Double::start(|request| match pagerduty_event(&request.json()) {
+        Ok(()) => Reply::of(202, "{\"status\":\"success\",\"message\":\"Event processed\",\"dedup_key\":\"x\"}"),
+        Err(why) => Reply::of(400, &json!({"status": "invalid event", "errors": [why]}).to_string()),
+    })
+    .await
+}
+
+/// PagerDuty's rules for an event.
+pub(crate) fn pagerduty_event(event: &Value) -> Checked {
+    ensure(event["routing_key"].as_str().is_some_and(|key| key.len() == 32), "routing_key")?;
+    ensure(["trigger", "acknowledge", "resolve"].contains(&event["event_action"].as_str().unwrap_or_default()), "event_action")?;
+    text(&event["dedup_key"], 255, "dedup_key")?;
+    let payload = &event["payload"];
+    text(&payload["summary"], 1_024, "summary")?;
+    text(&payload["source"], 4_096, "source")?;
+    ensure(["critical", "error", "warning", "info"].contains(&payload["severity"].as_str().unwrap_or_default()), "severity")?;
+    for image in event["images"].as_array().into_iter().flatten() {
+        ensure(image["src"].as_str().is_some_and(|src| src.starts_with("https://")), "an image without https")?;
+    }
+    ensure(event.to_string().len() <= 512 * 1024, "larger than 512 KB")
+}
