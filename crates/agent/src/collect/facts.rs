@@ -64,7 +64,10 @@ mod tests {
 
     #[test]
     fn files_as_they_are_written() {
-        assert_eq!(parse_os_release(b"NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n").as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));
+        assert_eq!(
+            parse_os_release(b"NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n").as_deref(),
+            Some("Debian GNU/Linux 12 (bookworm)")
+        );
         assert_eq!(parse_os_release(b"NAME=x\n"), None);
         let cpuinfo = b"processor\t: 0\nmodel name\t: AMD EPYC\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n";
         assert_eq!(parse_cpuinfo(cpuinfo), (Some("AMD EPYC".to_owned()), 2));

@@ -25,11 +25,11 @@ const STACK_BYTES: usize = 64 << 10;
 /// Sizes in bytes, and inodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    total: u64,
-    free: u64,
-    available: u64,
-    inodes: u64,
-    inodes_free: u64,
+    pub(crate) total: u64,
+    pub(crate) free: u64,
+    pub(crate) available: u64,
+    pub(crate) inodes: u64,
+    pub(crate) inodes_free: u64,
 }
 
 /// How a file system is asked; tests put something else in its place.

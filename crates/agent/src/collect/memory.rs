@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn what_they_are_not_is_refused() {
-        for bad in [&b""[..], b"MemTotal: x kB\n", b"MemTotal: 18446744073709551615 kB\nMemFree: 1 kB\nMemAvailable: 1 kB\nCached: 1 kB\n", b"\xff"] {
+        for bad in [
+            &b""[..],
+            b"MemTotal: x kB\n",
+            b"MemTotal: 18446744073709551615 kB\nMemFree: 1 kB\nMemAvailable: 1 kB\nCached: 1 kB\n",
+            b"\xff",
+        ] {
             assert!(parse_meminfo(bad).is_err() && parse_arcstats(bad).is_err(), "{bad:?}");
         }
     }

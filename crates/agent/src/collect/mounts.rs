@@ -12,12 +12,34 @@ const IMAGES: [&str; 7] = ["squashfs", "erofs", "iso9660", "udf", "cramfs", "rom
 const POOLED: [&str; 3] = ["btrfs", "zfs", "bcachefs"];
 /// File systems whose answer depends on another machine.
 const REMOTE: [&str; 14] = [
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "lustre", "glusterfs", "ncpfs", "fuse.glusterfs", "fuse.sshfs", "fuse.ceph",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "ceph",
+    "9p",
+    "afs",
+    "lustre",
+    "glusterfs",
+    "ncpfs",
+    "fuse.glusterfs",
+    "fuse.sshfs",
+    "fuse.ceph",
 ];
 /// Where container runtimes and services keep mounts of their own, and the files a runtime mounts into a container.
 const NOT_OURS: [&str; 11] = [
-    "/dev", "/proc", "/sys", "/snap", "/run/credentials", "/var/lib/docker", "/var/lib/containers/storage", "/var/lib/kubelet", "/etc/hosts",
-    "/etc/hostname", "/etc/resolv.conf",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/snap",
+    "/run/credentials",
+    "/var/lib/docker",
+    "/var/lib/containers/storage",
+    "/var/lib/kubelet",
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
 ];
 
 /// One watched file system.
@@ -96,7 +118,11 @@ fn unescape(word: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((first, after)) = rest.split_first() {
-        let octal = |digits: &[u8]| digits.iter().try_fold(0_u8, |value, digit| value.checked_mul(8)?.checked_add(digit.checked_sub(b'0').filter(|d| *d < 8)?));
+        let octal = |digits: &[u8]| {
+            digits
+                .iter()
+                .try_fold(0_u8, |value, digit| value.checked_mul(8)?.checked_add(digit.checked_sub(b'0').filter(|d| *d < 8)?))
+        };
         match (first, after.get(..3).and_then(octal)) {
             (b'\\', Some(byte)) => {
                 bytes.push(byte);

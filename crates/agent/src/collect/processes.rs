@@ -120,7 +120,8 @@ impl Processes {
             let grown = line.ticks.saturating_sub(before(&last, pid, line.start));
             let used = seconds.map(|seconds| float(grown) / per_second / seconds);
             let rss_bytes = line.rss_pages.saturating_mul(page);
-            let process = || Process { name: scan::text(line.name), pid, cpu_percent: 100.0 * used.unwrap_or_default(), rss_bytes };
+            let process =
+                || Process { name: scan::text(line.name), pid, cpu_percent: 100.0 * used.unwrap_or_default(), rss_bytes };
             if let Some(used) = used.filter(|used| *used > 0.0) {
                 keep(&mut top.cpu, |other| 100.0 * used > other.cpu_percent, process);
             }

@@ -55,7 +55,9 @@ impl Sensors {
             let mut found = find(&self.sys, reader);
             for sensor in &mut found {
                 // What is known already stays, with its open file and its last value.
-                if let Some(at) = self.sensors.iter().position(|known| known.label == sensor.label && known.metric == sensor.metric) {
+                if let Some(at) =
+                    self.sensors.iter().position(|known| known.label == sensor.label && known.metric == sensor.metric)
+                {
                     std::mem::swap(sensor, &mut self.sensors[at]);
                 }
             }
@@ -77,7 +79,8 @@ impl Sensor {
         {
             return Some(*last);
         }
-        let parse = |bytes: &[u8]| scan::whole(bytes).and_then(|value| i32::try_from(value).ok()).ok_or_else(|| missing("the reading"));
+        let parse =
+            |bytes: &[u8]| scan::whole(bytes).and_then(|value| i32::try_from(value).ok()).ok_or_else(|| missing("the reading"));
         let value = self.source.parse(reader, sheet, parse).map(|value| f64::from(value) * self.scale);
         if let Some((_, last)) = &mut self.disk {
             *last = value;

@@ -59,11 +59,6 @@ impl<const N: usize> Track<N> {
         }
         Change::Grew(seconds, grown)
     }
-
-    /// Forgets the last reading: the next one is a first one.
-    pub(crate) fn forget(&mut self) {
-        self.last = None;
-    }
 }
 
 /// By how much a counter grew; nothing if it was reset.
@@ -112,7 +107,5 @@ mod tests {
         let mut track = Track::<1>::new();
         track.advance(at(0), 3, [5], [Width::Wide]);
         assert_eq!(track.advance(at(15), 4, [500], [Width::Wide]), Change::Reset);
-        track.forget();
-        assert_eq!(track.advance(at(30), 4, [501], [Width::Wide]), Change::First);
     }
 }
