@@ -219,6 +219,8 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     add("Until", end.map_or_else(String::new, |end| wall.long(end)));
     let span = words::seconds_between(&notification.started_at, end.unwrap_or(&notification.timestamp));
     let lasted = if notification.is_open() { "Lasting" } else { "Lasted" };
+    // When it fires it has lasted as long as the hold, which stands beside the threshold.
+    let span = span.filter(|_| notification.kind != NoticeWord::Fired || notification.late);
     add(lasted, span.filter(|span| *span >= 1.0).map_or_else(String::new, words::duration));
     facts
 }

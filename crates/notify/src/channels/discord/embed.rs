@@ -64,7 +64,7 @@ pub(crate) fn payload(message: &Message<'_>, has_chart: bool) -> Result<Value, s
         // The bytes travel beside the JSON.
         execute = execute.add_file(CreateAttachment::bytes(Vec::new(), CHART_NAME));
     }
-    serde_json::to_value(execute)
+    serde_json::to_value(execute).map(without_nulls)
 }
 
 fn embed(message: &Message<'_>, page: &Page, has_chart: bool) -> CreateEmbed {
@@ -113,6 +113,17 @@ fn fields(page: &Page) -> Vec<(String, String)> {
         fields.push(("Busiest processes".to_owned(), lines.collect::<Vec<_>>().join("\n")));
     }
     fields
+}
+
+/// What a builder leaves unset it writes as null, which Discord does not take everywhere.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, without_nulls(value))).collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        value => value,
+    }
 }
 
 fn is_web(url: &str) -> bool {

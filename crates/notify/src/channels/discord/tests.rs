@@ -71,7 +71,7 @@ fn a_title_is_whole_at_the_limit_and_cut_beyond_it() {
         payload["embeds"][0]["title"].as_str().unwrap().to_owned()
     };
     assert!(title(TITLE_LIMIT).ends_with("ä on db-01") && title(TITLE_LIMIT).chars().count() == TITLE_LIMIT);
-    assert!(title(TITLE_LIMIT + 1).ends_with("ä on db-0…") || title(TITLE_LIMIT + 1).ends_with('…'));
+    assert!(title(TITLE_LIMIT + 1).ends_with("ä on db-…"));
     assert_eq!(title(TITLE_LIMIT + 1).chars().count(), TITLE_LIMIT);
 }
 

@@ -13,6 +13,8 @@ use std::time::SystemTime;
 
 /// No subject needs more; longer ones are cut by readers anyway.
 const SUBJECT_LIMIT: usize = 200;
+/// How many earlier mails a mail refers to.
+const REFERENCES_LIMIT: usize = 10;
 /// The name under which the HTML part finds the picture.
 pub(super) const CHART_CID: &str = "chart";
 
@@ -34,7 +36,7 @@ pub(super) fn build(
         builder = builder.to(mailbox.clone());
     }
     if let Some(previous) = message.thread.last() {
-        let thread: Vec<String> = message.thread.iter().map(|delivery| id(delivery)).collect();
+        let thread: Vec<String> = references(&message.thread).map(|delivery| id(delivery)).collect();
         builder = builder.in_reply_to(id(previous)).references(thread.join(" "));
     }
     let mut letter = match parts(message, &page) {
@@ -45,6 +47,12 @@ pub(super) fn build(
         letter.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
     }
     Ok(letter)
+}
+
+/// The first of a thread and its last ones: readers thread by these, and the header stays short (RFC 5537, 3.4.4 prunes likewise).
+fn references(thread: &[String]) -> impl Iterator<Item = &String> {
+    let tail = thread.len().saturating_sub(REFERENCES_LIMIT - 1).max(1).min(thread.len());
+    thread.iter().take(1).chain(&thread[tail..])
 }
 
 /// Text, HTML and picture; `None` where plain text is asked for or all there is.
