@@ -10,7 +10,7 @@ use crate::notifier::{NotifierError, NotifierOptions};
 use crate::page::clean;
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +67,30 @@ impl Http {
     }
 }
 
+/// A client that trusts the system's authorities and the configured ones. A system without any (a bare container) must not keep
+/// the hub from starting, and not from speaking plain HTTP: there only the configured ones are trusted.
 fn client(options: &NotifierOptions, guard: Guard) -> Result<Client, NotifierError> {
-    let mut builder = Client::builder()
+    let roots = |pem: &String| reqwest::Certificate::from_pem(pem.as_bytes()).map_err(NotifierError::Http);
+    let roots = options.extra_roots_pem.iter().map(roots).collect::<Result<Vec<_>, _>>()?;
+    match builder(options, guard.clone()).tls_certs_merge(roots.clone()).build() {
+        Ok(client) => Ok(client),
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "the system's certificates cannot be used: install ca-certificates");
+            without_system_roots(options, guard, roots)
+        }
+    }
+}
+
+fn without_system_roots(
+    options: &NotifierOptions,
+    guard: Guard,
+    roots: Vec<reqwest::Certificate>,
+) -> Result<Client, NotifierError> {
+    builder(options, guard).tls_certs_only(roots).build().map_err(NotifierError::Http)
+}
+
+fn builder(options: &NotifierOptions, guard: Guard) -> ClientBuilder {
+    Client::builder()
         .user_agent(options.user_agent())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -77,11 +99,7 @@ fn client(options: &NotifierOptions, guard: Guard) -> Result<Client, NotifierErr
         .timeout(options.timeout)
         .connect_timeout(options.timeout.min(LONGEST_CONNECT))
         .pool_idle_timeout(IDLE)
-        .dns_resolver(Arc::new(guard));
-    for root in &options.extra_roots_pem {
-        builder = builder.add_root_certificate(reqwest::Certificate::from_pem(root.as_bytes()).map_err(NotifierError::Http)?);
-    }
-    builder.build().map_err(NotifierError::Http)
+        .dns_resolver(Arc::new(guard))
 }
 
 /// A text without anything a receiver should not be able to put into our logs, and without our own secrets.

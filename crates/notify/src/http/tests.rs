@@ -202,3 +202,11 @@ fn a_wrong_address_is_seen_when_it_is_configured() {
     assert_eq!(pointer("smtp", mail("169.254.169.254")).as_deref(), Some("/host"));
     assert_eq!(pointer("smtp", mail("mail.example.org")), None);
 }
+
+#[tokio::test]
+async fn a_system_without_authorities_still_speaks_plain_http() {
+    let notifier = notifier();
+    let double = Double::answering(Reply::of(204, "")).await;
+    let client = super::without_system_roots(&NotifierOptions::default(), notifier.guard(true).clone(), Vec::new()).unwrap();
+    assert_eq!(client.post(double.url.clone()).send().await.unwrap().status(), 204);
+}

@@ -26,6 +26,7 @@ pub(super) fn build(
     now: SystemTime,
 ) -> Result<lettre::Message, lettre::error::Error> {
     let page = Page::of(message);
+    let domain = if token(domain).is_empty() { "nightbell.invalid" } else { domain };
     let id = |delivery: &str| format!("<{}@{}>", token(delivery), token(domain));
     let mut builder = lettre::Message::builder()
         .from(config.from.clone())

@@ -69,7 +69,8 @@ pub(super) async fn send(notifier: &Notifier, config: &SmtpConfig, addresses: &[
     let session = Session { config, timeout: notifier.options.timeout };
     let tls = match tls_parameters(notifier, config) {
         Ok(tls) => tls,
-        Err(error) => return Outcome::broken(format!("encryption cannot be set up: {error}")),
+        // Missing certificates are this machine's fault and not the channel's.
+        Err(error) => return Outcome::retry(format!("encryption cannot be set up: {}", session.words(&error))),
     };
     let mut connection = match session.open(addresses, tls).await {
         Ok(connection) => connection,
