@@ -170,7 +170,7 @@ fn audit(row: &AgentRow, request: &Enrol, now: Timestamp) -> AuditEntry {
     }
 }
 
-fn internal(error: &dyn std::error::Error) -> Refusal {
+fn internal(error: &(dyn std::error::Error + 'static)) -> Refusal {
     tracing::error!(error, "an agent cannot be enrolled");
     Refusal { code: "internal".to_owned(), message: "the hub cannot make a credential now; try again".to_owned() }
 }

@@ -51,10 +51,15 @@ pub enum ListenError {
 }
 
 /// A bound socket.
-#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).field("tls", &self.tls.is_some()).finish()
+    }
 }
 
 impl std::fmt::Debug for TlsMaterial {
@@ -132,7 +137,7 @@ impl Server {
         let mut connections = tokio::task::JoinSet::new();
         loop {
             tokio::select! {
-                _changed = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let serve = connection(stream, peer, self.tls.clone(), router.clone(), stop.clone());
@@ -151,6 +156,12 @@ impl Server {
     }
 }
 
+/// Waits until the hub is told to stop.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The sender is gone only when the hub is, which is the same.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
 async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stop: watch::Receiver<bool>) {
     let _fine = stream.set_nodelay(true);
     match tls {
@@ -167,7 +178,7 @@ async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
+    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
     });
@@ -180,7 +191,7 @@ where
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        _changed = stop.wait_for(|stop| *stop) => {
+        () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

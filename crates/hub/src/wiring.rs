@@ -12,7 +12,7 @@ use crate::outbox::{self, Outbox, OutboxInput};
 use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
 use crate::port::Port;
 use crate::registry::{Holdings, Registry};
-use crate::server::{Server, TlsMaterial};
+use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::{api, clock, ids, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
@@ -69,8 +69,7 @@ impl Hub {
         let store: Arc<dyn StateStore> = Arc::clone(&engine) as _;
         let metrics: Arc<dyn MetricStore> = Arc::clone(&engine) as _;
         let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
-        furnish(&*store, lease)?;
-        let loaded = store.load().context("cannot read the database")?;
+        let loaded = load(&*store, lease)?;
         let server = Server::bind(config.server.listen, tls).await?;
         let url = server.url()?;
         let links = Links::new(config.server.public_url.as_deref().unwrap_or(&url));
@@ -127,7 +126,7 @@ impl Hub {
         let control = ControlSocket::listen(Arc::clone(&app))?;
         let pipeline = Pipeline::spawn(parts).context("cannot start the pipeline's thread")?;
         let mut outbox_stop = stopped.clone();
-        let outbox = tokio::spawn(outbox.run(async move { drop(outbox_stop.wait_for(|stop| *stop).await) }, OUTBOX_GRACE));
+        let outbox = tokio::spawn(outbox.run(async move { stopped_by(&mut outbox_stop).await }, OUTBOX_GRACE));
         let http = tokio::spawn(server.run(api::router(Arc::clone(&app), stopped.clone()), stopped, HTTP_GRACE));
         Ok(Self { jobs: start_jobs(&app), app, url, stop, http, outbox, pipeline, _control: control })
     }
@@ -167,13 +166,15 @@ pub fn open(config: &Config) -> anyhow::Result<SqliteStore> {
     Ok(SqliteStore::open(&config.data.join("nightbell.db"), SqliteOptions::default())?)
 }
 
-fn furnish(store: &dyn StateStore, lease: LeaseToken) -> anyhow::Result<()> {
+/// Everything the store holds; a new one is furnished first.
+fn load(store: &dyn StateStore, lease: LeaseToken) -> anyhow::Result<Loaded> {
     let loaded = store.load().context("cannot read the database")?;
     let changes = starter::changes(&loaded.settings, clock::now());
-    if !changes.is_empty() {
-        store.apply(lease, &changes, None).context("cannot furnish the new database")?;
+    if changes.is_empty() {
+        return Ok(loaded);
     }
-    Ok(())
+    store.apply(lease, &changes, None).context("cannot furnish the new database")?;
+    store.load().context("cannot read the database")
 }
 
 fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {

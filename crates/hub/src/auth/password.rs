@@ -1,6 +1,7 @@
 //! Passwords: argon2id with the crate's defaults (19 MiB, two passes), a few at a time so that logins cannot starve ingest.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::Argon2;
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;

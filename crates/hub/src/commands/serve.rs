@@ -9,6 +9,7 @@ use crate::{api, clock, server};
 use anyhow::Context;
 use nightbell_agent::AgentConfig;
 use nightbell_store::Change;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(super) enum Guest {
 /// Sets up logging to standard error.
 pub(super) fn start_logging(log: &Log) -> anyhow::Result<()> {
     let filter = log.filter.parse::<tracing_subscriber::EnvFilter>().context("the log filter")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     if log.json { lines.json().init() } else { lines.with_target(false).init() }
     Ok(())
 }

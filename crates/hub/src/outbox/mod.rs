@@ -116,10 +116,9 @@ impl Outbox {
         if free == 0 {
             return POLL;
         }
-        let full: Vec<ChannelId> = self.busy.iter().filter(|(_, lanes)| **lanes >= LANES_PER_CHANNEL).map(|(id, _)| *id).collect();
         let (store, lease, now) = (Arc::clone(&self.store), self.lease, clock::now());
         let claimed = tokio::task::spawn_blocking(move || {
-            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), free, &full)?;
+            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), free)?;
             Ok::<_, StoreError>((claimed, store.next_due()?))
         })
         .await;

@@ -83,8 +83,10 @@ impl Pipeline {
             if let Some(step) = self.steps.check(now, clock::boot_millis()) {
                 tracing::warn!(step_ms = step, "the system clock was set");
                 self.parts.evaluator.clock_stepped(step, now, &mut self.effects);
+                self.parts.admission.shift(step);
             }
             self.parts.evaluator.tick(now, &mut self.effects);
+            self.parts.measure.turned();
             self.seal(&mut turn);
             self.commit(turn);
             if self.stopping && self.stuck.is_some() {
@@ -295,12 +297,10 @@ impl Pipeline {
 
 /// Appends a later turn's content to one that could not be written. Heartbeats are never in the later one.
 fn merge(stuck: &mut Turn, later: Turn) {
-    let (into, from) = (&mut stuck.commit, later.commit);
-    into.effects.instances.extend(from.effects.instances);
-    into.effects.forgotten.extend(from.effects.forgotten);
-    into.effects.incidents.extend(from.effects.incidents);
-    into.effects.told.extend(from.effects.told);
-    into.effects.events.extend(from.effects.events);
+    let (into, mut from) = (&mut stuck.commit, later.commit);
+    // What was at rest and has begun again is not to be forgotten after all.
+    into.effects.forgotten.retain(|key| !from.effects.instances.iter().any(|record| record.key == *key));
+    into.effects.append(&mut from.effects);
     into.outbox.extend(from.outbox);
     into.alive.extend(from.alive);
     stuck.acks.extend(later.acks);

@@ -1,0 +1,91 @@
+//! The HTTP face of the hub: routes, their middlewares, and the pages of the UI.
+//!
+//! Who may do what stands in [`access`], how errors look in [`problem`], how requests are read in [`extract`]; each other file
+//! is one kind of object.
+
+mod access;
+mod agents;
+mod auth;
+mod channels;
+mod charts;
+mod events;
+mod extract;
+mod health;
+mod history;
+mod incidents;
+mod live;
+mod middleware;
+mod openapi;
+mod outbox;
+mod people;
+mod preview;
+pub mod problem;
+mod rules;
+mod settings;
+mod silences;
+mod system;
+mod thresholds;
+pub mod time;
+mod tokens;
+mod ui;
+mod wire;
+
+pub use health::readiness;
+pub(crate) use wire::rule::RuleBody;
+
+use crate::app::App;
+use axum::Router;
+use axum::routing::get;
+use std::sync::Arc;
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The longest that an ordinary request may take; exports and live connections are not bound by it.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// All routes of a hub. `stop` ends the connections that stay open.
+pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
+    let (api, document) = routes(&app, stop).split_for_parts();
+    let document = Arc::new(openapi::finish(document));
+    let api = api
+        .route("/openapi.json", get(move || openapi::serve(Arc::clone(&document))))
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&app), access::check))
+        .with_state(Arc::clone(&app))
+        .merge(nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>))
+        .fallback(middleware::unknown_route)
+        .method_not_allowed_fallback(middleware::unknown_method);
+    let whole = Router::new()
+        .nest("/api/v1", api.clone())
+        .nest("/api", api)
+        .merge(health::routes(&app))
+        .fallback(ui::serve);
+    middleware::wrap(whole, &app)
+}
+
+/// The agents' routes alone, for the agent in this process.
+pub fn agents_only(app: &Arc<App>) -> Router {
+    let agents = nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>);
+    Router::new().nest("/api/v1", agents)
+}
+
+/// Every documented route below the base.
+fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(auth::routes())
+        .merge(people::routes())
+        .merge(tokens::routes())
+        .merge(settings::routes())
+        .merge(system::routes())
+        .merge(live::routes(app, stop))
+        .merge(agents::routes())
+        .merge(history::routes())
+        .merge(charts::routes())
+        .merge(thresholds::routes())
+        .merge(preview::routes())
+        .merge(rules::routes())
+        .merge(channels::routes())
+        .merge(silences::routes())
+        .merge(incidents::routes())
+        .merge(events::routes())
+        .merge(outbox::routes())
+}

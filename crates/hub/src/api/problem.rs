@@ -1,0 +1,156 @@
+//! Errors as the API tells them: problem details (RFC 9457) with a stable code and the path of each field.
+//!
+//! What went wrong inside goes to the log, once; the client is told what it can do about it.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use nightbell_store::StoreError;
+use serde::Serialize;
+
+/// One field that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Fault {
+    /// Where in the body, as a JSON pointer (RFC 6901), or the name of a query parameter.
+    pub pointer: String,
+    /// What is wrong and what would be right.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// A URL path that names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// This case in words.
+    pub detail: String,
+    /// The kind as a stable word for programs.
+    pub code: String,
+    /// Names this request in the hub's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The fields that cannot be accepted.
+    pub errors: Vec<Fault>,
+    /// After how many seconds to try again.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/problems/{code}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            request_id: None,
+            errors: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// 400: the request cannot be read.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "The request cannot be read", detail)
+    }
+
+    /// 401: nobody has proved who they are.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Log in or send an API token", detail)
+    }
+
+    /// 403: not allowed.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", format!("there is no such {what}"))
+    }
+
+    /// 409: contradicts what is stored.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Contradicts what is stored", detail)
+    }
+
+    /// 412: changed since it was read.
+    pub fn stale() -> Self {
+        let detail = "the object has changed since it was read; read it again and repeat the change";
+        Self::new(StatusCode::PRECONDITION_FAILED, "stale", "Changed in the meantime", detail)
+    }
+
+    /// 422: understood, but cannot be accepted; at least one fault.
+    pub fn invalid(errors: Vec<Fault>) -> Self {
+        let detail = errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect::<Vec<_>>().join("; ");
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Cannot be accepted", detail) }
+    }
+
+    /// 422 with one fault.
+    pub fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![Fault::new(pointer, detail)])
+    }
+
+    /// 429: too often.
+    pub fn too_many(detail: impl Into<String>, retry_after_s: u64) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail);
+        Self { retry_after: Some(retry_after_s), ..problem }
+    }
+
+    /// 503: not now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail);
+        Self { retry_after: Some(5), ..problem }
+    }
+
+    /// 500: our fault. The error goes to the log.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        let detail = "something went wrong inside the hub; its log says what";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The hub failed", detail)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(why) => Self::conflict(why),
+            StoreError::NotFound(what) => Self::not_found(&what),
+            error @ StoreError::Unavailable { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store is not available");
+                Self::unavailable("the hub cannot reach its disk now; its log says why")
+            }
+            error @ StoreError::Corrupt { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nightbell\""));
+        }
+        // The middleware that knows the request's id writes it into the body.
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,65 @@
+//! A delivery as the API shows it.
+
+use crate::page::rfc3339;
+use crate::registry::Holdings;
+use nightbell_alerts::NoticeKind;
+use nightbell_model::ChannelId;
+use nightbell_notify::without_receivers_words;
+use nightbell_store::Delivery;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A row of the outbox.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct DeliveryView {
+    id: String,
+    channel: ChannelName,
+    /// Which incident or no-data episode it speaks of; null for a test.
+    incident_id: Option<String>,
+    /// fired, resolved, nodata_start, nodata_end, repeat, escalated or test
+    kind: &'static str,
+    /// queued, sending, sent, dead, cancelled or held
+    state: &'static str,
+    attempts: u32,
+    created_at: String,
+    sent_at: Option<String>,
+    latency_ms: Option<i64>,
+    next_attempt_at: Option<String>,
+    last_error: Option<String>,
+}
+
+/// The channel of a delivery.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct ChannelName {
+    id: String,
+    name: String,
+    kind: String,
+}
+
+/// A delivery for somebody who may see what receivers answer (`in_full`), or may not.
+pub(crate) fn show(holdings: &Holdings, delivery: &Delivery, in_full: bool) -> DeliveryView {
+    let row = &delivery.row;
+    let error = delivery.last_error.as_deref().map(|error| if in_full { error } else { without_receivers_words(error) });
+    DeliveryView {
+        id: row.id.to_string(),
+        channel: channel(holdings, row.channel),
+        incident_id: (row.kind != NoticeKind::Test).then(|| row.incident.to_string()),
+        kind: row.kind.name(),
+        state: delivery.state.name(),
+        attempts: delivery.attempts,
+        created_at: rfc3339(row.created_at),
+        sent_at: delivery.sent_at.map(rfc3339),
+        latency_ms: delivery.latency_ms,
+        next_attempt_at: delivery.next_attempt_at.map(rfc3339),
+        last_error: error.map(str::to_owned),
+    }
+}
+
+fn channel(holdings: &Holdings, id: ChannelId) -> ChannelName {
+    let known = holdings.channels.get(&id);
+    ChannelName {
+        id: id.to_string(),
+        name: known.map_or_else(|| id.to_string(), |row| row.name.clone()),
+        kind: known.map_or_else(String::new, |row| row.kind.clone()),
+    }
+}

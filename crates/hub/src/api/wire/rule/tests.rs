@@ -1,0 +1,110 @@
+use super::*;
+use nightbell_model::RuleId;
+use serde_json::{Map, Value, json};
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// A good rule with `change` over it.
+fn draft(change: Value) -> Map<String, Value> {
+    let mut draft = object(json!({"name": "CPU hot", "metric": "cpu.usage_percent", "op": ">", "threshold": 90}));
+    draft.extend(object(change));
+    draft
+}
+
+fn pointers(change: Value) -> Vec<String> {
+    match read(&draft(change), Needs::Whole, RuleId::default(), 1) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.into_iter().map(|fault| fault.pointer).collect(),
+    }
+}
+
+#[test]
+fn what_is_written_can_be_read_back() {
+    let whole = draft(json!({
+        "labels": {}, "clear": 85, "for": "5m", "keep_firing": "1m", "cooldown": "30m", "repeat": "4h", "missing": "nodata",
+        "missing_after": "10m", "severity": "critical", "scope": {"tag": "db"}, "key": "cpu", "fold_late": false, "enabled": false,
+        "channels": ["01JD8Y3W5M2K7Q9R4T6V8X0ZAB"],
+        "escalation": [{"after": "15m", "channels": ["01JD8Y3W5M2K7Q9R4T6V8X0ZAC"]}],
+    }));
+    let rule = read(&whole, Needs::Whole, RuleId::default(), 3).expect("a good rule");
+    let shown = object(serde_json::to_value(RuleView::of(&rule, Timestamp::from_secs(1))).expect("written"));
+    for (name, value) in &whole {
+        let same = shown[name] == *value || shown[name].as_f64().is_some_and(|number| Some(number) == value.as_f64());
+        assert!(same, "{name}: {} is not {value}", shown[name]);
+    }
+    assert_eq!(shown["for_seconds"], 300);
+    assert_eq!(shown["missing_after_seconds"], 600);
+    assert_eq!(read(&shown, Needs::Whole, RuleId::default(), 3).expect("a GET may be PUT"), rule);
+}
+
+#[test]
+fn levels_matchers_and_scopes_have_their_forms() {
+    let change = json!({
+        "metric": "disk.used_percent", "threshold": {"level": "crit"}, "clear": {"margin": 5}, "aggregate": "max",
+        "matchers": [{"label": "mount", "op": "=~", "value": "/srv.*"}], "scope": {"agent": "01JD8Y3W5M2K7Q9R4T6V8X0ZAB"},
+    });
+    let rule = read(&draft(change), Needs::Whole, RuleId::default(), 1).expect("a good rule");
+    assert_eq!(RuleBody::of(&rule).threshold, ThresholdBody::Level { level: "crit" });
+    assert_eq!(RuleBody::of(&rule).clear, Some(ClearBody::Margin { margin: 5.0 }));
+    assert!(matches!(rule.scope, Scope::Agent(_)));
+    assert_eq!(pointers(json!({"threshold": {"level": "warn"}, "clear": {"level": "crit"}})), ["/clear"]);
+}
+
+#[test]
+fn each_fault_is_named_by_its_field() {
+    for (change, expected) in [
+        (json!({"name": null}), "/name"),
+        (json!({"name": " "}), "/name"),
+        (json!({"name": 5}), "/name"),
+        (json!({"metric": null}), "/metric"),
+        (json!({"metric": "cpu"}), "/metric"),
+        (json!({"op": null}), "/op"),
+        (json!({"op": "=>"}), "/op"),
+        (json!({"threshold": null}), "/threshold"),
+        (json!({"threshold": "90"}), "/threshold"),
+        (json!({"threshold": {"level": "bad"}}), "/threshold"),
+        (json!({"threshold": {"level": "crit"}, "op": "<"}), "/op"),
+        (json!({"clear": 95}), "/clear"),
+        (json!({"clear": 90, "op": "=="}), "/clear"),
+        (json!({"clear": {"margin": -1}}), "/clear"),
+        (json!({"clear": []}), "/clear"),
+        (json!({"for": "-5m"}), "/for"),
+        (json!({"for": 300}), "/for"),
+        (json!({"for": "soon"}), "/for"),
+        (json!({"for": "8d"}), "/for"),
+        (json!({"keep_firing": "x"}), "/keep_firing"),
+        (json!({"cooldown": "31d"}), "/cooldown"),
+        (json!({"repeat": "1s"}), "/repeat"),
+        (json!({"missing": "ignore"}), "/missing"),
+        (json!({"missing_after": "1ms"}), "/missing_after"),
+        (json!({"severity": "bad"}), "/severity"),
+        (json!({"scope": "all"}), "/scope"),
+        (json!({"scope": {"agent": "x"}}), "/scope/agent"),
+        (json!({"scope": {"tag": ""}}), "/scope"),
+        (json!({"channels": ["x"]}), "/channels/0"),
+        (json!({"channels": "x"}), "/channels"),
+        (json!({"escalation": [{"after": "x", "channels": []}]}), "/escalation/0/after"),
+        (json!({"escalation": [{"after": "5m"}]}), "/escalation/0"),
+        (json!({"labels": {"mount": 1}}), "/labels/mount"),
+        (json!({"labels": []}), "/labels"),
+        (json!({"matchers": [{"label": "a", "op": "~", "value": "b"}]}), "/matchers/0"),
+        (json!({"matchers": [{"label": "a", "op": "=~", "value": "("}]}), "/matchers"),
+        (json!({"aggregate": "max"}), "/aggregate"),
+        (json!({"enabled": "yes"}), "/enabled"),
+        (json!({"allow_unknown": 1}), "/allow_unknown"),
+        (json!({"threshhold": 1}), "/threshhold"),
+    ] {
+        assert_eq!(pointers(change.clone()), [expected], "{change}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_and_none_is_made_up() {
+    let change = json!({"for": "x", "severity": "bad", "threshold": "90", "clear": 95, "scope": 5, "nmae": "x"});
+    assert_eq!(pointers(change), ["/nmae", "/threshold", "/for", "/severity", "/scope"]);
+}
