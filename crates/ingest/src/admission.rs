@@ -9,7 +9,7 @@
 use crate::heard::{Heard, SampleClock};
 use crate::seen::Ranges;
 use nightbell_model::{AgentId, BootId, Timestamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many starts of the agent process are remembered for each agent.
 const MAX_BOOTS: usize = 64;
@@ -146,8 +146,13 @@ impl Admission {
 
     /// What has changed since the last call and must be stored with the heartbeats that changed it.
     pub fn take_changed(&mut self) -> Vec<SeenRanges> {
-        let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().filter_map(|(agent, boot)| self.agents.get_mut(&agent)?.stored_form(agent, boot)).collect()
+        let mut rows = Vec::with_capacity(self.changed.len());
+        let mut gone = HashSet::new();
+        for (agent, boot) in std::mem::take(&mut self.changed) {
+            let row = self.agents.get_mut(&agent).and_then(|known| known.stored_form(agent, boot));
+            rows.extend(row.filter(|row| !row.ranges.is_empty() || gone.insert((row.agent, row.boot.clone()))));
+        }
+        rows
     }
 
     /// Forgets an agent that is deleted.

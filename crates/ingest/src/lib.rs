@@ -20,6 +20,8 @@ mod seed;
 mod seen;
 mod session;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod understand;
 
 pub use admission::{Admission, SeenRanges, Verdict};

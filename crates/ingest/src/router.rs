@@ -58,7 +58,7 @@ impl fmt::Debug for Shared {
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 impl Shared {
-    fn new(port: Arc<dyn HubPort>) -> Self {
+    pub(crate) fn new(port: Arc<dyn HubPort>) -> Self {
         Self { port, pool: Arc::default(), desks: Mutex::default(), started: Instant::now() }
     }
 
