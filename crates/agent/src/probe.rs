@@ -32,8 +32,8 @@ pub(crate) enum Rank {
 pub(crate) struct Done {
     /// The heartbeat, if it was wanted.
     pub(crate) reading: Option<Reading>,
-    /// The ranking, if it was wanted.
-    pub(crate) top: Option<Top>,
+    /// The ranking, if it was wanted, and whether somebody asked for it.
+    pub(crate) top: Option<(Top, bool)>,
 }
 
 /// What a helper thread gives back.
@@ -82,10 +82,9 @@ impl Probe {
         (self.started_ms, self.given_up) = (now.boot_ms, false);
         self.running = Some(tokio::task::spawn_blocking(move || {
             let reading = wanted.beat.then(|| collector.collect(now, &dealings));
-            let top = match wanted.rank {
-                Rank::No => None,
-                rank => collector.rank_processes(now, rank == Rank::Asked),
-            };
+            let asked = wanted.rank == Rank::Asked;
+            let top = if wanted.rank == Rank::No { None } else { collector.rank_processes(now, asked) };
+            let top = top.map(|top| (top, asked));
             (collector, Done { reading, top })
         }));
     }

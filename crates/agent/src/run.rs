@@ -4,7 +4,7 @@
 
 use crate::buffer::Buffer;
 use crate::clock::Moment;
-use crate::collect::{Dealings, Reading};
+use crate::collect::{Dealings, Reading, Top};
 use crate::config::AgentConfig;
 use crate::courier::{Courier, empty_reading};
 use crate::error::AgentError;
@@ -24,6 +24,8 @@ use tokio::sync::mpsc;
 
 /// How often the processes are ranked and the host's address is looked at.
 const MINUTE_MS: i64 = 60_000;
+/// The second pass over the processes follows the first after this, if the hub waits for it.
+const SECOND_PASS_MS: i64 = 1_050;
 /// How long the end may take while heartbeats wait for the hub's word.
 const FLUSH_MS: i64 = 2_000;
 /// How long the goodbye may take after that.
@@ -85,8 +87,10 @@ struct Agent {
     last_ms: i64,
     /// When the processes were last ranked.
     minute_ms: Option<i64>,
-    /// The hub wants to know the processes that use most.
-    top_wanted: bool,
+    /// When to rank the processes because the hub wants to know.
+    rank_at_ms: Option<i64>,
+    /// The hub's question was answered without CPU use, for want of an earlier pass: the next answer is sent as it is.
+    ranked_before: bool,
     /// What is to be sent beside heartbeats.
     outgoing: VecDeque<Order>,
     up: Option<Up>,
@@ -107,7 +111,8 @@ impl Agent {
             dealings: Dealings::default(),
             last_ms: now.boot_ms,
             minute_ms: None,
-            top_wanted: false,
+            rank_at_ms: None,
+            ranked_before: false,
             outgoing: VecDeque::new(),
             up: None,
             ever_up: false,
@@ -156,7 +161,7 @@ impl Agent {
     fn read_if_due(&mut self, now: Moment) {
         let due = self.schedule.next(self.last_ms) <= now.boot_ms && self.stopping.is_none();
         if self.probe.is_idle() {
-            if due || self.top_wanted {
+            if due || self.rank_at_ms.is_some_and(|at| at <= now.boot_ms) {
                 self.start_reading(now, due);
             }
         } else if self.probe.gives_up_at().is_some_and(|at| at <= now.boot_ms) {
@@ -170,7 +175,8 @@ impl Agent {
 
     fn start_reading(&mut self, now: Moment, beat: bool) {
         let minute = self.minute_ms.is_none_or(|last| now.boot_ms - last >= MINUTE_MS);
-        let rank = match (std::mem::take(&mut self.top_wanted), minute && beat && self.schedule.is_running()) {
+        let asked = self.rank_at_ms.take_if(|at| *at <= now.boot_ms).is_some();
+        let rank = match (asked, minute && beat && self.schedule.is_running()) {
             (true, _) => Rank::Asked,
             (false, true) => Rank::Routine,
             (false, false) => Rank::No,
@@ -195,14 +201,25 @@ impl Agent {
     }
 
     fn take(&mut self, done: Done) {
-        if let Some(top) = done.top.filter(|top| !top.cpu.is_empty() && self.up.is_some()) {
-            self.outgoing.push_back(Order::Top(top));
+        if let Some((top, asked)) = done.top.filter(|_| self.up.is_some()) {
+            self.tell_top(top, asked);
         }
         if let Some(reading) = done.reading {
             for gap in reading.gaps.iter().filter(|gap| !self.told.gaps.contains(gap)) {
                 tracing::warn!(source = gap.source, why = gap.why, "a gap: this cannot be measured");
             }
             self.take_reading(reading);
+        }
+    }
+
+    /// One pass over the processes says nothing of their CPU use; who asked gets the answer after a second one.
+    fn tell_top(&mut self, top: Top, asked: bool) {
+        if !top.cpu.is_empty() || (asked && self.ranked_before) {
+            self.ranked_before = false;
+            self.outgoing.push_back(Order::Top(top));
+        } else if asked {
+            self.ranked_before = true;
+            self.rank_at_ms = Some(Moment::now().boot_ms + SECOND_PASS_MS);
         }
     }
 
@@ -238,7 +255,7 @@ impl Agent {
             }
             Event::Acknowledged { boot_id, seq } => self.courier.acknowledge(boot_id.as_deref(), seq),
             Event::Slow(retry_after_ms) => self.courier.slow_down(retry_after_ms, now_ms),
-            Event::TopRequested => self.top_wanted = true,
+            Event::TopRequested => self.rank_at_ms = Some(now_ms),
             Event::Heard => {}
         }
         self.courier.heard(now_ms);
@@ -293,7 +310,8 @@ impl Agent {
         let reads = self.probe.is_idle() || self.probe.is_given_up();
         let beat = (reads && self.stopping.is_none()).then(|| self.schedule.next(self.last_ms));
         let sends = [self.courier.wants_at(), self.courier.gives_up_at()].map(|at| at.filter(|at| *at > now_ms));
-        let all = [beat, self.probe.gives_up_at(), self.stopping, sends[0], sends[1]];
+        let rank = self.rank_at_ms.filter(|_| self.probe.is_idle());
+        let all = [beat, rank, self.probe.gives_up_at(), self.stopping, sends[0], sends[1]];
         all.into_iter().flatten().min().unwrap_or(now_ms + MINUTE_MS)
     }
 }

@@ -20,7 +20,7 @@ use crate::state;
 use dial::Dialer;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 /// What the agent wants sent.
@@ -117,6 +117,8 @@ pub(crate) struct Link {
     /// Whether the hub ever accepted us, now or in an earlier life: then a refusal may be the hub's trouble and not ours.
     pub(crate) known: bool,
     up_since: Option<Moment>,
+    /// The hub has asked for patience until then.
+    quiet_until: Option<Instant>,
 }
 
 impl Link {
@@ -134,7 +136,18 @@ impl Link {
             return Err(AgentError::config("--token", "this agent is not enrolled and has no enrolment token", mend));
         }
         let dialer = Dialer::new(&endpoint, config.ca_file.as_deref())?;
-        Ok(Self { config, endpoint, dialer, boot_id, orders, events, enrol_again: false, known, up_since: None })
+        Ok(Self {
+            config,
+            endpoint,
+            dialer,
+            boot_id,
+            orders,
+            events,
+            enrol_again: false,
+            known,
+            up_since: None,
+            quiet_until: None,
+        })
     }
 
     /// Connects again and again until told to stop.
@@ -178,9 +191,21 @@ impl Link {
             }
         }
         tracing::info!(hub = self.endpoint.authority(), agent_id = up.agent_id, "connected");
-        (self.known, self.enrol_again, self.up_since) = (true, false, Some(Moment::now()));
+        (self.known, self.enrol_again, self.up_since, self.quiet_until) = (true, false, Some(Moment::now()), None);
         self.tell(Event::Up(up)).await;
         None
+    }
+
+    /// The hub asks for patience. Heartbeats that are on their way here already would overtake those it did not take, so they
+    /// are dropped until then: the courier sends them all again, in order.
+    async fn slow_down(&mut self, retry_after_ms: u64) {
+        self.quiet_until = Instant::now().checked_add(Duration::from_millis(retry_after_ms));
+        self.tell(Event::Slow(retry_after_ms)).await;
+    }
+
+    /// Whether the hub wants no heartbeats now.
+    fn is_quiet(&self) -> bool {
+        self.quiet_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Reports an event; the agent's end is gone only when everything ends.

@@ -66,6 +66,7 @@ pub(super) async fn session(link: &mut Link) -> Ended {
         let carried = match link.orders.recv().await {
             None | Some(Order::Stop) => return Ended::Stopped,
             Some(Order::HangUp) => return Ended::lost("the hub owes an answer"),
+            Some(Order::Beats(_)) if link.is_quiet() => Ok(()),
             Some(Order::Beats(parcel)) => post_beats(link, &mut client, &credential, parcel).await,
             Some(Order::Describe(_)) => introduce(link, &mut client).await.map(drop),
             // There is no route for it.
@@ -110,7 +111,7 @@ async fn introduce(link: &Link, client: &mut Client) -> Result<Credential, Ended
     }
 }
 
-async fn post_beats(link: &Link, client: &mut Client, credential: &Credential, parcel: Parcel) -> Result<(), Ended> {
+async fn post_beats(link: &mut Link, client: &mut Client, credential: &Credential, parcel: Parcel) -> Result<(), Ended> {
     let mut pauses = RETRIES.into_iter();
     loop {
         let request = encode::named(&parcel, &link.boot_id, Moment::now());
@@ -123,7 +124,7 @@ async fn post_beats(link: &Link, client: &mut Client, credential: &Credential, p
                 return Ok(());
             }
             Ok(answer) if matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
-                link.tell(Event::Slow(answer.retry_after_ms().unwrap_or(SLOW_MS))).await;
+                link.slow_down(answer.retry_after_ms().unwrap_or(SLOW_MS)).await;
                 return Ok(());
             }
             Ok(answer) if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {

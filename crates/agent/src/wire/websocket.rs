@@ -117,6 +117,7 @@ async fn serve(link: &mut Link, open: &mut Open) -> Ended {
 
 async fn carry_out(link: &Link, open: &mut Open, order: Order) -> Result<(), Ended> {
     match order {
+        Order::Beats(_) if link.is_quiet() => {}
         Order::Beats(parcel) => {
             if !parcel.names.keys.is_empty() && open.schema != Some(parcel.names.id) {
                 open.send(encode::schema(&parcel.names).into()).await?;
@@ -136,10 +137,10 @@ async fn carry_out(link: &Link, open: &mut Open, order: Order) -> Result<(), End
     Ok(())
 }
 
-async fn report(link: &Link, open: &mut Open, said: FromHub) {
+async fn report(link: &mut Link, open: &mut Open, said: FromHub) {
     let event = match said {
         FromHub::Ack { boot_id, seq, .. } => Event::Acknowledged { boot_id, seq },
-        FromHub::Slow { retry_after_ms } => Event::Slow(retry_after_ms),
+        FromHub::Slow { retry_after_ms } => return link.slow_down(retry_after_ms).await,
         FromHub::TopRequest => Event::TopRequested,
         FromHub::Error { code, message, seq, .. } => {
             tracing::warn!(code, message, seq, "the hub refused something");
