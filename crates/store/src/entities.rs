@@ -304,7 +304,7 @@ pub struct SeenRow {
     pub boot: BootId,
     /// When a heartbeat of it was last received; the oldest processes are forgotten first.
     pub used_at: Timestamp,
-    /// The ranges, ends included.
+    /// The ranges, ends included; none in a commit means that the process is forgotten.
     pub ranges: Vec<(u64, u64)>,
 }
 

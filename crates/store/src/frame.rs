@@ -47,7 +47,10 @@ impl Assembly {
             self.tiers.push(tier);
         }
         let (start, width) = match (self.step_ms, tier.width_ms()) {
-            (None, None) => return self.push(time, None, values),
+            (None, None) => {
+                self.close();
+                return self.push(time, None, values);
+            }
             (Some(step), None) => (time.floor_to(step), step),
             (Some(step), Some(width)) if step % width == 0 => (time.floor_to(step), step),
             (_, Some(width)) => (time, width),
@@ -138,14 +141,15 @@ fn with_gaps<T: Copy>(rows: &[T], gaps: &[(usize, Timestamp)], missing: impl Fn(
     all
 }
 
-/// The median distance between neighbouring raw samples, at least 1 ms.
+/// The median distance between neighbouring raw samples, those at the same moment left out.
 fn usual_spacing(times: &[Timestamp], widths: &[Option<i64>]) -> Option<i64> {
     let mut distances: Vec<i64> = (1..times.len())
         .filter(|at| widths[*at].is_none() && widths[at - 1].is_none())
         .map(|at| times[at].millis_since(times[at - 1]))
+        .filter(|distance| *distance > 0)
         .collect();
     let middle = distances.len().checked_sub(1)? / 2;
-    Some((*distances.select_nth_unstable(middle).1).max(1))
+    Some(*distances.select_nth_unstable(middle).1)
 }
 
 #[cfg(test)]
@@ -192,6 +196,20 @@ mod tests {
         assert_eq!(frame.columns[0].mean[..2], [5.0, 4.0]);
         assert!(frame.columns[0].min[2].is_nan());
         assert_eq!(frame.step_ms, Some(2 * width));
+    }
+
+    #[test]
+    fn a_seam_between_buckets_and_raw_samples_keeps_the_order() {
+        let mut answer = assembly(&["a.b"], None);
+        answer.row(Tier::FiveMinutes, Timestamp::from_millis(0), &row(&[1.0]));
+        answer.row(Tier::FiveMinutes, Timestamp::from_millis(300_000), &row(&[2.0]));
+        for time in [600_000, 600_000, 615_000] {
+            answer.row(Tier::Raw, Timestamp::from_millis(time), &row(&[3.0]));
+        }
+        let frame = answer.finish(Timestamp::MIN, Timestamp::MAX);
+        assert_eq!(times(&frame), [0, 300_000, 600_000, 600_000, 615_000]);
+        assert_eq!(frame.columns[0].mean, [1.0, 2.0, 3.0, 3.0, 3.0]);
+        assert_eq!((frame.tiers, frame.step_ms), (vec![Tier::Raw, Tier::FiveMinutes], Some(300_000)));
     }
 
     #[test]

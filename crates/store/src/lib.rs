@@ -7,6 +7,7 @@ mod change;
 pub mod entities;
 mod frame;
 mod mark;
+pub mod memory;
 mod outbox;
 mod query;
 mod ranges;
@@ -20,5 +21,6 @@ mod varint;
 mod vector;
 
 pub use entities::*;
+pub use memory::MemoryStore;
 pub use seams::*;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -7,6 +7,10 @@
 use crate::seams::Retention;
 use nightbell_model::{Tier, Timestamp};
 
+/// A bucket is written so long after its end, in milliseconds: most heartbeats that are late are not later than that, and
+/// those that are have it written again.
+pub(crate) const GRACE_MS: i64 = 60_000;
+
 /// From when on each tier is whole: all before it has been removed. `None` while nothing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WholeFrom([Option<Timestamp>; 4]);

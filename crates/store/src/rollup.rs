@@ -85,7 +85,7 @@ impl Bucket {
             return f64::NAN;
         }
         let count = self.count as f64;
-        let mean = self.sum as f64 / count / power(decimals) + self.rest / count;
+        let mean = self.sum as f64 / power(decimals) / count + self.rest / count;
         if mean < self.min {
             self.min
         } else if mean > self.max {

@@ -31,7 +31,7 @@ pub(crate) enum Sample {
 
 impl Sample {
     /// The sample of `value`, which must not be NaN.
-    #[cfg(test)]
+    #[must_use]
     pub(crate) fn of(value: f64, decimals: u8) -> Self {
         scaled(value, decimals).map_or(Self::Exact(value), Self::Scaled)
     }

@@ -40,9 +40,13 @@ pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batc
     Ok(())
 }
 
-/// Notes what the door has seen.
+/// Notes what the door has seen. Without ranges, the door has forgotten the process, and so does the store.
 pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow]) -> Answer<()> {
     for row in rows {
+        if row.ranges.is_empty() {
+            cache.forget_boot(connection, row.agent, &row.boot)?;
+            continue;
+        }
         let boot = cache.boot(connection, row.agent, &row.boot, row.used_at)?;
         boot.used_at = boot.used_at.max(row.used_at);
         boot.seen = Ranges::new(row.ranges.clone());

@@ -28,6 +28,8 @@ pub(super) struct Cache {
     pub(super) buffer: Vec<u8>,
     /// Processes whose row is to be written before the transaction ends.
     touched: Vec<(AgentId, usize)>,
+    /// Processes whose row was removed in this transaction.
+    forgotten: Vec<(AgentId, BootId)>,
 }
 
 /// What is remembered of an agent.
@@ -143,6 +145,20 @@ impl Cache {
         Ok(&mut known.boots[position])
     }
 
+    /// Removes a process that is of no use any more, unless this very transaction stores heartbeats of it.
+    pub(super) fn forget_boot(&mut self, connection: &Connection, agent: AgentId, name: &BootId) -> Answer<()> {
+        let known = self.known(connection, agent)?;
+        let key = known.key;
+        let is_touched = known.boots.iter().any(|boot| boot.name == *name && boot.dirty);
+        // Positions of touched processes must stay: the entry is left in place and only its row goes.
+        if !is_touched {
+            let sql = "DELETE FROM boots WHERE agent = ?1 AND boot = ?2";
+            connection.prepare_cached(sql)?.execute(params![key, &*name.0])?;
+            self.forgotten.push((agent, name.clone()));
+        }
+        Ok(())
+    }
+
     /// Writes the rows of all processes that changed.
     pub(super) fn write_boots(&mut self, connection: &Connection) -> Answer<()> {
         let mut update = connection.prepare_cached("UPDATE boots SET used_at = ?2, seen = ?3, stored = ?4 WHERE key = ?1")?;
@@ -155,6 +171,11 @@ impl Cache {
             boot.stored.pack(&mut stored);
             boot.dirty = false;
             update.execute(params![boot.key, boot.used_at.as_millis(), seen, stored])?;
+        }
+        for (agent, name) in std::mem::take(&mut self.forgotten) {
+            if let Some(known) = self.agents.get_mut(&agent) {
+                known.boots.retain(|boot| boot.name != name);
+            }
         }
         for (agent, _) in std::mem::take(&mut self.touched) {
             if let Some(known) = self.agents.get_mut(&agent) {

@@ -12,8 +12,8 @@ use rusqlite::{Connection, params};
 
 /// At most so many rows are removed, or looked at, while commits wait: some 10 ms.
 const SLICE: i64 = 500;
-/// So many processes of an agent are remembered; the oldest are forgotten first.
-const BOOTS_KEPT: i64 = 16;
+/// So many processes of an agent are remembered, as many as the door does; the longest unused are forgotten first.
+const BOOTS_KEPT: i64 = 64;
 
 /// An agent's key and how far each tier may be read.
 #[derive(Debug, Clone, Copy)]

@@ -6,13 +6,11 @@ use super::cache::Cache;
 use super::cells::{At, parse};
 use super::failure::Answer;
 use super::history::{self, Selection};
+use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
 use nightbell_model::{AgentId, Tier, Timestamp};
 use rusqlite::{Connection, params};
 
-/// A bucket is written so long after its end, in milliseconds: most heartbeats that are late are not later than that, and
-/// those that are have it written again.
-pub(crate) const GRACE_MS: i64 = 60_000;
 /// At most so many buckets are written while commits wait: some 10 ms.
 const SLICE: usize = 100;
 

@@ -1,0 +1,231 @@
+//! The history of one agent: all its rows for ever, and every bucket computed from them whenever it is asked for.
+
+use crate::entities::SeenRow;
+use crate::frame::{Assembly, Wanted};
+use crate::ranges::Ranges;
+use crate::resolution::{self, Question};
+use crate::retention::{self, GRACE_MS, WholeFrom};
+use crate::rollup::Bucket;
+use crate::seams::{RangeQuery, Retention};
+use crate::vector::{Sample, decimals_of};
+use nightbell_model::{Batch, BootId, Frame, SeriesKey, Tier, Timestamp};
+use std::collections::BTreeSet;
+
+/// What is known of an agent process.
+#[derive(Debug, Clone)]
+struct Boot {
+    name: BootId,
+    used_at: Timestamp,
+    seen: Ranges,
+    stored: Ranges,
+}
+
+/// The history of one agent.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// By time, those of the same time in the order they came.
+    rows: Vec<Batch>,
+    boots: Vec<Boot>,
+    whole_from: WholeFrom,
+    /// Buckets that an engine would have to write.
+    pending: BTreeSet<(Tier, Timestamp)>,
+}
+
+/// The tier's bucket that `ts` lies in; on raw itself.
+fn floor(ts: Timestamp, tier: Tier) -> Timestamp {
+    tier.width_ms().map_or(ts, |width| ts.floor_to(width))
+}
+
+impl History {
+    /// Stores a heartbeat, unless it is stored already or closed; whether it did.
+    pub(super) fn append(&mut self, batch: &Batch) -> bool {
+        if batch.ts < self.whole_from.of(Tier::Raw) {
+            return false;
+        }
+        let is_new = match &batch.boot_seq {
+            Some((boot, seq)) => {
+                let boot = self.boot(boot, batch.received);
+                boot.used_at = boot.used_at.max(batch.received);
+                boot.stored.insert(*seq)
+            }
+            None => self.rows.iter().all(|row| row.ts != batch.ts),
+        };
+        if is_new {
+            let at = self.rows.partition_point(|row| row.ts <= batch.ts);
+            self.rows.insert(at, batch.clone());
+            self.pending.insert((Tier::FiveMinutes, floor(batch.ts, Tier::FiveMinutes)));
+        }
+        is_new
+    }
+
+    fn boot(&mut self, name: &BootId, at: Timestamp) -> &mut Boot {
+        let position = self.boots.iter().position(|boot| boot.name == *name).unwrap_or_else(|| {
+            let (seen, stored) = (Ranges::default(), Ranges::default());
+            self.boots.push(Boot { name: name.clone(), used_at: at, seen, stored });
+            self.boots.len() - 1
+        });
+        &mut self.boots[position]
+    }
+
+    /// Notes what the door has seen of a process, or that it has forgotten it.
+    pub(super) fn note_seen(&mut self, row: &SeenRow, stored_now: bool) {
+        if row.ranges.is_empty() {
+            self.boots.retain(|boot| stored_now || boot.name != row.boot);
+            return;
+        }
+        let boot = self.boot(&row.boot, row.used_at);
+        boot.used_at = boot.used_at.max(row.used_at);
+        boot.seen = Ranges::new(row.ranges.clone());
+    }
+
+    /// Forgets all processes.
+    pub(super) fn forget_boots(&mut self) {
+        self.boots.clear();
+    }
+
+    /// When the newest of its processes was last heard of.
+    pub(super) fn boots_seen(&self) -> Option<Timestamp> {
+        self.boots.iter().map(|boot| boot.used_at).max()
+    }
+
+    /// What was seen of its processes, the longest unused first.
+    pub(super) fn seen(&self, agent: nightbell_model::AgentId) -> Vec<SeenRow> {
+        let mut boots: Vec<&Boot> = self.boots.iter().collect();
+        boots.sort_by_key(|boot| boot.used_at);
+        let row = |boot: &Boot| SeenRow {
+            agent,
+            boot: boot.name.clone(),
+            used_at: boot.used_at,
+            ranges: boot.seen.union(&boot.stored).as_slice().to_vec(),
+        };
+        boots.into_iter().map(row).collect()
+    }
+
+    /// The newest heartbeat with those of its series that have a value.
+    pub(super) fn newest(&self) -> Option<Batch> {
+        let row = self.rows.iter().rev().find(|row| row.ts >= self.whole_from.of(Tier::Raw))?;
+        let (keys, values): (Vec<SeriesKey>, Vec<f64>) = row.samples().map(|(key, value)| (key.clone(), value)).unzip();
+        Some(Batch { schema: nightbell_model::Schema::new(keys), values: values.into(), ..row.clone() })
+    }
+
+    /// When `series`, or any series of that metric, had its last sample.
+    pub(super) fn last_ts(&self, series: &SeriesKey) -> Option<Timestamp> {
+        let feeds = |key: &SeriesKey| key == series || key.metric() == series.as_str();
+        let open = self.rows.iter().rev().take_while(|row| row.ts >= self.whole_from.of(Tier::Raw));
+        open.into_iter().find(|row| row.samples().any(|(key, _)| feeds(key))).map(|row| row.ts)
+    }
+
+    /// All series that ever had a sample, sorted.
+    pub(super) fn series(&self) -> Vec<SeriesKey> {
+        let all: BTreeSet<&SeriesKey> = self.rows.iter().flat_map(|row| row.samples().map(|(key, _)| key)).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// Does with the marks what an engine does when it writes buckets; how many.
+    pub(super) fn roll_up(&mut self, tier: Tier, now: Timestamp) -> u64 {
+        let Some(width) = tier.width_ms() else { return 0 };
+        let is_due = |mark: &&(Tier, Timestamp)| mark.0 == tier && mark.1.plus_millis(width + GRACE_MS) <= now;
+        let due: Vec<(Tier, Timestamp)> = self.pending.iter().filter(is_due).copied().collect();
+        for mark in &due {
+            self.pending.remove(mark);
+            if let Some(coarser) = Tier::ROLLUPS.into_iter().find(|other| *other > tier) {
+                self.pending.insert((coarser, floor(mark.1, coarser)));
+            }
+        }
+        due.len() as u64
+    }
+
+    /// Stops looking at what is older than it is kept; how many rows that were.
+    pub(super) fn retain(&mut self, now: Timestamp, keep: &Retention) -> u64 {
+        let before = self.count(Tier::Raw);
+        let old = self.whole_from;
+        let pending = self.pending.iter().map(|mark| mark.1).min();
+        for (tier, cut) in retention::cuts(now, keep, pending) {
+            let is_too_old = |row: &Batch| (old.of(tier)..cut).contains(&floor(row.ts, tier));
+            if self.rows.iter().any(is_too_old) {
+                self.whole_from.raise(tier, cut);
+            }
+        }
+        before - self.count(Tier::Raw)
+    }
+
+    /// How many rows a tier has.
+    pub(super) fn count(&self, tier: Tier) -> u64 {
+        let starts = self.rows.iter().map(|row| floor(row.ts, tier)).filter(|start| *start >= self.whole_from.of(tier));
+        match tier {
+            Tier::Raw => starts.count() as u64,
+            _ => starts.collect::<BTreeSet<_>>().len() as u64,
+        }
+    }
+
+    /// Answers a range query.
+    pub(super) fn range(&self, query: &RangeQuery) -> Frame {
+        let wanted: Vec<Wanted> = self
+            .series()
+            .into_iter()
+            .filter(|key| query.wants(key))
+            .map(|key| Wanted { decimals: decimals_of(key.metric()), key })
+            .collect();
+        let Some((start, end)) = self.extent().and_then(|(oldest, newest)| query.clip(oldest, newest)) else {
+            return Frame::empty(query.start, query.end);
+        };
+        let raw_points = self.within(start.max(self.whole_from.of(Tier::Raw)), end).len();
+        let whole_from = self.whole_from;
+        let question = Question { start, end, tier: query.tier, max_points: query.max_points, raw_points, whole_from };
+        let plan = resolution::plan(&question);
+        let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
+        for segment in &plan.segments {
+            let rows = self.within(segment.start, segment.end);
+            if segment.tier == Tier::Raw {
+                rows.iter().for_each(|row| assembly.row(Tier::Raw, row.ts, &samples(row, &wanted)));
+                continue;
+            }
+            for bucket in rows.iter().map(|row| floor(row.ts, segment.tier)).collect::<BTreeSet<_>>() {
+                assembly.row(segment.tier, bucket, &self.bucket(segment.tier, bucket, &wanted));
+            }
+        }
+        assembly.finish(query.start, query.end)
+    }
+
+    /// Rows with `from <= ts < to`.
+    fn within(&self, from: Timestamp, to: Timestamp) -> &[Batch] {
+        let edge = |moment: Timestamp| self.rows.partition_point(|row| row.ts < moment);
+        self.rows.get(edge(from)..edge(to)).unwrap_or_default()
+    }
+
+    /// The oldest and the newest moment at which a tier that is still looked at has something.
+    fn extent(&self) -> Option<(Timestamp, Timestamp)> {
+        let starts = Tier::ALL.into_iter().flat_map(|tier| {
+            let all = self.rows.iter().map(move |row| floor(row.ts, tier));
+            all.filter(move |start| *start >= self.whole_from.of(tier))
+        });
+        let starts: BTreeSet<Timestamp> = starts.collect();
+        starts.first().copied().zip(starts.last().copied())
+    }
+
+    /// One bucket, from the next finer ones.
+    fn bucket(&self, tier: Tier, start: Timestamp, wanted: &[Wanted]) -> Vec<Bucket> {
+        let mut columns = vec![Bucket::default(); wanted.len()];
+        let rows = self.within(start, start.plus_millis(tier.width_ms().unwrap_or(0)));
+        let parts: Vec<Vec<Bucket>> = match Tier::ROLLUPS.into_iter().rfind(|finer| *finer < tier) {
+            None => rows.iter().map(|row| samples(row, wanted)).collect(),
+            Some(finer) => {
+                let starts: BTreeSet<Timestamp> = rows.iter().map(|row| floor(row.ts, finer)).collect();
+                starts.into_iter().map(|start| self.bucket(finer, start, wanted)).collect()
+            }
+        };
+        for part in parts {
+            columns.iter_mut().zip(&part).for_each(|(column, part)| column.merge(part));
+        }
+        columns
+    }
+}
+
+/// The samples of one row as buckets of at most one.
+fn samples(row: &Batch, wanted: &[Wanted]) -> Vec<Bucket> {
+    let bucket = |wanted: &Wanted| {
+        let value = row.value(&wanted.key)?;
+        Some(Bucket::of(Sample::of(value, wanted.decimals), wanted.decimals))
+    };
+    wanted.iter().map(|wanted| bucket(wanted).unwrap_or_default()).collect()
+}

@@ -1,0 +1,211 @@
+//! The outbox as a list in the order things were put in.
+
+use super::page;
+use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled};
+use crate::outbox::{refusal, too_short};
+use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
+use nightbell_alerts::{Event, NoticeKind};
+use nightbell_model::{ChannelId, Timestamp, Ulid};
+
+/// A delivery with what only the outbox needs to know of it.
+#[derive(Debug, Clone)]
+struct Entry {
+    place: u64,
+    delivery: Delivery,
+    due_at: Timestamp,
+    lease_until: Option<Timestamp>,
+}
+
+/// All deliveries, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outbox {
+    entries: Vec<Entry>,
+    last_place: u64,
+}
+
+fn is_unfinished(entry: &Entry) -> bool {
+    matches!(entry.delivery.state, DeliveryState::Queued | DeliveryState::Sending)
+}
+
+impl Outbox {
+    /// Puts a delivery in, unless it is in already; the line to log if it and the beginning it ends are cancelled.
+    pub(super) fn put(&mut self, row: &NewDelivery) -> Option<Event> {
+        let same = |other: &NewDelivery| {
+            (other.incident, other.kind, other.n, other.channel) == (row.incident, row.kind, row.n, row.channel)
+        };
+        if self.entries.iter().any(|entry| entry.delivery.row.id == row.id || same(&entry.delivery.row)) {
+            return None;
+        }
+        let mut is_cancelled = false;
+        for entry in &mut self.entries {
+            let told = &entry.delivery.row;
+            let is_begin = (told.incident, told.channel, told.kind) == (row.incident, row.channel, NoticeKind::Fired);
+            let is_unsent = entry.delivery.state == DeliveryState::Queued && entry.delivery.attempts == 0;
+            if row.kind == NoticeKind::Resolved && is_begin && is_unsent && entry.due_at > row.created_at {
+                entry.delivery.state = DeliveryState::Cancelled;
+                is_cancelled = true;
+            }
+        }
+        let state = if is_cancelled { DeliveryState::Cancelled } else { DeliveryState::Queued };
+        self.last_place += 1;
+        let delivery = Delivery {
+            row: row.clone(),
+            state,
+            attempts: 0,
+            first_attempt_at: None,
+            sent_at: None,
+            latency_ms: None,
+            next_attempt_at: None,
+            last_error: None,
+            maybe_repeat: false,
+            plain: false,
+        };
+        self.entries.push(Entry { place: self.last_place, delivery, due_at: row.not_before, lease_until: None });
+        is_cancelled.then(|| too_short(row))
+    }
+
+    /// Everything that was being sent goes back.
+    pub(super) fn requeue_all(&mut self) {
+        self.entries.iter_mut().for_each(|entry| requeue(entry, None));
+    }
+
+    /// Whether nothing older of the same channel and instance is unfinished.
+    fn is_head(&self, at: usize) -> bool {
+        let key = |entry: &Entry| (entry.delivery.row.channel, entry.delivery.row.instance.clone());
+        let this = key(&self.entries[at]);
+        self.entries[..at].iter().all(|older| !is_unfinished(older) || key(older) != this)
+    }
+
+    /// Takes due deliveries.
+    pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, limit: usize) -> Vec<Delivery> {
+        for entry in self.entries.iter_mut().filter(|entry| entry.lease_until.is_some_and(|until| until <= now)) {
+            requeue(entry, Some("no result before the lease ran out"));
+        }
+        let is_due = |entry: &Entry| entry.delivery.state == DeliveryState::Queued && entry.due_at <= now;
+        let due: Vec<usize> =
+            (0..self.entries.len()).filter(|at| is_due(&self.entries[*at]) && self.is_head(*at)).take(limit).collect();
+        let mut claimed = Vec::new();
+        for at in due {
+            let entry = &mut self.entries[at];
+            entry.lease_until = Some(until);
+            let delivery = &mut entry.delivery;
+            delivery.state = DeliveryState::Sending;
+            delivery.attempts += 1;
+            delivery.next_attempt_at = None;
+            delivery.first_attempt_at = delivery.first_attempt_at.or(Some(now));
+            claimed.push(delivery.clone());
+        }
+        claimed
+    }
+
+    /// Writes down what became of one attempt.
+    pub(super) fn settle(&mut self, id: Ulid, settled: &Settled, now: Timestamp) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.delivery.row.id == id) else { return };
+        let delivery = &mut entry.delivery;
+        match settled {
+            Settled::Sent { latency_ms } if delivery.state != DeliveryState::Sent => {
+                delivery.state = DeliveryState::Sent;
+                delivery.sent_at = Some(now);
+                delivery.latency_ms = Some(*latency_ms);
+                delivery.last_error = None;
+            }
+            Settled::Retry { at, error, ambiguous, plain } if delivery.state == DeliveryState::Sending => {
+                delivery.state = DeliveryState::Queued;
+                delivery.last_error = Some(error.clone());
+                delivery.maybe_repeat |= ambiguous;
+                delivery.plain |= plain;
+                delivery.next_attempt_at = Some(*at);
+                entry.due_at = *at;
+                entry.lease_until = None;
+                return;
+            }
+            Settled::Dead { error } if delivery.state == DeliveryState::Sending => {
+                delivery.state = DeliveryState::Dead;
+                delivery.last_error = Some(error.clone());
+            }
+            _ => return,
+        }
+        delivery.next_attempt_at = None;
+        entry.lease_until = None;
+    }
+
+    /// When there is something to claim next.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let heads = (0..self.entries.len()).filter(|at| self.is_head(*at)).map(|at| &self.entries[at]);
+        let queued = heads.filter(|entry| entry.delivery.state == DeliveryState::Queued).map(|entry| entry.due_at).min();
+        let sending = self.entries.iter().filter_map(|entry| entry.lease_until).min();
+        queued.into_iter().chain(sending).min()
+    }
+
+    /// Does what a person asked for.
+    pub(super) fn command(&mut self, id: Ulid, command: DeliveryCommand, now: Timestamp) -> Result<Delivery, StoreError> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.delivery.row.id == id) else {
+            return Err(StoreError::NotFound(format!("delivery {id}")));
+        };
+        if let Some(refusal) = refusal(&entry.delivery, command) {
+            return Err(refusal);
+        }
+        match command {
+            DeliveryCommand::Retry => {
+                entry.delivery.state = DeliveryState::Queued;
+                entry.delivery.next_attempt_at = Some(now);
+                entry.due_at = now;
+            }
+            DeliveryCommand::Cancel => {
+                entry.delivery.state = DeliveryState::Cancelled;
+                entry.delivery.next_attempt_at = None;
+            }
+        }
+        Ok(entry.delivery.clone())
+    }
+
+    /// Cancels what waits for a channel.
+    pub(super) fn cancel_channel(&mut self, channel: ChannelId) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.delivery.row.channel == channel) {
+            if matches!(entry.delivery.state, DeliveryState::Queued | DeliveryState::Held) {
+                entry.delivery.state = DeliveryState::Cancelled;
+                entry.delivery.next_attempt_at = None;
+            }
+        }
+    }
+
+    /// Deliveries, newest first.
+    pub(super) fn list(&self, query: &DeliveryQuery) -> Page<Delivery> {
+        let fits = |delivery: &Delivery| {
+            query.state.is_none_or(|state| delivery.state == state)
+                && query.channel.is_none_or(|channel| delivery.row.channel == channel)
+                && query.incident.is_none_or(|incident| delivery.row.incident == incident)
+        };
+        let found = self.entries.iter().filter(|entry| fits(&entry.delivery));
+        page(found.map(|entry| (entry.place, entry.delivery.clone())), query.before, query.limit)
+    }
+
+    /// One delivery.
+    pub(super) fn one(&self, id: Ulid) -> Option<Delivery> {
+        self.entries.iter().find(|entry| entry.delivery.row.id == id).map(|entry| entry.delivery.clone())
+    }
+
+    /// How many deliveries are in each state.
+    pub(super) fn counts(&self) -> Vec<(DeliveryState, u64)> {
+        let count = |state| self.entries.iter().filter(|entry| entry.delivery.state == state).count() as u64;
+        DeliveryState::ALL.map(|state| (state, count(state))).into()
+    }
+
+    /// Removes what was put in before `before` and is finished; how many.
+    pub(super) fn retain(&mut self, before: Timestamp) -> u64 {
+        let count = self.entries.len();
+        self.entries.retain(|entry| is_unfinished(entry) || entry.delivery.row.created_at >= before);
+        (count - self.entries.len()) as u64
+    }
+}
+
+fn requeue(entry: &mut Entry, error: Option<&str>) {
+    if entry.delivery.state == DeliveryState::Sending {
+        entry.delivery.state = DeliveryState::Queued;
+        entry.delivery.maybe_repeat = true;
+        entry.lease_until = None;
+        if let Some(error) = error {
+            entry.delivery.last_error = Some(error.to_owned());
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Whatever happens in whatever order, the engine in a file answers as the model does.
+
+use crate::build::{DAY, HOUR, MINUTE, agent, agent_row, at, schema};
+use crate::engine::{Engine, Memory, Sqlite};
+use crate::tiers::bits;
+use nightbell_model::{Batch, BootId, Schema, Tier};
+use nightbell_store::{Change, RangeQuery, Retention};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Heartbeats arrive: how many, the first so long after midnight, and from which agent, process and number on.
+    Append {
+        count: u64,
+        from_minute: i64,
+        agent: u128,
+        numbered: Option<(u8, u64)>,
+        keys: usize,
+        seed: i32,
+    },
+    /// The last ones arrive again.
+    Repeat,
+    RollUp {
+        minute: i64,
+    },
+    Retain {
+        minute: i64,
+    },
+    Reopen,
+    Purge {
+        agent: u128,
+    },
+    Query {
+        agent: u128,
+        tier: Option<Tier>,
+        from_minute: i64,
+        minutes: i64,
+        max_points: usize,
+    },
+}
+
+/// Two weeks, in minutes: longer than what is kept in these tests.
+const SPAN: i64 = 14 * 24 * 60;
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = prop::option::weighted(0.7, (0_u8..3, 0_u64..40));
+    let append = (1_u64..60, 0..SPAN, 1_u128..3, number, 0_usize..3, any::<i32>());
+    let tier = prop::option::of(prop::sample::select(Tier::ALL.to_vec()));
+    let query = (1_u128..3, tier, -100..SPAN, 1..SPAN, 1_usize..400);
+    prop_oneof![
+        5 => append.prop_map(|(count, from_minute, agent, numbered, keys, seed)| {
+            Step::Append { count, from_minute, agent, numbered, keys, seed }
+        }),
+        1 => Just(Step::Repeat),
+        3 => (0..SPAN + 3000).prop_map(|minute| Step::RollUp { minute }),
+        1 => (0..SPAN + 3000).prop_map(|minute| Step::Retain { minute }),
+        1 => Just(Step::Reopen),
+        1 => (1_u128..3).prop_map(|agent| Step::Purge { agent }),
+        4 => query.prop_map(|(agent, tier, from_minute, minutes, max_points)| {
+            Step::Query { agent, tier, from_minute, minutes, max_points }
+        }),
+    ]
+}
+
+/// Values of all kinds that the packed forms know.
+fn value(seed: i32, n: u64, column: usize) -> f64 {
+    let mixed = i64::from(seed).wrapping_mul(31).wrapping_add(n.cast_signed() * 17 + i64::try_from(column).unwrap() * 7);
+    let small = f64::from(i32::try_from(mixed.rem_euclid(10_000)).unwrap());
+    match mixed.rem_euclid(23) {
+        0 => f64::NAN,
+        1 => -0.0,
+        2 => f64::INFINITY,
+        3 => small / 7.0,
+        4 => -small,
+        5 => small * 1e280,
+        _ => small / 8.0,
+    }
+}
+
+fn batches(step: &Step, schemas: &[Arc<Schema>]) -> Vec<Batch> {
+    let Step::Append { count, from_minute, agent: number, numbered, keys, seed } = step else { return Vec::new() };
+    let schema = &schemas[*keys];
+    let batch = |n: u64| {
+        let ts = at(from_minute * MINUTE + n.cast_signed() * 37_000);
+        let boot_seq = numbered.map(|(boot, first)| (BootId(boot.to_string().into()), first + n));
+        let values = (0..schema.keys().len()).map(|column| value(*seed, n, column)).collect();
+        Batch { agent: agent(*number), ts, received: ts, boot_seq, schema: Arc::clone(schema), values }
+    };
+    (0..*count).map(batch).collect()
+}
+
+fn keep() -> Retention {
+    Retention { raw_ms: 2 * DAY, five_minutes_ms: 4 * DAY, hourly_ms: 3 * DAY, daily_ms: 8 * DAY, log_ms: DAY }
+}
+
+fn run(steps: &[Step]) -> Result<(), TestCaseError> {
+    let schemas = [schema(&["m.a", "cpu.usage_percent"]), schema(&["cpu.usage_percent", "m.b", "m.c{x=1}"]), schema(&["m.a"])];
+    let (mut file, mut model) = (Sqlite::new(), Memory::new());
+    let mut last = Vec::new();
+    for step in steps {
+        let engines: [&mut dyn Engine; 2] = [&mut file, &mut model];
+        match step {
+            Step::Append { .. } => last = batches(step, &schemas),
+            Step::Reopen => engines.into_iter().for_each(|engine| engine.reopen()),
+            _ => {}
+        }
+        let engines: [&dyn Engine; 2] = [&file, &model];
+        for engine in engines {
+            let (store, lease) = (engine.store(), engine.lease());
+            match step {
+                Step::Append { .. } | Step::Repeat => store.append(lease, &last).unwrap(),
+                Step::RollUp { minute } => drop(store.roll_up(lease, at(minute * MINUTE)).unwrap()),
+                Step::Retain { minute } => drop(store.retain(lease, at(minute * MINUTE), &keep()).unwrap()),
+                Step::Purge { agent: number } => {
+                    let id = agent(*number);
+                    let changes = [Change::PutAgent(agent_row(*number)), Change::DeleteAgent { id, purge: true }];
+                    store.apply(lease, &changes, None).unwrap();
+                }
+                Step::Reopen | Step::Query { .. } => {}
+            }
+        }
+        if let Step::Query { agent: number, tier, from_minute, minutes, max_points } = step {
+            let query = RangeQuery {
+                agent: agent(*number),
+                series: Vec::new(),
+                start: at(from_minute * MINUTE),
+                end: at((from_minute + minutes) * MINUTE),
+                tier: *tier,
+                max_points: *max_points,
+                now: at(0),
+            };
+            compare(&file, &model, &query)?;
+        }
+    }
+    for (number, tier) in [1, 2].into_iter().flat_map(|number| Tier::ALL.map(|tier| (number, tier))) {
+        let query = RangeQuery { agent: agent(number), ..crate::build::all(tier) };
+        compare(&file, &model, &query)?;
+        prop_assert_eq!(file.store().series(agent(number)).unwrap(), model.store().series(agent(number)).unwrap());
+    }
+    prop_assert_eq!(file.store().load().unwrap().seen, model.store().load().unwrap().seen);
+    Ok(())
+}
+
+fn compare(file: &Sqlite, model: &Memory, query: &RangeQuery) -> Result<(), TestCaseError> {
+    let (found, expected) = (file.store().range(query).unwrap(), model.store().range(query).unwrap());
+    prop_assert!(found.times.is_sorted(), "{:?}", query);
+    prop_assert_eq!(&found.times, &expected.times, "{:?}", query);
+    prop_assert_eq!((&found.tiers, found.step_ms), (&expected.tiers, expected.step_ms), "{:?}", query);
+    let keys = |frame: &nightbell_model::Frame| frame.columns.iter().map(|column| column.key.clone()).collect::<Vec<_>>();
+    prop_assert_eq!(keys(&found), keys(&expected), "{:?}", query);
+    prop_assert_eq!(bits(&found), bits(&expected), "{:?}", query);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn the_file_answers_as_the_model(steps in prop::collection::vec(step(), 1..40)) {
+        run(&steps)?;
+    }
+}
+
+#[test]
+fn an_hour_is_half_rolled_up_when_more_arrives() {
+    let append = |from_minute| Step::Append { count: 50, from_minute, agent: 1, numbered: None, keys: 1, seed: 3 };
+    let minutes = HOUR / MINUTE;
+    run(&[append(0), Step::RollUp { minute: 20 }, append(10), Step::RollUp { minute: minutes + 2 }, append(3), Step::Reopen])
+        .unwrap();
+}
