@@ -19,6 +19,14 @@ impl Links {
         &self.base
     }
 
+    /// The name of the host that links lead to; `None` where that is an address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let rest = self.base.split_once("://")?.1;
+        let host = rest.split(['/', ':']).next().filter(|host| host.contains('.') && host.ends_with(char::is_alphabetic));
+        host.filter(|host| host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-'))
+    }
+
     /// The page of an incident.
     #[must_use]
     pub fn incident(&self, id: &str) -> String {
@@ -29,5 +37,18 @@ impl Links {
     #[must_use]
     pub fn incident_chart(&self, id: &str) -> String {
         format!("{}/api/v1/incidents/{id}/chart.png", self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_are_hosts_of_links() {
+        assert_eq!(Links::new("https://monitor.example.org:8443/night/").host(), Some("monitor.example.org"));
+        assert_eq!(Links::new("http://127.0.0.1:8787").host(), None);
+        assert_eq!(Links::new("http://[::1]:8787").host(), None);
+        assert_eq!(Links::new("https://a.example/").incident("01J"), "https://a.example/incidents/01J");
     }
 }

@@ -10,7 +10,7 @@ use nightbell_notify::{AgentFacts, Notification, NoticeWord, RuleFacts, TopProce
 use nightbell_store::NewDelivery;
 
 /// Top processes older than this at the breach say nothing about it.
-const TOP_FRESH_MS: i64 = 120_000;
+pub const TOP_FRESH_MS: i64 = 120_000;
 
 /// What pages are made from beside the notice.
 #[derive(Debug)]

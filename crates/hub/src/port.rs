@@ -143,20 +143,24 @@ fn changes(row: AgentRow, enrolment: &EnrolmentToken, fresh: bool, now: Timestam
     let mut changes = Vec::new();
     if fresh {
         changes.push(Change::UseEnrolment { id: enrolment.id, now });
-        changes.push(Change::LogEvent(Event {
-            at: now,
-            kind: EventKind::AgentRegistered,
-            agent: Some(row.id),
-            rule: None,
-            incident: None,
-            series: None,
-            value: None,
-            threshold: None,
-            reason: row.name.clone(),
-        }));
+        changes.push(Change::LogEvent(event(EventKind::AgentRegistered, row.id, now, row.name.clone())));
     }
     changes.insert(usize::from(fresh), Change::PutAgent(row));
     changes
+}
+
+const fn event(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
+    Event { at, kind, agent: Some(agent), rule: None, incident: None, series: None, value: None, threshold: None, reason }
+}
+
+/// Whether an agent that described itself before now speaks of another boot of its host's kernel.
+fn rebooted(before: &str, now: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Facts {
+        kernel_boot_id: Option<String>,
+    }
+    let boot = |json: &str| serde_json::from_str::<Facts>(json).ok().and_then(|facts| facts.kernel_boot_id);
+    matches!((boot(before), boot(now)), (Some(before), Some(now)) if before != now)
 }
 
 fn audit(row: &AgentRow, request: &Enrol, now: Timestamp) -> AuditEntry {
@@ -211,11 +215,16 @@ impl HubPort for Port {
             changed.facts_json = facts;
         }
         if changed != row {
+            let mut changes = Vec::new();
+            if rebooted(&row.facts_json, &changed.facts_json) {
+                changes.push(Change::LogEvent(event(EventKind::Reboot, agent, clock::now(), String::new())));
+            }
             let interval_ms = changed.interval_ms;
             self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
+            changes.push(Change::PutAgent(changed));
             let registry = Arc::clone(&self.registry);
             tokio::spawn(async move {
-                if let Err(error) = registry.apply(vec![Change::PutAgent(changed)], None).await {
+                if let Err(error) = registry.apply(changes, None).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
                 }
             });
@@ -253,5 +262,23 @@ impl HubPort for Port {
 
     fn interval_ms(&self) -> u64 {
         self.interval_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reboot_is_another_kernel_boot_id_and_nothing_else() {
+        assert!(rebooted(r#"{"kernel_boot_id":"a"}"#, r#"{"kernel_boot_id":"b","cores":2}"#));
+        assert!(!rebooted(r#"{"kernel_boot_id":"a","cores":1}"#, r#"{"kernel_boot_id":"a","cores":2}"#));
+        assert!(!rebooted("{}", r#"{"kernel_boot_id":"b"}"#));
+    }
+
+    #[test]
+    fn tags_are_short_words() {
+        assert!(valid_tag("db") && valid_tag("env:prod/eu-1") && valid_tag("köln"));
+        assert!(!valid_tag("") && !valid_tag("two words") && !valid_tag(&"x".repeat(65)) && !valid_tag("a,b"));
     }
 }

@@ -219,7 +219,13 @@ fn restore_evaluator(registry: &Registry, loaded: &Loaded) -> Evaluator {
 }
 
 fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
-    let options = NotifierOptions { allow_networks: app.config.allow_networks.clone(), ..NotifierOptions::default() };
+    let options = NotifierOptions {
+        allow_networks: app.config.allow_networks.clone(),
+        message_id_domain: app.links.host().unwrap_or("nightbell.invalid").to_owned(),
+        hub_name: "nightbell".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..NotifierOptions::default()
+    };
     Ok(outbox::Sender {
         notifier: Notifier::new(options).context("cannot set up the notifier")?,
         registry: Arc::clone(&app.registry),

@@ -12,6 +12,7 @@ pub use send::Sender;
 
 use crate::clock;
 use nightbell_model::ChannelId;
+use nightbell_notify::{ChannelRate, TokenBucket};
 use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +85,7 @@ pub struct Outbox {
     lease: LeaseToken,
     sender: Arc<Sender>,
     busy: HashMap<ChannelId, usize>,
+    rates: HashMap<ChannelId, TokenBucket>,
     tasks: JoinSet<ChannelId>,
 }
 
@@ -91,7 +93,7 @@ impl Outbox {
     /// A worker that sends through `sender`.
     #[must_use]
     pub fn new(input: OutboxInput, store: Arc<dyn StateStore>, lease: LeaseToken, sender: Arc<Sender>) -> Self {
-        Self { input, store, lease, sender, busy: HashMap::new(), tasks: JoinSet::new() }
+        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), tasks: JoinSet::new() }
     }
 
     /// Works until `stop` is told, then finishes the deliveries in hand, for at most `grace`.
@@ -147,9 +149,11 @@ impl Outbox {
     fn start(&mut self, delivery: Delivery) {
         *self.busy.entry(delivery.row.channel).or_default() += 1;
         let sent_already = self.input.handle.was_sent_unstored(delivery.row.id);
+        let pause = self.pause(delivery.row.channel);
         let sender = Arc::clone(&self.sender);
         self.tasks.spawn(async move {
             let channel = delivery.row.channel;
+            tokio::time::sleep(pause).await;
             if sent_already {
                 sender.settle_sent(&delivery).await;
             } else {
@@ -157,6 +161,22 @@ impl Outbox {
             }
             channel
         });
+    }
+
+    /// How long a message must wait so that its channel is not sent more than its service takes.
+    fn pause(&mut self, channel: ChannelId) -> Duration {
+        let kind = self.sender.registry.read().channels.get(&channel).map(|row| row.kind.clone()).unwrap_or_default();
+        let Some(rate) = ChannelRate::of(&kind) else { return Duration::ZERO };
+        let now_ms = clock::boot_millis();
+        let bucket = self.rates.entry(channel).or_insert_with(|| TokenBucket::new(rate));
+        match bucket.take(now_ms) {
+            Ok(()) => Duration::ZERO,
+            Err(wait_ms) => {
+                // Its turn is taken now, for the moment when the bucket has something again.
+                let _taken = bucket.take(now_ms.saturating_add(wait_ms));
+                Duration::from_millis(wait_ms.max(0).unsigned_abs())
+            }
+        }
     }
 
     fn start_unstored(&mut self, row: NewDelivery) {
