@@ -2,14 +2,14 @@
 //! with it, and lets `settle` speak.
 
 use crate::incident::Opening;
-use crate::instance::{Detail, Instance};
+use crate::instance::{Detail, Instance, Told};
 use crate::record::{Effects, EndReason, Event, EventKind, IncidentRecord, InstanceKey, State};
 use crate::rule::Missing;
 use crate::settle::settle;
 use crate::site::Site;
 use crate::step::{Input, Outcome, Verdict, step};
 use crate::why::why;
-use nightbell_model::Timestamp;
+use nightbell_model::{SeriesKey, Timestamp};
 
 /// A value and the number it was compared with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +31,8 @@ pub(crate) fn apply(site: &Site<'_>, instance: &mut Instance, (input, reading): 
     let detail = instance.detail_mut(site.compiled.rule.version);
     let first = matches!(before.state, State::Ok) || before.since != after.since;
     last.keep(detail, (before.state, after.state), first, out);
-    if !site.folding && (outcome.is_transition() || instance.resettle) {
+    let calmed = before.state == State::Pending && after.state == State::Ok;
+    if !site.folding && (outcome.is_transition() || calmed) {
         settle(site, instance, outcome, out);
     }
     hand_out(site, instance, out);
@@ -42,23 +43,26 @@ pub(crate) fn apply(site: &Site<'_>, instance: &mut Instance, (input, reading): 
 pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     let keeps_record = site.compiled.rule.missing == Missing::NoData && instance.last_ts != Timestamp::MIN;
-    let idle = instance.machine.state == State::Ok && detail.is_idle(site);
-    if !idle || keeps_record {
-        let dirty = std::mem::take(&mut detail.dirty);
-        for told in detail.told.iter_mut().filter(|told| told.dirty) {
-            told.dirty = false;
-            out.told.push(told.record(site.key(&instance.series)));
-        }
-        if dirty {
-            remember(instance, site.key(&instance.series), out);
-        }
-        if idle {
-            instance.detail = None;
-        }
-        return;
+    let idle = instance.machine.state == State::Ok && detail.is_idle(site, &instance.series);
+    if idle && !keeps_record {
+        instance.detail = None;
+        return forget(instance, site.key(&instance.series), out);
     }
-    instance.detail = None;
-    forget(instance, site.key(&instance.series), out);
+    if idle {
+        // The record stays, so what is stored of its channels is emptied instead of removed with it.
+        detail.told.iter_mut().for_each(Told::empty);
+    }
+    let dirty = std::mem::take(&mut detail.dirty);
+    for told in detail.told.iter_mut().filter(|told| told.dirty) {
+        told.dirty = false;
+        out.told.push(told.record(site.key(&instance.series)));
+    }
+    if dirty {
+        remember(instance, site.key(&instance.series), out);
+    }
+    if idle {
+        instance.detail = None;
+    }
 }
 
 /// Hands out the record of an instance; if it was given up within the same effects, that is taken back.
@@ -114,6 +118,9 @@ impl Keeper<'_> {
         }
         if self.outcome.nodata_started {
             self.begin_episode(detail, out);
+        }
+        if after == State::Ok {
+            (detail.samples, detail.peak) = (0, None);
         }
     }
 
@@ -205,12 +212,12 @@ impl Keeper<'_> {
 
 impl Detail {
     /// Whether an alert that is fine has nothing left to remember.
-    fn is_idle(&self, site: &Site<'_>) -> bool {
-        let idle = |told: &crate::instance::Told| {
+    fn is_idle(&self, site: &Site<'_>, series: &SeriesKey) -> bool {
+        let idle = |told: &Told| {
             told.incident.is_none()
                 && told.episode.is_none()
                 && told.cooldown_end(&site.compiled.rule) <= site.now
-                && (told.suppressed == 0 || self.wake == Timestamp::MAX)
+                && (told.suppressed == 0 || site.hold(series, told.channel).is_none())
         };
         self.late.is_empty() && self.told.iter().all(idle)
     }

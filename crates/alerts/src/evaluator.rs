@@ -144,8 +144,8 @@ impl Evaluator {
         ghosts.chain(self.queue.next()).min()
     }
 
-    /// Puts other rules in place. Holds, `keep_firing`, cooldowns and channels count from the next input on and never take an
-    /// alert back; where what is compared changed, a pending alert is fine at once and a firing one is judged by its next sample.
+    /// Puts other rules in place. Holds and `keep_firing` count from the next sample on, channels, cooldowns and repeats at once;
+    /// neither takes an alert back. Where what is compared changed, a pending alert is fine at once and a firing one is judged by its next sample.
     pub fn set_rules(&mut self, rules: Vec<Rule>, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         let book = RuleBook::new(rules);
@@ -263,6 +263,10 @@ impl Evaluator {
             change::shift_instance(&mut ghost.instance, by_ms, out);
         }
         self.queue.shift(by_ms);
+        for slot in self.agents.values_mut() {
+            self.queue.arm(slot, now);
+        }
+        self.ghosts.retain_mut(|ghost| ghost.settle(world, out));
         out.events.push(change::clock_event(by_ms, now));
     }
 
@@ -277,7 +281,7 @@ impl Evaluator {
     fn run_agent(&mut self, id: AgentId, now: Timestamp, out: &mut Effects) {
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
         let Some(slot) = self.agents.get_mut(&id) else { return };
-        let held = slot.run_timers(world, self.fleet.in_doubt(), (out, &mut self.ghosts));
+        let held = slot.run_timers(world, self.fleet.in_doubt(), out);
         if held {
             out.events.extend(self.fleet.hold(id, now));
         }
@@ -300,11 +304,17 @@ impl Evaluator {
         for ghost in std::mem::take(&mut self.ghosts) {
             let rule = self.book.position(ghost.compiled.rule.id);
             let slot = self.agents.get_mut(&ghost.agent.id);
-            match (rule, slot) {
-                (Some(at), Some(slot))
-                    if slot.rules.binary_search(&at).is_ok() && self.book.get(at).covers(&ghost.instance.series) =>
-                {
-                    slot.instances.push(crate::instance::Instance { rule: at, ..ghost.instance });
+            let (Some(at), Some(slot)) = (rule, slot) else {
+                self.ghosts.push(ghost);
+                continue;
+            };
+            let applies = slot.rules.binary_search(&at).is_ok() && self.book.get(at).covers(&ghost.instance.series);
+            let is_same =
+                |instance: &&mut crate::instance::Instance| instance.rule == at && instance.series == ghost.instance.series;
+            match slot.instances.iter_mut().find(is_same) {
+                Some(instance) if applies && instance.detail.is_none() => instance.detail = ghost.instance.detail,
+                None if applies => {
+                    slot.instances.push(ghost.revive(at));
                     slot.plan = None;
                 }
                 _ => self.ghosts.push(ghost),

@@ -19,8 +19,6 @@ pub(crate) struct Instance {
     pub(crate) rule: u32,
     /// Its record was given up; a new one must take that back within the same effects.
     pub(crate) forgotten: bool,
-    /// Something outside changed: the next sample settles even if it changes nothing.
-    pub(crate) resettle: bool,
 }
 
 /// What an instance that is not simply fine has to remember.
@@ -42,6 +40,7 @@ pub(crate) struct Detail {
     pub(crate) late: Vec<IncidentRecord>,
     /// The open incident began in the late burst that is going on.
     pub(crate) fired_late: bool,
+    /// What each channel was told, in the order of the channels.
     pub(crate) told: Vec<Told>,
     /// The rule's version that the state was judged by.
     pub(crate) version: u64,
@@ -74,7 +73,6 @@ impl Instance {
             detail: None,
             rule,
             forgotten: false,
-            resettle: false,
         }
     }
 
@@ -131,11 +129,7 @@ impl Detail {
 
     /// The entry of a channel, made if there is none.
     pub(crate) fn told_mut(&mut self, channel: ChannelId) -> &mut Told {
-        let at = self.told.iter().position(|told| told.channel == channel).unwrap_or_else(|| {
-            self.told.push(Told::new(channel));
-            self.told.len() - 1
-        });
-        &mut self.told[at]
+        Told::of(&mut self.told, channel)
     }
 
     /// Counts a breaching sample; whether the peak rose.
@@ -166,13 +160,31 @@ impl Told {
         }
     }
 
-    pub(crate) fn from_record(record: &ToldRecord) -> Self {
+    /// The entry of a channel, made if there is none; they stand in the order of their channels, before and after a restart.
+    pub(crate) fn of(all: &mut Vec<Self>, channel: ChannelId) -> &mut Self {
+        let at = all.binary_search_by_key(&channel, |told| told.channel).unwrap_or_else(|at| {
+            all.insert(at, Self::new(channel));
+            at
+        });
+        &mut all[at]
+    }
+
+    /// Forgets what does not matter any more.
+    pub(crate) fn empty(&mut self) {
+        let blank = Self { dirty: true, ..Self::new(self.channel) };
+        if self.last_said_at.is_some() || self.last_fired_at.is_some() || self.suppressed > 0 || self.repeats > 0 {
+            *self = blank;
+        }
+    }
+
+    /// The entry as it was stored. Nothing was said later than `now`, unless the clock was set back while the hub was down.
+    pub(crate) fn from_record(record: &ToldRecord, now: Timestamp) -> Self {
         Self {
             channel: record.channel,
             incident: record.told,
             episode: record.told_nodata,
-            last_fired_at: record.last_fired_at,
-            last_said_at: record.last_said_at,
+            last_fired_at: record.last_fired_at.map(|at| at.min(now)),
+            last_said_at: record.last_said_at.map(|at| at.min(now)),
             suppressed: record.suppressed,
             repeats: record.repeats,
             dirty: false,

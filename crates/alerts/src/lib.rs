@@ -13,7 +13,7 @@ mod hush;
 mod incident;
 mod instance;
 pub mod judge;
-mod matching;
+pub mod matching;
 pub mod record;
 pub mod rule;
 mod settle;

@@ -9,7 +9,7 @@ const REGEX_SIZE: usize = 256 * 1024;
 
 /// A selector ready to be asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Filter {
+pub struct Filter {
     labels: Vec<(String, String)>,
     conditions: Vec<Condition>,
 }
@@ -30,7 +30,8 @@ enum Test {
 
 impl Filter {
     /// Compiles a selector. An expression that does not compile (a fault that is refused where rules come in) matches nothing.
-    pub(crate) fn new(selector: &Selector) -> Self {
+    #[must_use]
+    pub fn new(selector: &Selector) -> Self {
         let conditions = selector.matchers.iter().map(|matcher| {
             let (negated, test) = match matcher.kind {
                 MatchKind::Equal => (false, Test::Is(matcher.value.clone())),
@@ -47,7 +48,8 @@ impl Filter {
     }
 
     /// Whether the labels of a series of the right metric satisfy every condition; an absent label has the empty value.
-    pub(crate) fn admits(&self, series: &SeriesKey) -> bool {
+    #[must_use]
+    pub fn admits(&self, series: &SeriesKey) -> bool {
         if self.labels.is_empty() && self.conditions.is_empty() {
             return true;
         }

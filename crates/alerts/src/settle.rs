@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 /// Says what is due about an instance and notes when to look again.
 pub(crate) fn settle(site: &Site<'_>, instance: &mut Instance, cause: Outcome, out: &mut Effects) {
-    instance.resettle = false;
     let key = site.key(&instance.series);
     let state = instance.state();
     let Some(detail) = instance.detail.as_deref_mut() else { return };
@@ -74,7 +73,7 @@ impl Turn<'_, '_> {
         } else {
             self.nodata_end(told, ended);
         }
-        if self.state == State::Ok {
+        if matches!(self.state, State::Ok | State::Pending) {
             self.remember(told, hold);
         }
     }
@@ -237,9 +236,8 @@ impl Turn<'_, '_> {
     }
 
     fn escalate_to(&mut self, all: &mut Vec<Told>, channel: ChannelId, open: &IncidentRecord, due: Timestamp) -> bool {
-        let at = all.iter().position(|told| told.channel == channel);
-        let heard = at.is_some_and(|at| match all[at].incident {
-            Some(id) if id == open.id => all[at].last_said_at.is_some_and(|said| said >= due),
+        let heard = all.iter().find(|told| told.channel == channel).is_some_and(|told| match told.incident {
+            Some(id) if id == open.id => told.last_said_at.is_some_and(|said| said >= due),
             other => other.is_some(),
         });
         if heard {
@@ -250,20 +248,19 @@ impl Turn<'_, '_> {
             self.look_again(until);
             return false;
         }
-        let at = at.unwrap_or_else(|| {
-            all.push(Told::new(channel));
-            all.len() - 1
-        });
-        let told = &mut all[at];
+        let told = Told::of(all, channel);
         let n = if told.incident.is_none() { 0 } else { told.repeats };
         self.say(told, NoticeKind::Escalated, Arc::new(open.clone()), n);
         told.repeats = n.saturating_add(1);
         told.incident = Some(open.id);
         told.last_said_at = Some(self.site.now);
+        if self.rule().repeat_ms > 0 && self.rule().channels.contains(&channel) {
+            self.look_again(self.site.now.plus_millis(self.rule().repeat_ms));
+        }
         true
     }
 
-    /// Looks again when the entry of an alert that is fine has nothing left to remember.
+    /// Looks again when the entry of an alert that does not fire has nothing left to remember.
     fn remember(&mut self, told: &Told, hold: Option<Hold>) {
         if let Some(hold) = self.cooldown(told) {
             self.look_again(hold.until);

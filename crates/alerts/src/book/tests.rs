@@ -64,8 +64,7 @@ fn rules_without_a_common_key_all_apply_where_their_scope_does() {
 
 #[test]
 fn the_most_specific_rule_of_a_key_replaces_the_wider_ones() {
-    let (global, tagged, own) =
-        (rule(1, "cpu", Scope::Global), rule(2, "cpu", tag("db")), rule(3, "cpu", Scope::Agent(AGENT)));
+    let (global, tagged, own) = (rule(1, "cpu", Scope::Global), rule(2, "cpu", tag("db")), rule(3, "cpu", Scope::Agent(AGENT)));
     assert_eq!(effective(&[global.clone(), tagged.clone(), own]), [3]);
     assert_eq!(effective(&[global.clone(), tagged]), [2]);
     assert_eq!(effective(&[global, rule(2, "cpu", tag("web"))]), [1]);

@@ -7,8 +7,9 @@ use crate::book::{Compiled, RuleBook};
 use crate::instance::Instance;
 use crate::record::{Effects, EndReason, Event, EventKind, State};
 use crate::rule::{Rule, Scope};
+use crate::settle::settle;
 use crate::site::Site;
-use crate::step::Input;
+use crate::step::{Input, Outcome};
 use crate::why::duration_text;
 use nightbell_model::Timestamp;
 
@@ -34,6 +35,9 @@ impl Slot {
                 apply(&site, &mut instance, (Input::RuleChanged { at: old.now }, Reading::default()), out);
             }
             follow_edit(&site, &mut instance, out);
+            if !site.folding {
+                settle(&site, &mut instance, Outcome::default(), out);
+            }
             hand_out(&site, &mut instance, out);
             self.instances.push(instance);
         }
@@ -55,7 +59,8 @@ impl Slot {
         }
     }
 
-    /// Moves every anchor by `by_ms`, and hands out what is stored of them.
+    /// Moves every anchor by `by_ms`, and hands out what is stored of them. Mutes are meant by the clock on the wall and stay
+    /// where they are, so what they withhold is settled anew.
     pub(crate) fn shift(&mut self, by_ms: i64, world: World<'_>, out: &mut Effects) {
         for at in [&mut self.last_ts, &mut self.floor, &mut self.online_since, &mut self.armed] {
             *at = shifted(*at, by_ms);
@@ -65,6 +70,9 @@ impl Slot {
         }
         self.for_each(world, |site, instance| {
             shift_instance(instance, by_ms, out);
+            if let Some(detail) = instance.detail.as_deref_mut() {
+                detail.wake = site.now;
+            }
             hand_out(site, instance, out);
         });
     }
@@ -80,7 +88,6 @@ pub(crate) fn shift_instance(instance: &mut Instance, by_ms: i64, out: &mut Effe
     }
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     detail.dirty = true;
-    detail.wake = shifted(detail.wake, by_ms);
     for told in &mut detail.told {
         told.dirty = true;
         for at in [&mut told.last_fired_at, &mut told.last_said_at].into_iter().flatten() {
@@ -125,17 +132,12 @@ pub(crate) fn asks_otherwise(before: &Rule, after: &Rule) -> bool {
             || before.clear != after.clear)
 }
 
-/// What else an edit does to an instance: it is settled with the next input, and a rise in severity calls for a new word.
+/// What else an edit does to an instance: a rise in severity calls for a new word.
 fn follow_edit(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
     let rule = &site.compiled.rule;
     let awaits_judgement = instance.machine.rule_changed;
     let state = instance.state();
     let Some(detail) = instance.detail.as_deref_mut() else { return };
-    instance.resettle = true;
-    if rule.is_offline() {
-        // No sample will come to settle it.
-        detail.wake = site.now;
-    }
     if !awaits_judgement && detail.version != rule.version {
         detail.version = rule.version;
         detail.dirty |= state != State::Ok;

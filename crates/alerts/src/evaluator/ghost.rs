@@ -1,5 +1,5 @@
-//! What is left of an instance that is gone while a channel has still to hear of its end: quiet hours hold that back, and the
-//! rule or the agent may not exist any more when they are over.
+//! What is left of an instance that is gone: a channel has still to hear of its end because quiet hours hold that back, or its
+//! cooldown runs on in case it comes back. The rule or the agent may not exist any more by then.
 
 use super::slot::{Scene, World};
 use crate::apply::{Reading, apply, forget, hand_out};
@@ -22,7 +22,7 @@ pub(crate) struct Ghost {
 }
 
 impl Ghost {
-    /// Ends an instance for good; what is left of it, if somebody has still to be told of an end.
+    /// Ends an instance; what is left of it, if anything has to be remembered.
     pub(crate) fn retire(site: &Site<'_>, mut instance: Instance, reason: EndReason, out: &mut Effects) -> Option<Self> {
         let site = Site { folding: false, ..*site };
         let is_stored = instance.detail.is_some() || site.compiled.rule.missing == Missing::NoData;
@@ -33,7 +33,7 @@ impl Ghost {
             hand_out(&site, &mut instance, out);
         }
         let ghost = Self { compiled: site.compiled.clone(), agent: site.agent.clone(), instance };
-        if ghost.is_owed() {
+        if ghost.remembers(site.now) {
             return Some(ghost);
         }
         let mut instance = ghost.instance;
@@ -44,10 +44,16 @@ impl Ghost {
         None
     }
 
-    /// Whether a channel has still to hear of an end.
-    pub(crate) fn is_owed(&self) -> bool {
-        let told = self.instance.detail.iter().flat_map(|detail| &detail.told);
-        told.into_iter().any(|told| told.incident.is_some() || told.episode.is_some())
+    /// Whether a channel has still to hear of an end, or a cooldown is not over that counts if the instance comes back.
+    fn remembers(&self, now: Timestamp) -> bool {
+        let mut told = self.instance.detail.iter().flat_map(|detail| &detail.told);
+        let rule = &self.compiled.rule;
+        told.any(|told| told.incident.is_some() || told.episode.is_some() || told.cooldown_end(rule) > now)
+    }
+
+    /// The instance for the slot it belonged to, where it waits for its next sample.
+    pub(crate) fn revive(self, rule: u32) -> Instance {
+        Instance { rule, last_ts: Timestamp::MIN, heard: Timestamp::MIN, ..self.instance }
     }
 
     /// When to look at it next.
@@ -55,17 +61,17 @@ impl Ghost {
         self.instance.detail.as_ref().map_or(Timestamp::MAX, |detail| detail.wake)
     }
 
-    /// Says what may be said now; whether more is owed.
+    /// Says what may be said now; whether anything is left to remember.
     pub(crate) fn settle(&mut self, world: World<'_>, out: &mut Effects) -> bool {
         let scene = Scene { host_offline: false, bursting: false, online: false, counted_from: world.now };
         let site = world.site_of(&self.compiled, &self.agent, scene);
         settle(&site, &mut self.instance, Outcome::default(), out);
         hand_out(&site, &mut self.instance, out);
-        let owed = self.is_owed();
-        if !owed {
-            let key = site.key(&self.instance.series);
+        let key = site.key(&self.instance.series);
+        let remembers = self.remembers(world.now);
+        if !remembers {
             forget(&mut self.instance, key, out);
         }
-        owed
+        remembers
     }
 }

@@ -121,7 +121,7 @@ impl Evaluated {
 /// The case of nearly every sample: fine before, fine now, nothing to do.
 #[inline]
 fn is_steady(instance: &Instance, verdict: Verdict) -> bool {
-    instance.machine.state == State::Ok && verdict != Verdict::Breach && !instance.resettle && instance.last_ts != Timestamp::MIN
+    instance.machine.state == State::Ok && verdict != Verdict::Breach && instance.last_ts != Timestamp::MIN
 }
 
 /// One usable sample of one instance; when it has to be looked at next.

@@ -46,7 +46,7 @@ impl Evaluator {
         };
         evaluator.recall_silence();
         evaluator.recall_times(&saved, now);
-        for parts in gather(saved) {
+        for parts in gather(saved, now) {
             evaluator.place(parts, now);
         }
         for slot in evaluator.agents.values_mut() {
@@ -87,7 +87,7 @@ impl Evaluator {
             let compiled = self.book.get(at);
             if slot.rules.binary_search(&at).is_ok() && compiled.covers(&parts.key.series) {
                 let newest = slot.last_ts;
-                let mut instance = parts.into_instance(&compiled.rule, at, newest);
+                let mut instance = parts.into_instance(&compiled.rule, at, (newest, now));
                 if is_unjudged(&instance, &compiled.rule) {
                     let site = world.site(&slot.view, slot.scene(), at);
                     apply(&site, &mut instance, (Input::RuleChanged { at: now }, Reading::default()), &mut self.backlog);
@@ -112,7 +112,7 @@ impl Evaluator {
         };
         let compiled = rule.unwrap_or_else(|| Compiled::new(parts.stand_in()));
         let agent = agent.unwrap_or_else(|| nobody(&parts.key));
-        let instance = parts.into_instance(&compiled.rule, 0, now);
+        let instance = parts.into_instance(&compiled.rule, 0, (now, now));
         let scene = Scene { host_offline: false, bursting: false, online: false, counted_from: now };
         let site = world.site_of(&compiled, &agent, scene);
         self.ghosts.extend(Ghost::retire(&site, instance, reason, &mut self.backlog));
@@ -130,11 +130,12 @@ struct Parts {
 
 impl Parts {
     /// The instance as it was; `newest` stands in where the time of its last sample is not known.
-    fn into_instance(self, rule: &Rule, at: u32, newest: Timestamp) -> Instance {
-        let mut instance = Instance::new(self.key.series.clone(), at, newest.max(Timestamp::from_millis(0)));
+    fn into_instance(self, rule: &Rule, at: u32, (newest, now): (Timestamp, Timestamp)) -> Instance {
+        let mut instance = Instance::new(self.key.series.clone(), at, now);
         let mut detail = Detail::new(rule.version);
         let (open, ended): (Vec<_>, Vec<_>) = self.incidents.into_iter().partition(|incident| incident.resolved_at.is_none());
         (detail.told, detail.ended) = (self.told, ended);
+        detail.told.sort_unstable_by_key(|told| told.channel);
         let mut open = open.into_iter();
         if let Some(record) = self.record {
             instance.machine = Machine {
@@ -146,9 +147,12 @@ impl Parts {
             };
             let is_sampled = !rule.is_offline();
             let last = record.last_ts.unwrap_or(if newest == Timestamp::MIN { record.since } else { newest });
-            instance.last_ts = if is_sampled { last } else { Timestamp::MIN };
+            instance.last_ts = if is_sampled { last.min(now) } else { Timestamp::MIN };
             instance.heard = instance.last_ts;
-            (detail.samples, detail.peak, detail.version) = (record.samples, record.peak, record.rule_version);
+            (detail.samples, detail.peak) = (record.samples, record.peak);
+            if record.state != State::Ok {
+                detail.version = record.rule_version;
+            }
             if instance.machine.is_open() {
                 let found = open.find(|incident| Some(incident.id) == record.incident);
                 let incident = found.unwrap_or_else(|| reopen(&self.key, rule, &record));
@@ -204,7 +208,7 @@ impl Parts {
 }
 
 /// Brings together what was stored of each instance, in the order of their keys.
-fn gather(saved: Saved) -> impl Iterator<Item = Parts> {
+fn gather(saved: Saved, now: Timestamp) -> impl Iterator<Item = Parts> {
     let mut all: BTreeMap<InstanceKey, Parts> = BTreeMap::new();
     let mut parts_of = |key: &InstanceKey, change: &mut dyn FnMut(&mut Parts)| {
         let empty = || Parts { key: key.clone(), record: None, told: Vec::new(), incidents: Vec::new() };
@@ -214,7 +218,7 @@ fn gather(saved: Saved) -> impl Iterator<Item = Parts> {
         parts_of(&record.key.clone(), &mut |parts| parts.record = Some(record.clone()));
     }
     for told in &saved.told {
-        parts_of(&told.key, &mut |parts| parts.told.push(Told::from_record(told)));
+        parts_of(&told.key, &mut |parts| parts.told.push(Told::from_record(told, now)));
     }
     let mut seen: HashMap<IncidentId, ()> = HashMap::new();
     for incident in saved.incidents {

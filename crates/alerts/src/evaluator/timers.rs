@@ -11,12 +11,7 @@ use nightbell_model::Timestamp;
 
 impl Slot {
     /// Does what is due at `world.now`; whether an offline alert would have fired but for the doubt.
-    pub(crate) fn run_timers(
-        &mut self,
-        world: World<'_>,
-        in_doubt: bool,
-        (out, ghosts): (&mut Effects, &mut Vec<Ghost>),
-    ) -> bool {
+    pub(crate) fn run_timers(&mut self, world: World<'_>, in_doubt: bool, out: &mut Effects) -> bool {
         if self.online && self.offline_at().is_some_and(|at| at <= world.now) {
             self.go_offline(world.now, "", out);
         }
@@ -29,7 +24,7 @@ impl Slot {
             self.settle_all(world, out);
         }
         self.notice_missing(world, out);
-        self.give_up_gone(world, out, ghosts);
+        self.give_up_gone(world, out);
         held
     }
 
@@ -47,15 +42,17 @@ impl Slot {
         });
     }
 
-    /// Gives up instances whose series has not been seen for a day.
-    fn give_up_gone(&mut self, world: World<'_>, out: &mut Effects, ghosts: &mut Vec<Ghost>) {
+    /// Gives up instances whose series has not been seen for a day; what they have to remember waits for their next sample.
+    fn give_up_gone(&mut self, world: World<'_>, out: &mut Effects) {
         let scene = self.scene();
         let mut at = 0;
         while at < self.instances.len() {
             let site = world.site(&self.view, scene, self.instances[at].rule);
             if site.gone_at(&self.instances[at]).is_some_and(|due| due <= world.now) {
                 let instance = self.instances.swap_remove(at);
-                ghosts.extend(Ghost::retire(&site, instance, EndReason::SeriesGone, out));
+                let rule = instance.rule;
+                let left = Ghost::retire(&site, instance, EndReason::SeriesGone, out);
+                self.instances.extend(left.map(|ghost| ghost.revive(rule)));
                 self.plan = None;
             } else {
                 at += 1;

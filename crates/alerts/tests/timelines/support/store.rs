@@ -1,8 +1,6 @@
 //! A store in memory that keeps effects as a real one would, and checks what a real one would refuse.
 
-use nightbell_alerts::{
-    Effects, Event, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Saved, State, ToldRecord,
-};
+use nightbell_alerts::{Effects, Event, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Saved, State, ToldRecord};
 use nightbell_model::{AgentId, Batch, ChannelId, IncidentId, SeriesKey, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -22,14 +22,10 @@
 //! TIME restart                       TIME clock +3600     TIME wait
 //! ```
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-
-mod support;
-
+use crate::support::text::{agent_id, bits, channel_id, duration, name, rule, rule_id, time, time_text};
+use crate::support::{Hub, Output, START};
 use nightbell_alerts::{AgentView, Event, LevelTable, Mute, MuteKind, Notice, NoticeKind, Severity, State};
 use nightbell_model::{IncidentId, Levels, SeriesKey, Ulid};
-use support::text::{agent_id, bits, channel_id, duration, name, rule, rule_id, time, time_text};
-use support::{Hub, Output};
 
 #[test]
 fn every_scenario_comes_out_as_written() {
@@ -67,7 +63,12 @@ fn check(text: &str) -> Result<(), String> {
     let actual: Vec<String> = hub.outputs.iter().map(shown).collect();
     if actual != expected {
         let at = actual.iter().zip(&expected).take_while(|(a, b)| a == b).count();
-        wrong.push(format!("from line {} on, expected\n  => {}\nbut got\n  => {}", at + 1, expected[at..].join("\n  => "), actual[at..].join("\n  => ")));
+        wrong.push(format!(
+            "from line {} on, expected\n  => {}\nbut got\n  => {}",
+            at + 1,
+            expected[at..].join("\n  => "),
+            actual[at..].join("\n  => ")
+        ));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
@@ -141,7 +142,8 @@ fn ask(hub: &Hub, words: &[&str]) -> Option<String> {
         "online" => if hub.evaluator.is_online(agent_id(words[1]), hub.now()) { "yes" } else { "no" }.to_owned(),
         _ => {
             let (rule, agent, _) = target(words[1]);
-            let view = hub.evaluator.instances().find(|view| view.key.rule == rule_id(&rule) && view.key.agent == agent_id(&agent));
+            let view =
+                hub.evaluator.instances().find(|view| view.key.rule == rule_id(&rule) && view.key.agent == agent_id(&agent));
             let reasons = view.map_or_else(Vec::new, |view| view.muted);
             if reasons.is_empty() { "-".to_owned() } else { reasons.join(",") }
         }
@@ -283,7 +285,7 @@ fn notice_text(notice: &Notice) -> String {
         text.push_str(&format!(" +{}", notice.suppressed));
     }
     if notice.late {
-        let of = |at: Option<nightbell_model::Timestamp>| at.map_or_else(String::new, |at| time_text(at.millis_since(support::START)));
+        let of = |at: Option<nightbell_model::Timestamp>| at.map_or_else(String::new, |at| time_text(at.millis_since(START)));
         text.push_str(&format!(" late {}..{}", of(Some(notice.incident.fired_at)), of(notice.incident.resolved_at)));
     }
     assert!(notice.kind != NoticeKind::Fired || notice.incident.resolved_at.is_none());

@@ -1,0 +1,7 @@
+//! Whole timelines: heartbeats, time, edits and people's words go in, and what comes out is checked.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod properties;
+mod scenarios;
+mod support;
