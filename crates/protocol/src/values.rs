@@ -1,7 +1,7 @@
 //! The values of one heartbeat: by name, or packed against a schema that was sent before.
 
 use crate::number::Lenient;
-use crate::scalar::{Depth, Key, Reader, Scalar, ScalarReader};
+use crate::scalar::{Any, Depth, Key, NumberReader, Reader, Scalar, ScalarReader};
 use serde::de::{MapAccess, SeqAccess};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -159,7 +159,7 @@ impl<'de> Reader<'de> for NamedReader {
         let mut named = NamedValues { names: String::with_capacity(FIRST * 16), ..NamedValues::default() };
         let mut wrong = None;
         while let Some(Key(name)) = fields.next_key()? {
-            match depth.value(&mut fields)?.number() {
+            match fields.next_value_seed(Any(NumberReader(depth)))? {
                 Ok(_) if named.len() >= self.limit => {
                     wrong.get_or_insert_with(|| ("metrics".to_owned(), format!("holds more than {} values", self.limit)));
                 }
@@ -195,8 +195,8 @@ impl<'de> Reader<'de> for PackedReader {
         let depth = self.depth.inner()?;
         let mut values = Vec::with_capacity(items.size_hint().unwrap_or(FIRST).min(FIRST));
         let mut wrong = None;
-        while let Some(value) = depth.item(&mut items)? {
-            match value.number() {
+        while let Some(value) = items.next_element_seed(Any(NumberReader(depth)))? {
+            match value {
                 Ok(_) if values.len() >= self.limit => {
                     wrong.get_or_insert_with(|| ("v".to_owned(), format!("holds more than {} values", self.limit)));
                 }
