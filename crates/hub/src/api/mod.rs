@@ -31,7 +31,8 @@ mod ui;
 mod wire;
 
 pub use health::readiness;
-pub(crate) use wire::rule::RuleBody;
+pub(crate) use wire::replay::Replay;
+pub(crate) use wire::rule::{Needs, read as read_rule};
 
 use crate::app::App;
 use axum::Router;

@@ -7,7 +7,7 @@
 mod picture;
 mod send;
 
-pub use picture::{ChartRequest, incident_chart};
+pub use picture::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
 pub use send::Sender;
 
 use crate::clock;

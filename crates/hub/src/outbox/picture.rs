@@ -81,6 +81,22 @@ fn moment(text: &str) -> Option<Timestamp> {
 /// # Errors
 /// When history cannot be read or the chart cannot be drawn.
 pub fn incident_chart(metrics: &dyn MetricStore, request: &ChartRequest) -> Result<Vec<u8>, PictureError> {
+    drawn(metrics, request, nightbell_charts::render_png)
+}
+
+/// Draws it as SVG.
+///
+/// # Errors
+/// When history cannot be read or the chart cannot be drawn.
+pub fn incident_chart_svg(metrics: &dyn MetricStore, request: &ChartRequest) -> Result<String, PictureError> {
+    drawn(metrics, request, nightbell_charts::render_svg)
+}
+
+fn drawn<T>(
+    metrics: &dyn MetricStore,
+    request: &ChartRequest,
+    render: impl FnOnce(&ChartSpec<'_>) -> Result<T, ChartError>,
+) -> Result<T, PictureError> {
     let last = request.ended_at.unwrap_or(request.now);
     // A page that waited long still shows the beginning of its breach.
     let start = last.plus_millis(-SHOWN_MS).min(request.started_at.plus_millis(-SHOWN_MS / 4));
@@ -108,5 +124,5 @@ pub fn incident_chart(metrics: &dyn MetricStore, request: &ChartRequest) -> Resu
     spec.scale = request.scale;
     spec.theme = request.theme;
     spec.tz = request.zone;
-    Ok(nightbell_charts::render_png(&spec)?)
+    Ok(render(&spec)?)
 }

@@ -9,5 +9,6 @@ pub(super) mod incident;
 pub(super) mod metric;
 pub(super) mod names;
 pub(super) mod paging;
+pub(crate) mod replay;
 pub(crate) mod rule;
 pub(super) mod seconds;

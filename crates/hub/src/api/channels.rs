@@ -1,0 +1,340 @@
+//! Channels: where pages go. Secrets are written and never shown.
+
+use super::extract::{ApiJson, ApiPath, Caller, Listing, check_if_match, etag};
+use super::outbox;
+use super::problem::{Fault, Problem};
+use super::wire::body::{Object, typed};
+use super::wire::change::{self, Editor};
+use super::wire::delivery::DeliveryView;
+use crate::app::App;
+use crate::page::rfc3339;
+use crate::{clock, ids};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use nightbell_alerts::NoticeKind;
+use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
+use nightbell_notify::{AgentFacts, ChannelConfig, Notification, NoticeWord, RuleFacts};
+use nightbell_store::{ChannelRow, Change, Delivery, DeliveryState, NewDelivery};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The longest name, in characters.
+const NAME_LIMIT: usize = 200;
+/// What a GET shows that is not for writing.
+const READ_ONLY: [&str; 5] = ["id", "broken", "broken_reason", "created_at", "version"];
+/// For how long an answer to a test waits for its delivery, and how often it looks.
+const TEST_WAIT: Duration = Duration::from_secs(10);
+const TEST_LOOK: Duration = Duration::from_millis(50);
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, replace, change, remove)).routes(routes!(test))
+}
+
+/// A channel. Secrets read "set", and of a URL that is a secret only the host is shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChannelView {
+    id: String,
+    name: String,
+    /// webhook, smtp, discord or slack
+    kind: String,
+    #[schema(value_type = Object)]
+    config: Value,
+    enabled: bool,
+    /// Whether it refuses what it is sent.
+    broken: bool,
+    broken_reason: Option<String>,
+    created_at: String,
+    version: u64,
+}
+
+/// A channel as it is written. A secret sent as it was shown stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChannelBody {
+    name: String,
+    /// webhook, smtp, discord or slack
+    kind: String,
+    /// Where to and how; its fields depend on the kind.
+    #[schema(value_type = Object)]
+    config: Value,
+    #[serde(default = "yes")]
+    #[schema(required = false)]
+    enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The stored configuration of a channel.
+fn config_of(row: &ChannelRow) -> Value {
+    serde_json::from_str(&row.config_json).unwrap_or_default()
+}
+
+fn view(row: &ChannelRow) -> ChannelView {
+    ChannelView {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        kind: row.kind.clone(),
+        config: ChannelConfig::redacted(&row.kind, &config_of(row)),
+        enabled: row.enabled,
+        broken: row.broken.is_some(),
+        broken_reason: row.broken.clone(),
+        created_at: rfc3339(row.created_at),
+        version: row.version,
+    }
+}
+
+fn find(app: &App, id: ChannelId) -> Result<ChannelRow, Problem> {
+    app.registry.read().channels.get(&id).cloned().ok_or_else(|| Problem::not_found("channel"))
+}
+
+/// Understands a body; `old` is what it takes the place of.
+fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
+    let mut faults = Vec::new();
+    let name = body.name.trim();
+    if name.is_empty() || name.chars().count() > NAME_LIMIT || name.chars().any(char::is_control) {
+        faults.push(Fault::new("/name", format!("a name has 1 to {NAME_LIMIT} characters and no control characters")));
+    }
+    let config = match old {
+        Some(old) if old.kind != body.kind => {
+            faults.push(Fault::new("/kind", format!("a channel stays what it is: this is a {}; make a new one", old.kind)));
+            body.config
+        }
+        Some(old) => ChannelConfig::merge_secrets(&old.kind, &config_of(old), body.config),
+        None => body.config,
+    };
+    if let Err(wrong) = ChannelConfig::parse(&body.kind, &config) {
+        let known = nightbell_notify::KINDS.contains(&body.kind.as_str());
+        let base = if known { "/config" } else { "/kind" };
+        faults.extend(wrong.into_iter().map(|fault| Fault::new(format!("{base}{}", fault.pointer), fault.detail)));
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let config_json = config.to_string();
+    Ok(ChannelRow {
+        id: old.map_or_else(|| ChannelId(ids::fresh()), |old| old.id),
+        name: name.to_owned(),
+        kind: body.kind,
+        // Whoever changes where it leads believes that it works now.
+        broken: old.filter(|old| old.config_json == config_json).and_then(|old| old.broken.clone()),
+        config_json,
+        enabled: body.enabled,
+        created_at: old.map_or_else(clock::now, |old| old.created_at),
+        version: old.map_or(1, |old| old.version + 1),
+    })
+}
+
+fn answer(status: StatusCode, row: &ChannelRow) -> Response {
+    (status, [(header::ETAG, etag(row.id, row.version))], Json(view(row))).into_response()
+}
+
+async fn store(app: &App, editor: &Editor, action: &str, row: ChannelRow) -> Result<ChannelRow, Problem> {
+    let taken = app.registry.read().channels.values().any(|other| other.id != row.id && other.name == row.name);
+    if taken {
+        return Err(Problem::conflict(format!("there is another channel called {:?}", row.name)));
+    }
+    let detail = serde_json::to_value(view(&row)).unwrap_or_default();
+    app.registry.apply(vec![Change::PutChannel(row.clone())], Some(editor.entry(action, row.id, &detail))).await?;
+    Ok(row)
+}
+
+/// Lists channels, the oldest first
+#[utoipa::path(get, path = "/channels", tag = "channels", responses((status = 200, description = "All channels", body = Listing<ChannelView>)))]
+async fn list(State(app): State<Arc<App>>) -> Json<Listing<ChannelView>> {
+    Json(Listing::whole(app.registry.read().channels.values().map(view).collect()))
+}
+
+/// Makes a channel
+#[utoipa::path(post, path = "/channels", tag = "channels", request_body = ChannelBody, responses((status = 201, description = "Made", body = ChannelView)))]
+async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<Response, Problem> {
+    let row = read(typed(body, &READ_ONLY)?, None)?;
+    let _turn = change::turn().await;
+    Ok(answer(StatusCode::CREATED, &store(&app, &editor, "channel.create", row).await?))
+}
+
+/// Shows a channel
+#[utoipa::path(get, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
+    responses((status = 200, description = "The channel; ETag is its version", body = ChannelView)))]
+async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<ChannelId>) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &find(&app, id)?))
+}
+
+/// Replaces a channel
+#[utoipa::path(put, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
+    request_body = ChannelBody, responses((status = 200, description = "Replaced", body = ChannelView)))]
+async fn replace(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<ChannelId>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Response, Problem> {
+    put(&app, &editor, id, &headers, |_old| Ok(body)).await
+}
+
+/// Changes fields of a channel; what is left out stays
+#[utoipa::path(patch, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
+    request_body(content = Object, description = "Any fields of a channel"), responses((status = 200, description = "Changed", body = ChannelView)))]
+async fn change(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<ChannelId>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Response, Problem> {
+    put(&app, &editor, id, &headers, |old| super::wire::body::patched(&view(old), body)).await
+}
+
+async fn put(
+    app: &App,
+    editor: &Editor,
+    id: ChannelId,
+    headers: &HeaderMap,
+    body: impl FnOnce(&ChannelRow) -> Result<Object, Problem> + Send,
+) -> Result<Response, Problem> {
+    let _turn = change::turn().await;
+    let old = find(app, id)?;
+    check_if_match(headers, &etag(id, old.version))?;
+    let row = read(typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
+    Ok(answer(StatusCode::OK, &store(app, editor, "channel.change", row).await?))
+}
+
+/// Removes a channel that no rule names; what waits on it is cancelled
+#[utoipa::path(delete, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
+    responses((status = 204, description = "Removed")))]
+async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<ChannelId>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    let _turn = change::turn().await;
+    let row = find(&app, id)?;
+    check_if_match(&headers, &etag(id, row.version))?;
+    let users = rules_that_tell(&app, id);
+    if !users.is_empty() {
+        return Err(Problem::conflict(format!("rules still name this channel: {}; take it out of them first", users.join(", "))));
+    }
+    let entry = editor.entry("channel.delete", id, &json!({"name": row.name, "kind": row.kind}));
+    app.registry.apply(vec![Change::DeleteChannel(id)], Some(entry)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn rules_that_tell(app: &App, id: ChannelId) -> Vec<String> {
+    let holdings = app.registry.read();
+    let rules = holdings.rules.values().map(|(rule, _)| rule);
+    let telling = rules.filter(|rule| rule.channels.contains(&id) || rule.escalation.iter().any(|step| step.channels.contains(&id)));
+    telling.map(|rule| rule.name.clone()).collect()
+}
+
+/// Sends a test page through the outbox, and waits up to ten seconds for what becomes of it
+#[utoipa::path(post, path = "/channels/{id}/test", tag = "channels", params(("id" = String, Path, description = "Which channel")),
+    responses((status = 200, description = "The delivery", body = DeliveryView)))]
+async fn test(State(app): State<Arc<App>>, caller: Caller, editor: Editor, ApiPath(id): ApiPath<ChannelId>) -> Result<Json<DeliveryView>, Problem> {
+    let row = find(&app, id)?;
+    let delivery = test_delivery(&app, &row, &editor.name(), clock::now());
+    let entry = editor.entry("channel.test", id, &json!({"delivery": delivery.id.to_string()}));
+    let sent = delivery.id;
+    app.registry.apply(vec![Change::PutDelivery(delivery)], Some(entry)).await?;
+    app.outbox.wake();
+    let settled = settled(&app, sent).await?;
+    Ok(Json(outbox::view(&app, &caller, &settled)))
+}
+
+/// The delivery once it is sent or has failed for the first time, or as it stands when waiting has been long enough.
+async fn settled(app: &App, id: Ulid) -> Result<Delivery, Problem> {
+    let deadline = tokio::time::Instant::now() + TEST_WAIT;
+    loop {
+        let found = app.read_state(move |store| store.delivery(id)).await?;
+        let delivery = found.ok_or_else(|| Problem::not_found("delivery"))?;
+        let is_open = match delivery.state {
+            DeliveryState::Sending => true,
+            DeliveryState::Queued => delivery.attempts == 0,
+            _ => false,
+        };
+        if !is_open || tokio::time::Instant::now() >= deadline {
+            return Ok(delivery);
+        }
+        tokio::time::sleep(TEST_LOOK).await;
+    }
+}
+
+fn test_delivery(app: &App, channel: &ChannelRow, author: &str, now: Timestamp) -> NewDelivery {
+    let (id, incident) = (ids::fresh(), IncidentId(ids::fresh()));
+    let zone = app.registry.read().settings.timezone;
+    NewDelivery {
+        id,
+        channel: channel.id,
+        instance: format!("test/{id}"),
+        incident,
+        kind: NoticeKind::Test,
+        n: 0,
+        payload_json: serde_json::to_string(&test_page(channel, incident, author, now, zone)).unwrap_or_default(),
+        created_at: now,
+        not_before: now,
+    }
+}
+
+fn test_page(channel: &ChannelRow, incident: IncidentId, author: &str, now: Timestamp, zone: chrono_tz::Tz) -> Notification {
+    Notification {
+        kind: NoticeWord::Test,
+        timestamp: rfc3339(now),
+        incident_id: incident.to_string(),
+        rule: RuleFacts { id: incident.to_string(), name: "Test".to_owned(), severity: "info".to_owned() },
+        agent: AgentFacts { id: String::new(), name: "nightbell".to_owned(), tags: Vec::new() },
+        metric: "cpu.usage_percent".to_owned(),
+        labels: BTreeMap::new(),
+        unit: "percent".to_owned(),
+        value: None,
+        op: ">".to_owned(),
+        threshold: None,
+        for_seconds: 0.0,
+        started_at: rfc3339(now),
+        fired_at: Some(rfc3339(now)),
+        resolved_at: None,
+        peak: None,
+        why: format!("{author} sent a test to the channel {}: pages reach you here.", channel.name),
+        top_processes: Vec::new(),
+        suppressed_count: 0,
+        late: false,
+        maybe_repeat: false,
+        url: String::new(),
+        chart_url: String::new(),
+        timezone: zone.name().to_owned(),
+        hub_note: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(config: Value) -> ChannelBody {
+        ChannelBody { name: "ops".to_owned(), kind: "webhook".to_owned(), config, enabled: true }
+    }
+
+    #[test]
+    fn a_secret_that_is_sent_as_shown_stays_and_nothing_shows_it() {
+        let old = read(body(json!({"url": "https://example.org/in", "secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"})), None).expect("good");
+        let shown = view(&old).config;
+        assert!(!shown.to_string().contains("whsec_"), "{shown}");
+        let new = read(body(shown), Some(&old)).expect("good");
+        assert_eq!((new.config_json, new.version), (old.config_json, 2));
+    }
+
+    #[test]
+    fn faults_are_below_config_and_a_new_address_is_believed_to_work() {
+        let Err(problem) = read(body(json!({"url": "nowhere", "colour": 1})), None) else { panic!("it is accepted") };
+        let pointers: Vec<_> = problem.errors.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert!(pointers.contains(&"/config/url") && pointers.contains(&"/config/colour"), "{pointers:?}");
+        let mut old = read(body(json!({"url": "https://example.org/in"})), None).expect("good");
+        old.broken = Some("410".to_owned());
+        assert!(read(body(json!({"url": "https://example.org/in"})), Some(&old)).expect("good").broken.is_some());
+        assert!(read(body(json!({"url": "https://example.org/new"})), Some(&old)).expect("good").broken.is_none());
+    }
+}

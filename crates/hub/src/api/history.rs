@@ -1,0 +1,226 @@
+//! History of an agent's series, as JSON columns or CSV.
+
+use super::agents;
+use super::extract::{ApiPath, ApiQuery, Moment, number};
+use super::problem::Problem;
+use super::wire::names::{file_part, labels};
+use super::wire::metric;
+use super::wire::seconds::Seconds;
+use crate::app::App;
+use crate::clock;
+use crate::page::rfc3339;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use nightbell_model::{AgentId, Frame, Tier, Timestamp};
+use nightbell_store::{AgentRow, RangeQuery};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The span that is shown if nothing is said.
+const DEFAULT_SPAN_MS: i64 = 86_400_000;
+/// Points: by default, and the most (Prometheus' own cap of a range query).
+const DEFAULT_POINTS: usize = 1_000;
+pub(super) const MOST_POINTS: usize = 11_000;
+/// An end so near to the present means the present, and everything acknowledged up to it.
+const PRESENT_MS: i64 = 1_000;
+/// The most values of one answer: some hundred megabytes of JSON.
+const MOST_VALUES: usize = 5_000_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(history)).routes(routes!(history_csv))
+}
+
+/// Which part of history.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HistoryParams {
+    /// Series keys and metric names, separated by commas; all of them if left out.
+    #[serde(default)]
+    metrics: Option<String>,
+    /// From when on: RFC 3339, epoch seconds or milliseconds, `now`, `-24h`. Also called `from`.
+    #[serde(default, alias = "from")]
+    #[param(value_type = Option<String>)]
+    start: Option<Moment>,
+    /// Until when; now if left out. Also called `to`.
+    #[serde(default, alias = "to")]
+    #[param(value_type = Option<String>)]
+    end: Option<Moment>,
+    /// At most about so many points, 1 to 11000; 1000 if left out.
+    #[serde(default, deserialize_with = "number")]
+    max_points: Option<usize>,
+    /// auto, raw, 5m, hourly or daily
+    #[serde(default)]
+    tier: Option<String>,
+}
+
+/// A part of an agent's history: one time axis, and the series over it.
+#[derive(Debug, Serialize, ToSchema)]
+struct History {
+    agent: String,
+    start: String,
+    end: String,
+    /// raw, 5m, hourly, daily or mixed
+    tier: &'static str,
+    /// The width of the buckets; null where these are raw samples.
+    #[schema(value_type = Option<f64>)]
+    step_seconds: Option<Seconds>,
+    points: usize,
+    /// Epoch milliseconds.
+    t: Vec<i64>,
+    series: Vec<HistorySeries>,
+}
+
+/// One series; a gap is null.
+#[derive(Debug, Serialize, ToSchema)]
+struct HistorySeries {
+    metric: String,
+    labels: BTreeMap<String, String>,
+    unit: &'static str,
+    /// The mean of each bucket; the value itself on raw.
+    #[schema(value_type = Vec<Option<f64>>)]
+    v: Vec<f64>,
+    #[schema(value_type = Vec<Option<f64>>)]
+    min: Vec<f64>,
+    #[schema(value_type = Vec<Option<f64>>)]
+    max: Vec<f64>,
+}
+
+/// A span as it was asked for and as it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+    /// The first moment that is not read.
+    pub(super) until: Timestamp,
+}
+
+/// The span from `start` to `end`, by default the last 24 hours.
+///
+/// # Errors
+/// When it is empty.
+pub(super) fn span(start: Option<Moment>, end: Option<Moment>, now: Timestamp) -> Result<Asked, Problem> {
+    let end = end.map_or(now, |end| end.0);
+    let start = start.map_or_else(|| end.plus_millis(-DEFAULT_SPAN_MS), |start| start.0);
+    if start >= end {
+        return Err(Problem::invalid_field("start", format!("{} does not lie before the end {}", rfc3339(start), rfc3339(end))));
+    }
+    let is_present = now.millis_since(end).abs() < PRESENT_MS;
+    Ok(Asked { start, end, until: if is_present { end.max(now).plus_millis(1) } else { end } })
+}
+
+/// What came of a range query, and whose it is.
+struct Found {
+    agent: AgentRow,
+    asked: Asked,
+    frame: Frame,
+}
+
+async fn find(app: &App, id: AgentId, params: HistoryParams) -> Result<Found, Problem> {
+    let agent = agents::find(&app.registry.read(), id)?;
+    let now = clock::now();
+    let asked = span(params.start, params.end, now)?;
+    let series = params.metrics.as_deref().map(metric::keys).transpose()?.unwrap_or_default();
+    let max_points = params.max_points.unwrap_or(DEFAULT_POINTS);
+    if !(1..=MOST_POINTS).contains(&max_points) {
+        return Err(Problem::invalid_field("max_points", format!("{max_points} is not between 1 and {MOST_POINTS}")));
+    }
+    let tier = match params.tier.as_deref() {
+        None | Some("auto") => None,
+        Some(name) => Some(Tier::from_name(name).ok_or_else(|| {
+            Problem::invalid_field("tier", format!("{name:?} is none of auto, raw, 5m, hourly, daily"))
+        })?),
+    };
+    let query = RangeQuery { agent: id, series, start: asked.start, end: asked.until, tier, max_points, now };
+    let frame = app.read_metrics(move |store| store.range(&query)).await?;
+    if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
+        return Err(Problem::invalid_field("metrics", format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier")));
+    }
+    Ok(Found { agent, asked, frame })
+}
+
+fn tier_name(frame: &Frame) -> &'static str {
+    match frame.tiers.as_slice() {
+        [] => Tier::Raw.name(),
+        [tier] => tier.name(),
+        _ => "mixed",
+    }
+}
+
+fn json(found: Found) -> History {
+    let Found { agent, asked, frame } = found;
+    let tier = tier_name(&frame);
+    let series = frame.columns.into_iter().map(|column| HistorySeries {
+        metric: column.key.metric().to_owned(),
+        labels: labels(&column.key),
+        unit: metric::unit(column.key.metric()).name(),
+        v: column.mean,
+        min: column.min,
+        max: column.max,
+    });
+    History {
+        agent: agent.id.to_string(),
+        start: rfc3339(asked.start),
+        end: rfc3339(asked.end),
+        tier,
+        step_seconds: frame.step_ms.map(Seconds),
+        points: frame.times.len(),
+        series: series.collect(),
+        t: frame.times.iter().map(|time| time.as_millis()).collect(),
+    }
+}
+
+/// A frame as a file of comma-separated values called after the agent.
+pub(super) fn csv_response(agent: &AgentRow, what: &str, frame: &Frame) -> Result<Response, Problem> {
+    let mut bytes = Vec::new();
+    nightbell_charts::write_csv(frame, &mut bytes).map_err(|error| Problem::internal(&error))?;
+    let name = format!("attachment; filename=\"{}\"", file_name(agent, what, frame, "csv"));
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], bytes).into_response())
+}
+
+/// `db-01_cpu.usage_percent_2026-11-21T00-00Z_24h.csv`
+pub(super) fn file_name(agent: &AgentRow, what: &str, frame: &Frame, extension: &str) -> String {
+    let start = rfc3339(frame.start);
+    let minutes = frame.end.millis_since(frame.start) / 60_000;
+    let span = if minutes % 60 == 0 { format!("{}h", minutes / 60) } else { format!("{minutes}m") };
+    let start = start.get(..16).unwrap_or("start").replace(':', "-");
+    format!("{}_{}_{start}Z_{span}.{extension}", file_part(&agent.name), file_part(what))
+}
+
+fn what(frame: &Frame) -> &str {
+    match frame.columns.as_slice() {
+        [one] => one.key.as_str(),
+        _ => "history",
+    }
+}
+
+/// Reads an agent's history; CSV if `Accept` says text/csv
+#[utoipa::path(get, path = "/agents/{id}/metrics/history", tag = "metrics", params(("id" = String, Path, description = "Which agent"), HistoryParams),
+    responses((status = 200, description = "The history", content((History = "application/json"), (String = "text/csv")))))]
+async fn history(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<AgentId>,
+    ApiQuery(params): ApiQuery<HistoryParams>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let found = find(&app, id, params).await?;
+    if accept.contains("text/csv") && !accept.contains("application/json") {
+        return csv_response(&found.agent, what(&found.frame), &found.frame);
+    }
+    Ok(Json(json(found)).into_response())
+}
+
+/// Reads an agent's history as CSV
+#[utoipa::path(get, path = "/agents/{id}/metrics/history.csv", tag = "metrics", params(("id" = String, Path, description = "Which agent"), HistoryParams),
+    responses((status = 200, description = "The history, RFC 4180", body = String, content_type = "text/csv")))]
+async fn history_csv(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>, ApiQuery(params): ApiQuery<HistoryParams>) -> Result<Response, Problem> {
+    let found = find(&app, id, params).await?;
+    csv_response(&found.agent, what(&found.frame), &found.frame)
+}

@@ -1,0 +1,285 @@
+//! The preview of a rule: what it would have done over stored history, by the evaluator itself.
+
+mod stats;
+
+use super::extract::{ApiJson, Moment};
+use super::history::{self, Asked};
+use super::problem::{Fault, Problem};
+use super::rules::{agents_in_scope, allows_unknown, faults};
+use super::wire::body::Object;
+use super::wire::names::labels;
+use super::wire::replay::Replay;
+use super::wire::rule::{Needs, RuleBody, read};
+use crate::app::App;
+use crate::clock;
+use axum::Json;
+use axum::extract::State;
+use nightbell_alerts::matching::Filter;
+use nightbell_alerts::{
+    Aggregate, BacktestInput, BacktestReport, Comparison, LevelTable, Mute, OFFLINE_METRIC, Rule, backtest, median_spacing,
+};
+use nightbell_model::{Column, Frame, RuleId, SeriesKey, Timestamp};
+use nightbell_store::{AgentRow, RangeQuery};
+use serde::Serialize;
+use serde_json::Value;
+use stats::{Stats, at_night, suggestion};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Previews take a core: one at a time.
+static PREVIEWING: Semaphore = Semaphore::const_new(1);
+/// How long one may take.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// How many samples are read over all agents, and at least and at most of one: 100,000 are a week of raw at 6 s.
+const SAMPLES: usize = 5_000_000;
+const SAMPLES_OF_AGENT: (usize, usize) = (500, 100_000);
+/// Beyond so many series, those on which nothing happened are only counted.
+const QUIET_SERIES: usize = 500;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(preview))
+}
+
+/// What a rule would have done.
+#[derive(Debug, Serialize, ToSchema)]
+struct Preview {
+    totals: Totals,
+    /// Each series with what happened on it; where there are very many, only those on which something did.
+    series: Vec<SeriesPreview>,
+    stats: Stats,
+    /// A threshold that one value in a hundred is beyond; null where none can be told.
+    suggested_threshold: Option<f64>,
+}
+
+/// Counts over all series.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+struct Totals {
+    /// Agents on which it would have fired.
+    agents: usize,
+    incidents: usize,
+    /// Pages, counting each channel.
+    notices: usize,
+    /// Those of them between 22:00 and 07:00 in the time zone of the settings.
+    notices_at_night: usize,
+}
+
+/// One series.
+#[derive(Debug, Serialize, ToSchema)]
+struct SeriesPreview {
+    agent: String,
+    metric: String,
+    labels: BTreeMap<String, String>,
+    #[serde(flatten)]
+    replay: Replay,
+}
+
+/// A draft, and over which time.
+#[derive(Debug, ToSchema, Serialize)]
+struct PreviewBody {
+    #[serde(flatten)]
+    rule: RuleBody,
+    /// From when on; 24 hours before the end if left out.
+    start: Option<String>,
+    /// Until when; now if left out.
+    end: Option<String>,
+}
+
+/// Shows what a rule would have done over stored history
+#[utoipa::path(post, path = "/rules/preview", tag = "rules", request_body = PreviewBody, responses((status = 200, description = "What it would have done", body = Preview)))]
+async fn preview(State(app): State<Arc<App>>, ApiJson(body): ApiJson<Object>) -> Result<Json<Preview>, Problem> {
+    let job = Job::new(&app, body).await?;
+    let permit = PREVIEWING.acquire().await;
+    let done = tokio::task::spawn_blocking(move || job.run(&app)).await;
+    drop(permit);
+    done.unwrap_or_else(|gone| Err(Problem::internal(&gone))).map(Json)
+}
+
+/// Takes a moment out of the body.
+fn moment(body: &mut Object, names: [&str; 2]) -> Result<Option<Moment>, Problem> {
+    let mut found = None;
+    for name in names {
+        match body.remove(name) {
+            None | Some(Value::Null) => {}
+            Some(value) => {
+                let read = serde_json::from_value(value);
+                found = Some(read.map_err(|why: serde_json::Error| Problem::invalid_field(&format!("/{name}"), why.to_string()))?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A preview that can be computed.
+struct Job {
+    rule: Rule,
+    agents: Vec<AgentRow>,
+    levels: LevelTable,
+    mutes: Vec<Mute>,
+    zone: chrono_tz::Tz,
+    asked: Asked,
+    now: Timestamp,
+    max_points: usize,
+}
+
+impl Job {
+    async fn new(app: &App, mut body: Object) -> Result<Self, Problem> {
+        let now = clock::now();
+        let asked = history::span(moment(&mut body, ["start", "from"])?, moment(&mut body, ["end", "to"])?, now)?;
+        let id = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).unwrap_or_else(RuleId::default);
+        let rule = read(&body, Needs::Draft, id, 1).map_err(Problem::invalid)?;
+        let faults: Vec<Fault> = faults(app, &rule, allows_unknown(&body)).await?;
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        let holdings = app.registry.read();
+        let agents = agents_in_scope(&holdings, &rule.scope)?;
+        let (least, most) = SAMPLES_OF_AGENT;
+        Ok(Self {
+            max_points: (SAMPLES / agents.len().max(1)).clamp(least, most),
+            agents,
+            levels: holdings.levels.clone(),
+            mutes: holdings.mutes().filter(|mute| mute.rule.is_none_or(|wanted| wanted == rule.id)).collect(),
+            zone: holdings.settings.timezone,
+            asked,
+            now,
+            rule,
+        })
+    }
+
+    fn run(self, app: &App) -> Result<Preview, Problem> {
+        let (begun, filter) = (Instant::now(), Filter::new(&self.rule.selector));
+        let (mut totals, mut values, mut all) = (Totals::default(), Vec::new(), Vec::new());
+        let mut fired = BTreeSet::new();
+        for agent in &self.agents {
+            if begun.elapsed() > TIME_LIMIT {
+                return Err(Problem::unavailable("the preview takes too long; ask for less time or fewer agents"));
+            }
+            let Some((frame, tracks)) = self.tracks(app, agent, &filter)? else { continue };
+            for track in tracks {
+                values.extend(track.values.iter().copied().filter(|value| value.is_finite()));
+                let report = self.replay(agent, &frame, &track);
+                totals.count(&report, self.zone);
+                if !report.incidents.is_empty() {
+                    fired.insert(agent.id);
+                }
+                all.push(SeriesPreview {
+                    agent: agent.id.to_string(),
+                    metric: track.key.metric().to_owned(),
+                    labels: labels(&track.key),
+                    replay: Replay::of(&report),
+                });
+            }
+        }
+        totals.agents = fired.len();
+        if all.len() > QUIET_SERIES {
+            all.retain(|series| series.replay.transitions.len() > 1);
+        }
+        let suggested_threshold = suggestion(&mut values, self.rule.comparison);
+        Ok(Preview { totals, series: all, stats: Stats::of(&mut values), suggested_threshold })
+    }
+
+    /// The agent's history and what the rule looks at in it; `None` when there is nothing.
+    fn tracks(&self, app: &App, agent: &AgentRow, filter: &Filter) -> Result<Option<(Frame, Vec<Track>)>, Problem> {
+        let metric = if self.rule.is_offline() {
+            // Any series that comes with every heartbeat says when the agent was heard.
+            let Some(any) = app.metrics.series(agent.id)?.into_iter().next() else { return Ok(None) };
+            any.to_string()
+        } else {
+            self.rule.selector.metric.clone()
+        };
+        let query = RangeQuery {
+            agent: agent.id,
+            series: vec![metric],
+            start: self.asked.start,
+            end: self.asked.until,
+            tier: None,
+            max_points: self.max_points,
+            now: self.now,
+        };
+        let frame = app.metrics.range(&query)?;
+        let tracks = if self.rule.is_offline() { heard(&frame) } else { self.judged(&frame, filter) };
+        Ok(Some((frame, tracks)))
+    }
+
+    fn judged(&self, frame: &Frame, filter: &Filter) -> Vec<Track> {
+        let columns: Vec<&Column> = frame.columns.iter().filter(|column| filter.admits(&column.key)).collect();
+        let values = columns.iter().map(|column| self.values(frame, column));
+        if self.rule.selector.aggregate == Aggregate::Each {
+            return columns.iter().zip(values).map(|(column, values)| Track { key: column.key.clone(), values }).collect();
+        }
+        let values: Vec<Vec<f64>> = values.collect();
+        let Ok(key) = SeriesKey::new(&self.rule.selector.metric, &[]) else { return Vec::new() };
+        if values.is_empty() {
+            return Vec::new();
+        }
+        let joined = (0..frame.times.len()).map(|row| aggregate(self.rule.selector.aggregate, values.iter().map(|column| column[row])));
+        vec![Track { key, values: joined.collect() }]
+    }
+
+    /// The values that are judged: on raw the samples; of buckets the mean, or, where the rule waits for less than a bucket, the
+    /// extreme on the bad side, which a single sample could have fired.
+    fn values(&self, frame: &Frame, column: &Column) -> Vec<f64> {
+        let coarse = frame.step_ms.is_some_and(|step| self.rule.hold_ms < step);
+        match self.rule.comparison {
+            Comparison::Greater | Comparison::GreaterOrEqual if coarse => column.max.clone(),
+            Comparison::Less | Comparison::LessOrEqual if coarse => column.min.clone(),
+            _ => column.mean.clone(),
+        }
+    }
+
+    fn replay(&self, agent: &AgentRow, frame: &Frame, track: &Track) -> BacktestReport {
+        let samples = frame.times.iter().copied().zip(track.values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())));
+        let samples = samples.skip_while(|(_, value)| value.is_none() && !self.rule.is_offline());
+        let is_for = |mute: &&Mute| {
+            mute.agent.is_none_or(|wanted| wanted == agent.id) && mute.tag.as_ref().is_none_or(|tag| agent.tags.contains(tag))
+        };
+        let interval_ms = frame.step_ms.or_else(|| median_spacing(&frame.times)).unwrap_or(agent.interval_ms);
+        let input = BacktestInput {
+            key: track.key.clone(),
+            samples,
+            interval_ms,
+            levels: self.levels.lookup(agent.id, &track.key).map(|(levels, _)| levels),
+            mutes: self.mutes.iter().filter(is_for).cloned().collect(),
+            end: self.asked.until.min(self.now),
+        };
+        backtest(&self.rule, input)
+    }
+}
+
+/// What is judged of one agent: one series, or what an aggregate makes of several. As long as the frame's time axis.
+struct Track {
+    key: SeriesKey,
+    values: Vec<f64>,
+}
+
+/// The agent's heartbeats, for the rule that watches for silence.
+fn heard(frame: &Frame) -> Vec<Track> {
+    let key = SeriesKey::new(OFFLINE_METRIC, &[]).ok();
+    key.into_iter().map(|key| Track { key, values: vec![f64::NAN; frame.times.len()] }).collect()
+}
+
+fn aggregate(how: Aggregate, values: impl Iterator<Item = f64>) -> f64 {
+    let (mut count, mut sum, mut min, mut max) = (0_u32, 0.0, f64::INFINITY, f64::NEG_INFINITY);
+    for value in values.filter(|value| !value.is_nan()) {
+        (count, sum, min, max) = (count + 1, sum + value, min.min(value), max.max(value));
+    }
+    match how {
+        _ if count == 0 => f64::NAN,
+        Aggregate::Max => max,
+        Aggregate::Min => min,
+        Aggregate::Each | Aggregate::Avg => sum / f64::from(count),
+    }
+}
+
+impl Totals {
+    fn count(&mut self, report: &BacktestReport, zone: chrono_tz::Tz) {
+        self.incidents += report.incidents.len();
+        self.notices += report.notices.len();
+        self.notices_at_night += report.notices.iter().filter(|(_, at)| at_night(*at, zone)).count();
+    }
+}

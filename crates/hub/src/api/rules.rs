@@ -1,0 +1,264 @@
+//! Alert rules: made, changed, checked, and explained.
+
+use super::agents;
+use super::extract::{ApiJson, ApiPath, Listing, check_if_match, etag};
+use super::problem::{Fault, Problem};
+use super::wire::body::{Object, patched};
+use super::wire::change::{self, Editor};
+use super::wire::names::{Named, labels};
+use super::wire::rule::{Needs, RuleBody, RuleView, read};
+use super::wire::{metric, names};
+use crate::app::App;
+use crate::clock;
+use crate::ids;
+use crate::page::rfc3339;
+use crate::registry::Holdings;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use nightbell_alerts::{InstanceView, Rule, Scope};
+use nightbell_model::{RuleId, Timestamp};
+use nightbell_store::Change;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The most instances that one explanation lists.
+const MOST_INSTANCES: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(validate))
+        .routes(routes!(show, replace, change, remove))
+        .routes(routes!(explain))
+}
+
+/// Whether a rule could be made as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct Verdict {
+    valid: bool,
+    errors: Vec<Fault>,
+}
+
+/// One series under a rule, and why it is as it is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Explained {
+    agent: Named,
+    metric: String,
+    labels: BTreeMap<String, String>,
+    /// ok, pending, firing or nodata
+    state: &'static str,
+    since: String,
+    value: Option<f64>,
+    /// What it is compared with now, a level already looked up.
+    threshold: Option<f64>,
+    last_sample_at: Option<String>,
+    clear_since: Option<String>,
+    incident: Option<String>,
+    /// Its samples stopped, or its agent is offline.
+    stale: bool,
+    /// What withholds its pages now.
+    muted: Vec<&'static str>,
+    cooldown_until: Option<String>,
+}
+
+/// Everything wrong with a rule that only the hub can know.
+///
+/// # Errors
+/// When history cannot be read.
+pub(super) async fn faults(app: &App, rule: &Rule, allow_unknown: bool) -> Result<Vec<Fault>, Problem> {
+    let mut faults = references(&app.registry.read(), rule);
+    if !allow_unknown && let Some(why) = metric::unknown(app, &rule.selector.metric).await? {
+        faults.push(Fault::new("/metric", format!("{why}; \"allow_unknown\": true accepts it all the same")));
+    }
+    Ok(faults)
+}
+
+fn references(holdings: &Holdings, rule: &Rule) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Scope::Agent(id) = rule.scope
+        && !holdings.agents.contains_key(&id)
+    {
+        faults.push(Fault::new("/scope/agent", "there is no such agent"));
+    }
+    let steps = rule.escalation.iter().enumerate().map(|(at, step)| (format!("/escalation/{at}/channels"), &step.channels));
+    for (base, channels) in std::iter::once(("/channels".to_owned(), &rule.channels)).chain(steps) {
+        for (at, _) in channels.iter().enumerate().filter(|(_, id)| !holdings.channels.contains_key(*id)) {
+            faults.push(Fault::new(format!("{base}/{at}"), "there is no such channel"));
+        }
+    }
+    faults
+}
+
+/// What was asked for as a rule, or everything that speaks against it. `before` is the rule it takes the place of.
+async fn checked(app: &App, body: &Object, id: RuleId, before: Option<&Rule>) -> Result<Rule, Problem> {
+    let rule = read(body, Needs::Whole, id, before.map_or(1, |before| before.version + 1)).map_err(Problem::invalid)?;
+    let is_known = before.is_some_and(|before| before.selector.metric == rule.selector.metric);
+    let faults = faults(app, &rule, is_known || allows_unknown(body)).await?;
+    if faults.is_empty() { Ok(rule) } else { Err(Problem::invalid(faults)) }
+}
+
+/// Whether the body says that a metric nobody has heard of is fine.
+pub(super) fn allows_unknown(body: &Object) -> bool {
+    body.get("allow_unknown") == Some(&Value::Bool(true))
+}
+
+fn find(app: &App, id: RuleId) -> Result<(Rule, Timestamp), Problem> {
+    app.registry.read().rules.get(&id).cloned().ok_or_else(|| Problem::not_found("rule"))
+}
+
+fn answer(status: StatusCode, rule: &Rule, created_at: Timestamp) -> Response {
+    (status, [(header::ETAG, etag(rule.id, rule.version))], Json(RuleView::of(rule, created_at))).into_response()
+}
+
+fn detail(rule: &Rule) -> Value {
+    serde_json::to_value(RuleBody::of(rule)).unwrap_or_default()
+}
+
+/// Lists rules, the oldest first
+#[utoipa::path(get, path = "/rules", tag = "rules", responses((status = 200, description = "All rules", body = Listing<RuleView>)))]
+async fn list(State(app): State<Arc<App>>) -> Json<Listing<RuleView>> {
+    let holdings = app.registry.read();
+    Json(Listing::whole(holdings.rules.values().map(|(rule, created_at)| RuleView::of(rule, *created_at)).collect()))
+}
+
+/// Makes a rule
+#[utoipa::path(post, path = "/rules", tag = "rules", request_body = RuleBody, responses((status = 201, description = "Made", body = RuleView)))]
+async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<Response, Problem> {
+    let _turn = change::turn().await;
+    let (rule, created_at) = (checked(&app, &body, RuleId(ids::fresh()), None).await?, clock::now());
+    let entry = editor.entry("rule.create", rule.id, &detail(&rule));
+    app.registry.apply(vec![Change::PutRule { rule: rule.clone(), created_at }], Some(entry)).await?;
+    Ok(answer(StatusCode::CREATED, &rule, created_at))
+}
+
+/// Says what is wrong with a rule, without making it
+#[utoipa::path(post, path = "/rules/validate", tag = "rules", request_body = RuleBody, responses((status = 200, description = "The verdict", body = Verdict)))]
+async fn validate(State(app): State<Arc<App>>, ApiJson(body): ApiJson<Object>) -> Result<Json<Verdict>, Problem> {
+    let errors = match read(&body, Needs::Whole, RuleId::default(), 1) {
+        Ok(rule) => faults(&app, &rule, allows_unknown(&body)).await?,
+        Err(faults) => faults,
+    };
+    Ok(Json(Verdict { valid: errors.is_empty(), errors }))
+}
+
+/// Shows a rule
+#[utoipa::path(get, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Which rule")),
+    responses((status = 200, description = "The rule; ETag is its version", body = RuleView)))]
+async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<RuleId>) -> Result<Response, Problem> {
+    let (rule, created_at) = find(&app, id)?;
+    Ok(answer(StatusCode::OK, &rule, created_at))
+}
+
+/// Replaces a rule; what is left out gets its default
+#[utoipa::path(put, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Which rule")),
+    request_body = RuleBody, responses((status = 200, description = "Replaced", body = RuleView)))]
+async fn replace(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<RuleId>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Response, Problem> {
+    put(&app, &editor, id, &headers, |_rule, _created_at| Ok(body)).await
+}
+
+/// Changes fields of a rule; what is left out stays
+#[utoipa::path(patch, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Which rule")),
+    request_body(content = Object, description = "Any fields of a rule"), responses((status = 200, description = "Changed", body = RuleView)))]
+async fn change(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<RuleId>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Response, Problem> {
+    put(&app, &editor, id, &headers, |rule, created_at| patched(&RuleView::of(rule, created_at), body)).await
+}
+
+async fn put(
+    app: &App,
+    editor: &Editor,
+    id: RuleId,
+    headers: &HeaderMap,
+    body: impl FnOnce(&Rule, Timestamp) -> Result<Object, Problem> + Send,
+) -> Result<Response, Problem> {
+    let _turn = change::turn().await;
+    let (before, created_at) = find(app, id)?;
+    check_if_match(headers, &etag(id, before.version))?;
+    let rule = checked(app, &body(&before, created_at)?, id, Some(&before)).await?;
+    let entry = editor.entry("rule.change", id, &json!({"before": detail(&before), "after": detail(&rule)}));
+    app.registry.apply(vec![Change::PutRule { rule: rule.clone(), created_at }], Some(entry)).await?;
+    Ok(answer(StatusCode::OK, &rule, created_at))
+}
+
+/// Removes a rule; its open incidents end
+#[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Which rule")),
+    responses((status = 204, description = "Removed")))]
+async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<RuleId>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    let _turn = change::turn().await;
+    let (rule, _) = find(&app, id)?;
+    check_if_match(&headers, &etag(id, rule.version))?;
+    let entry = editor.entry("rule.delete", id, &detail(&rule));
+    app.registry.apply(vec![Change::DeleteRule(id)], Some(entry)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the evaluator says of an instance, freed from it.
+struct Told {
+    agent: nightbell_model::AgentId,
+    view: Explained,
+}
+
+fn told(view: &InstanceView<'_>) -> Told {
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let agent = view.key.agent;
+    let explained = Explained {
+        agent: Named { id: agent.to_string(), name: String::new() },
+        metric: view.key.series.metric().to_owned(),
+        labels: labels(&view.key.series),
+        state: view.state.name(),
+        since: rfc3339(view.since),
+        value: finite(view.value),
+        threshold: finite(view.threshold),
+        last_sample_at: view.last_ts.map(rfc3339),
+        clear_since: view.clear_since.map(rfc3339),
+        incident: view.incident.map(|incident| incident.id.to_string()),
+        stale: view.stale,
+        muted: view.muted.clone(),
+        cooldown_until: view.cooldown_until.map(rfc3339),
+    };
+    Told { agent, view: explained }
+}
+
+/// Shows every series under a rule, with the reasons for its state and silence
+#[utoipa::path(get, path = "/rules/{id}/explain", tag = "rules", params(("id" = String, Path, description = "Which rule")),
+    responses((status = 200, description = "Its instances", body = Listing<Explained>)))]
+async fn explain(State(app): State<Arc<App>>, ApiPath(id): ApiPath<RuleId>) -> Result<Json<Listing<Explained>>, Problem> {
+    find(&app, id)?;
+    let question = move |evaluator: &nightbell_alerts::Evaluator| {
+        let views = evaluator.instances().filter(|view| view.key.rule == id).take(MOST_INSTANCES);
+        views.map(|view| told(&view)).collect::<Vec<_>>()
+    };
+    let found = app.pipeline.ask(question).await.ok_or_else(|| Problem::unavailable("the hub is stopping"))?;
+    let holdings = app.registry.read();
+    let named = |told: Told| Explained { agent: names::agent(&holdings, told.agent), ..told.view };
+    Ok(Json(Listing::whole(found.into_iter().map(named).collect())))
+}
+
+/// The agents a rule applies to by its scope, leaving aside rules that take its place.
+pub(super) fn agents_in_scope(holdings: &Holdings, scope: &Scope) -> Result<Vec<nightbell_store::AgentRow>, Problem> {
+    let mut rows: Vec<_> = match scope {
+        Scope::Global => holdings.agents.values().cloned().collect(),
+        Scope::Tag(tag) => holdings.agents.values().filter(|row| row.tags.contains(tag)).cloned().collect(),
+        Scope::Agent(id) => vec![agents::find(holdings, *id).map_err(|_gone| Problem::invalid_field("/scope/agent", "there is no such agent"))?],
+    };
+    rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(rows)
+}

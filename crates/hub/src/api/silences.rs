@@ -1,0 +1,257 @@
+//! Silences: times in which matching pages are withheld.
+
+use super::extract::{ApiJson, ApiPath, Listing, Moment, Span};
+use super::problem::{Fault, Problem};
+use super::wire::body::{Object, patched, typed};
+use super::wire::change::{self, Editor};
+use crate::app::App;
+use crate::page::rfc3339;
+use crate::port::valid_tag;
+use crate::registry::Holdings;
+use crate::{clock, ids};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use nightbell_alerts::{MuteKind, Severity};
+use nightbell_model::{SeriesKey, Timestamp, Ulid};
+use nightbell_store::{Change, SilenceRow};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What a GET shows that is not for writing.
+const READ_ONLY: [&str; 4] = ["id", "state", "created_by", "created_at"];
+/// The longest comment, in characters.
+const COMMENT_LIMIT: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, change, remove))
+}
+
+/// A silence. Conditions that are null match everything.
+#[derive(Debug, Serialize, ToSchema)]
+struct SilenceView {
+    id: String,
+    /// pending, active or ended
+    state: &'static str,
+    /// silence or maintenance
+    kind: &'static str,
+    starts_at: String,
+    ends_at: String,
+    agent: Option<String>,
+    tag: Option<String>,
+    rule: Option<String>,
+    metric: Option<String>,
+    severity_up_to: Option<&'static str>,
+    comment: String,
+    created_by: String,
+    created_at: String,
+}
+
+/// A silence as it is written. Conditions that are left out match everything.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SilenceBody {
+    /// Only this agent.
+    #[serde(default)]
+    agent: Option<String>,
+    /// Only agents with this tag.
+    #[serde(default)]
+    tag: Option<String>,
+    /// Only this rule.
+    #[serde(default)]
+    rule: Option<String>,
+    /// Only this metric or series.
+    #[serde(default)]
+    metric: Option<String>,
+    /// Only severities up to info, warning or critical; the worse pass.
+    #[serde(default)]
+    severity_up_to: Option<String>,
+    /// From when on; now if left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    starts_at: Option<Moment>,
+    /// Until when.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    ends_at: Option<Moment>,
+    /// For how long, such as `2h`; instead of `ends_at`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    duration: Option<Span>,
+    /// silence (if left out) or maintenance
+    #[serde(default)]
+    kind: Option<String>,
+    /// Why.
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+fn view(row: &SilenceRow, now: Timestamp) -> SilenceView {
+    let state = if now < row.starts_at {
+        "pending"
+    } else if now < row.ends_at {
+        "active"
+    } else {
+        "ended"
+    };
+    SilenceView {
+        id: row.id.to_string(),
+        state,
+        kind: row.kind.name(),
+        starts_at: rfc3339(row.starts_at),
+        ends_at: rfc3339(row.ends_at),
+        agent: row.agent.map(|id| id.to_string()),
+        tag: row.tag.clone(),
+        rule: row.rule.map(|id| id.to_string()),
+        metric: row.series.clone(),
+        severity_up_to: row.up_to.map(Severity::name),
+        comment: row.comment.clone(),
+        created_by: row.created_by.clone(),
+        created_at: rfc3339(row.created_at),
+    }
+}
+
+/// Collects what is wrong while a body is understood.
+struct Reading<'a> {
+    holdings: &'a Holdings,
+    faults: Vec<Fault>,
+}
+
+impl Reading<'_> {
+    /// What `read` makes of a text, if there is one; `why` if it makes nothing of it.
+    fn optional<T>(&mut self, pointer: &str, text: Option<&str>, why: &str, read: impl FnOnce(&Holdings, &str) -> Option<T>) -> Option<T> {
+        let text = text?;
+        let found = read(self.holdings, text);
+        if found.is_none() {
+            self.faults.push(Fault::new(pointer, format!("{text:?}: {why}")));
+        }
+        found
+    }
+
+    /// The end of a silence.
+    fn end(&mut self, body: &SilenceBody, starts_at: Timestamp, now: Timestamp) -> Timestamp {
+        let ends_at = match (body.ends_at, body.duration) {
+            (Some(end), None) => end.0,
+            (None, Some(span)) => starts_at.plus_millis(span.0),
+            (None, None) => {
+                self.faults.push(Fault::new("/ends_at", "is missing: say ends_at or duration"));
+                return starts_at;
+            }
+            (Some(_), Some(_)) => {
+                self.faults.push(Fault::new("/duration", "say either ends_at or duration"));
+                return starts_at;
+            }
+        };
+        let pointer = if body.duration.is_some() { "/duration" } else { "/ends_at" };
+        if ends_at <= starts_at {
+            self.faults.push(Fault::new(pointer, "the end must lie after the start"));
+        } else if ends_at <= now {
+            self.faults.push(Fault::new(pointer, "the end lies in the past: nothing would be silenced"));
+        }
+        ends_at
+    }
+}
+
+/// Understands a body. `old` is what it takes the place of.
+fn read(holdings: &Holdings, body: &SilenceBody, author: &str, old: Option<&SilenceRow>, now: Timestamp) -> Result<SilenceRow, Problem> {
+    let mut reading = Reading { holdings, faults: Vec::new() };
+    let starts_at = body.starts_at.map_or(now, |start| start.0);
+    let row = SilenceRow {
+        id: old.map_or_else(ids::fresh, |old| old.id),
+        kind: reading
+            .optional("/kind", body.kind.as_deref(), "must be silence or maintenance", |_, name| {
+                MuteKind::from_name(name).filter(|kind| *kind != MuteKind::QuietHours)
+            })
+            .unwrap_or(MuteKind::Silence),
+        starts_at,
+        ends_at: reading.end(body, starts_at, now),
+        rule: reading.optional("/rule", body.rule.as_deref(), "there is no such rule", |holdings, text| {
+            text.parse().ok().filter(|id| holdings.rules.contains_key(id))
+        }),
+        agent: reading.optional("/agent", body.agent.as_deref(), "there is no such agent", |holdings, text| {
+            text.parse().ok().filter(|id| holdings.agents.contains_key(id))
+        }),
+        tag: reading.optional("/tag", body.tag.as_deref(), "is no tag", |_, tag| valid_tag(tag).then(|| tag.to_owned())),
+        series: reading.optional("/metric", body.metric.as_deref(), "is no metric or series key", |_, text| {
+            text.parse::<SeriesKey>().ok().map(|key| key.to_string())
+        }),
+        up_to: reading.optional("/severity_up_to", body.severity_up_to.as_deref(), "must be info, warning or critical", |_, name| {
+            Severity::from_name(name)
+        }),
+        comment: body.comment.clone().unwrap_or_default(),
+        created_by: old.map_or_else(|| author.to_owned(), |old| old.created_by.clone()),
+        created_at: old.map_or(now, |old| old.created_at),
+    };
+    if row.comment.chars().count() > COMMENT_LIMIT {
+        reading.faults.push(Fault::new("/comment", format!("at most {COMMENT_LIMIT} characters")));
+    }
+    if reading.faults.is_empty() { Ok(row) } else { Err(Problem::invalid(reading.faults)) }
+}
+
+fn find(app: &App, id: Ulid) -> Result<SilenceRow, Problem> {
+    app.registry.read().silences.get(&id).cloned().ok_or_else(|| Problem::not_found("silence"))
+}
+
+async fn put(app: &App, editor: &Editor, action: &str, row: SilenceRow) -> Result<SilenceView, Problem> {
+    let view = view(&row, clock::now());
+    let detail = serde_json::to_value(&view).unwrap_or_default();
+    app.registry.apply(vec![Change::PutSilence(row.clone())], Some(editor.entry(action, row.id, &detail))).await?;
+    Ok(view)
+}
+
+/// Lists silences, the newest first
+#[utoipa::path(get, path = "/silences", tag = "silences", responses((status = 200, description = "All silences", body = Listing<SilenceView>)))]
+async fn list(State(app): State<Arc<App>>) -> Json<Listing<SilenceView>> {
+    let now = clock::now();
+    Json(Listing::whole(app.registry.read().silences.values().rev().map(|row| view(row, now)).collect()))
+}
+
+/// Makes a silence
+#[utoipa::path(post, path = "/silences", tag = "silences", request_body = SilenceBody, responses((status = 201, description = "Made", body = SilenceView)))]
+async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<(StatusCode, Json<SilenceView>), Problem> {
+    let body: SilenceBody = typed(body, &READ_ONLY)?;
+    let _turn = change::turn().await;
+    let row = read(&app.registry.read(), &body, &editor.name(), None, clock::now())?;
+    Ok((StatusCode::CREATED, Json(put(&app, &editor, "silence.create", row).await?)))
+}
+
+/// Shows a silence
+#[utoipa::path(get, path = "/silences/{id}", tag = "silences", params(("id" = String, Path, description = "Which silence")),
+    responses((status = 200, description = "The silence", body = SilenceView)))]
+async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<Ulid>) -> Result<Json<SilenceView>, Problem> {
+    Ok(Json(view(&find(&app, id)?, clock::now())))
+}
+
+/// Changes a silence; what is left out stays, and a duration counts from its start
+#[utoipa::path(patch, path = "/silences/{id}", tag = "silences", params(("id" = String, Path, description = "Which silence")),
+    request_body = SilenceBody, responses((status = 200, description = "Changed", body = SilenceView)))]
+async fn change(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<Ulid>,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Json<SilenceView>, Problem> {
+    let _turn = change::turn().await;
+    let (old, now) = (find(&app, id)?, clock::now());
+    let replaces_end = body.contains_key("duration") && !body.contains_key("ends_at");
+    let mut merged = patched(&view(&old, now), body)?;
+    if replaces_end {
+        merged.remove("ends_at");
+    }
+    let body: SilenceBody = typed(merged, &READ_ONLY)?;
+    let row = read(&app.registry.read(), &body, &editor.name(), Some(&old), now)?;
+    Ok(Json(put(&app, &editor, "silence.change", row).await?))
+}
+
+/// Ends a silence
+#[utoipa::path(delete, path = "/silences/{id}", tag = "silences", params(("id" = String, Path, description = "Which silence")),
+    responses((status = 204, description = "Ended")))]
+async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<Ulid>) -> Result<StatusCode, Problem> {
+    let _turn = change::turn().await;
+    let detail = serde_json::to_value(view(&find(&app, id)?, clock::now())).unwrap_or_default();
+    app.registry.apply(vec![Change::DeleteSilence(id)], Some(editor.entry("silence.delete", id, &detail))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
