@@ -44,12 +44,7 @@ pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effec
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     let keeps_record = site.compiled.rule.missing == Missing::NoData && instance.last_ts != Timestamp::MIN;
     let idle = instance.machine.state == State::Ok && detail.is_idle(site, &instance.series);
-    if idle && !keeps_record {
-        instance.detail = None;
-        return forget(instance, site.key(&instance.series), out);
-    }
     if idle {
-        // The record stays, so what is stored of its channels is emptied instead of removed with it.
         detail.told.iter_mut().for_each(Told::empty);
     }
     let dirty = std::mem::take(&mut detail.dirty);
@@ -57,7 +52,9 @@ pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effec
         told.dirty = false;
         out.told.push(told.record(site.key(&instance.series)));
     }
-    if dirty {
+    if idle && !keeps_record {
+        forget(instance, site.key(&instance.series), out);
+    } else if dirty {
         remember(instance, site.key(&instance.series), out);
     }
     if idle {
@@ -73,11 +70,21 @@ pub(crate) fn remember(instance: &mut Instance, key: InstanceKey, out: &mut Effe
     out.instances.push(instance.record(key));
 }
 
-/// Gives up the record of an instance and what was said about it earlier in the same effects, so that the order in which the
-/// lists are applied does not matter.
-pub(crate) fn forget(instance: &mut Instance, key: InstanceKey, out: &mut Effects) {
+/// Gives up everything about an instance.
+pub(crate) fn dismiss(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
+    let key = site.key(&instance.series);
+    for mut told in instance.detail.take().map(|detail| detail.told).unwrap_or_default() {
+        told.empty();
+        if told.dirty {
+            out.told.push(told.record(key.clone()));
+        }
+    }
+    forget(instance, key, out);
+}
+
+/// Gives up the record of an instance, whatever was said about it earlier in the same effects.
+fn forget(instance: &mut Instance, key: InstanceKey, out: &mut Effects) {
     out.instances.retain(|record| record.key != key);
-    out.told.retain(|told| told.key != key);
     if !std::mem::replace(&mut instance.forgotten, true) {
         out.forgotten.push(key);
     }

@@ -219,26 +219,23 @@ impl Evaluator {
         self.release(now);
     }
 
-    /// A connection of the agent was opened. It is a heartbeat, not a connection, that brings an agent back.
-    pub fn connection_opened(&mut self, id: AgentId, now: Timestamp) {
+    /// A connection of the agent was opened. That alone changes nothing: it is a heartbeat that brings an agent back.
+    pub fn connection_opened(&mut self, _id: AgentId, now: Timestamp) {
         self.clock = now;
-        if let Some(slot) = self.agents.get_mut(&id) {
-            slot.connections = slot.connections.saturating_add(1);
-        }
     }
 
-    /// A connection of the agent was closed; to be called for each that was opened. A clean close of the last one makes the
-    /// agent offline at once, though its offline alert counts from its last heartbeat. One that stops on purpose is not paged.
+    /// The newest connection of the agent was closed (of one that was replaced before, the close does not matter). A clean close
+    /// makes the agent offline at once, though its offline alert counts from its last heartbeat on. One that stops on purpose is
+    /// not paged. Either ends a late burst.
     #[expect(clippy::too_many_arguments, reason = "two independent facts about the close")]
     pub fn connection_closed(&mut self, id: AgentId, clean: bool, on_purpose: bool, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
         let Some(slot) = self.agents.get_mut(&id) else { return };
-        slot.connections = slot.connections.saturating_sub(1);
         if slot.burst.is_some() {
             slot.end_burst(world, out);
         }
-        if slot.connections == 0 && (clean || on_purpose) {
+        if clean || on_purpose {
             slot.view.closed = true;
             slot.view.stopped_on_purpose = on_purpose;
             slot.go_offline(now, if on_purpose { "stopped on purpose" } else { "connection closed" }, out);

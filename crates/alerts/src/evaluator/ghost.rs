@@ -2,7 +2,7 @@
 //! cooldown runs on in case it comes back. The rule or the agent may not exist any more by then.
 
 use super::slot::{Scene, World};
-use crate::apply::{Reading, apply, forget, hand_out};
+use crate::apply::{Reading, apply, dismiss, hand_out};
 use crate::book::Compiled;
 use crate::context::AgentView;
 use crate::instance::Instance;
@@ -38,8 +38,7 @@ impl Ghost {
         }
         let mut instance = ghost.instance;
         if is_stored {
-            let key = site.key(&instance.series);
-            forget(&mut instance, key, out);
+            dismiss(&site, &mut instance, out);
         }
         None
     }
@@ -67,11 +66,11 @@ impl Ghost {
         let site = world.site_of(&self.compiled, &self.agent, scene);
         settle(&site, &mut self.instance, Outcome::default(), out);
         hand_out(&site, &mut self.instance, out);
-        let key = site.key(&self.instance.series);
-        let remembers = self.remembers(world.now);
-        if !remembers {
-            forget(&mut self.instance, key, out);
+        if self.remembers(world.now) {
+            return true;
         }
-        remembers
+        let site = world.site_of(&self.compiled, &self.agent, scene);
+        dismiss(&site, &mut self.instance, out);
+        false
     }
 }

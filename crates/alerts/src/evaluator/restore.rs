@@ -14,7 +14,7 @@ use crate::book::{Compiled, RuleBook};
 use crate::context::AgentView;
 use crate::incident::Opening;
 use crate::instance::{Detail, Instance, Told};
-use crate::record::{Effects, EndReason, IncidentRecord, InstanceKey, InstanceRecord, State};
+use crate::record::{Effects, EndReason, IncidentRecord, InstanceKey, InstanceRecord, State, ToldRecord};
 use crate::rule::{Missing, Rule};
 use crate::site::Waits;
 use crate::step::{Input, Machine};
@@ -217,7 +217,7 @@ fn gather(saved: Saved, now: Timestamp) -> impl Iterator<Item = Parts> {
     for record in saved.instances {
         parts_of(&record.key.clone(), &mut |parts| parts.record = Some(record.clone()));
     }
-    for told in &saved.told {
+    for told in saved.told.iter().filter(|told| !is_blank(told)) {
         parts_of(&told.key, &mut |parts| parts.told.push(Told::from_record(told, now)));
     }
     let mut seen: HashMap<IncidentId, ()> = HashMap::new();
@@ -227,6 +227,12 @@ fn gather(saved: Saved, now: Timestamp) -> impl Iterator<Item = Parts> {
         }
     }
     all.into_values()
+}
+
+/// Whether what was stored of a channel has nothing in it.
+fn is_blank(told: &ToldRecord) -> bool {
+    let said = told.told.is_some() || told.told_nodata.is_some() || told.last_fired_at.is_some() || told.last_said_at.is_some();
+    !said && told.suppressed == 0 && told.repeats == 0
 }
 
 /// Whether the rule was edited and the stored state not judged by it yet.

@@ -43,7 +43,6 @@ pub(crate) struct Slot {
     pub(crate) known_away: bool,
     /// One of its offline rules is pending or firing.
     pub(crate) host_offline: bool,
-    pub(crate) connections: u32,
     /// The receipt of the last heartbeat of the late burst that is going on.
     pub(crate) burst: Option<Timestamp>,
     /// When the log last said that a heartbeat came too late.
@@ -67,7 +66,6 @@ impl Slot {
             presence: Presence::Uncounted,
             known_away: false,
             host_offline: false,
-            connections: 0,
             burst: None,
             late_logged: None,
             armed: Timestamp::MAX,

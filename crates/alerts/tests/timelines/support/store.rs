@@ -39,7 +39,6 @@ impl Store {
             let contradicted = effects.instances.iter().any(|record| record.key == *key);
             assert!(!contradicted, "{key:?} is both stored and forgotten in the same effects");
             self.instances.remove(key);
-            self.told.retain(|(other, _), _| other != key);
         }
         for record in &effects.instances {
             let open = record.state == State::Firing || record.was_firing;
@@ -47,7 +46,21 @@ impl Store {
             self.instances.insert(record.key.clone(), InstanceRecord { last_ts: None, ..record.clone() });
         }
         for told in &effects.told {
-            self.told.insert((told.key.clone(), told.channel), told.clone());
+            let blank = ToldRecord {
+                told: None,
+                told_nodata: None,
+                last_fired_at: None,
+                last_said_at: None,
+                suppressed: 0,
+                repeats: 0,
+                ..told.clone()
+            };
+            let slot = (told.key.clone(), told.channel);
+            if *told == blank { drop(self.told.remove(&slot)) } else { drop(self.told.insert(slot, told.clone())) }
+        }
+        for key in &effects.forgotten {
+            let left = self.told.keys().any(|(other, _)| other == key);
+            assert!(!left, "something was told of {key:?}, which is forgotten");
         }
         for incident in &effects.incidents {
             self.incidents.insert(incident.id, incident.clone());
