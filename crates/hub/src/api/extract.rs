@@ -81,7 +81,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes());
-        let reader = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(pairs);
+        let reader = serde_urlencoded::Deserializer::new(pairs);
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let name = error.path().to_string();
             let name = if name == "." { "query".to_owned() } else { name };
