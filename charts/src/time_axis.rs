@@ -82,7 +82,7 @@ fn named(at: Timestamp, when: &DateTime<Tz>, step: Step, span: i64) -> TimeTick 
         Step::Months(_) => ("%b", false),
         Step::Days(_) => ("%-d %b", false),
         Step::Seconds(_) if midnight => ("%-d %b", true),
-        Step::Seconds(_) if span < SECONDS_SHOWN_BELOW_MS => ("%H:%M:%S", false),
+        Step::Seconds(step) if step < 60 || span < SECONDS_SHOWN_BELOW_MS => ("%H:%M:%S", false),
         Step::Seconds(_) => ("%H:%M", false),
     };
     TimeTick { at, label: when.format(format).to_string(), strong }
