@@ -19,6 +19,8 @@ mod metrics;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod range;
 mod retain;

@@ -1,0 +1,239 @@
+//! No statement reads a table that grows from end to end: the statements of a life in brief are listened to, and the plan of
+//! each is looked at.
+
+use super::{SqliteOptions, SqliteStore};
+use crate::entities::{Change, Commit, NewDelivery, SeenRow, Settled};
+use crate::seams::{
+    DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention, StateStore,
+};
+use nightbell_alerts::{Effects, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Severity, State};
+use nightbell_model::{AgentId, Batch, BootId, ChannelId, IncidentId, RuleId, Schema, Tier, Timestamp, Ulid};
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+static HEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Tables that are small and meant to be read whole: configuration, and what is at hand at start.
+const SMALL: [&str; 14] = [
+    "agents",
+    "agent_keys",
+    "agent_settings",
+    "default_settings",
+    "enrolment_tokens",
+    "users",
+    "sessions",
+    "tokens",
+    "channels",
+    "silences",
+    "settings",
+    "alert_rules",
+    "alert_state",
+    "notice_state",
+];
+
+/// Processes are read whole at start; there is a bound to them for each agent.
+const READ_AT_START: &str = "SELECT agent_keys.agent AS agent, boot,";
+
+fn hear(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(statement, _) = event {
+        HEARD.lock().unwrap_or_else(PoisonError::into_inner).insert(statement.sql().into_owned());
+    }
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+fn listen(store: &SqliteStore) {
+    store.gate.urgent().connection().trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(hear));
+    store
+        .readers
+        .read("listen", |connection| {
+            connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(hear));
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn instance() -> InstanceKey {
+    let (rule, agent) = (RuleId::from_bits(1), AgentId::from_bits(1));
+    InstanceKey { rule, agent, series: "m.a".parse().unwrap() }
+}
+
+fn effects() -> Effects {
+    let record = IncidentRecord {
+        id: IncidentId::from_bits(1),
+        key: instance(),
+        rule_name: String::new(),
+        severity: Severity::Info,
+        comparison: nightbell_alerts::Comparison::Less,
+        threshold: 0.0,
+        hold_ms: 0,
+        started_at: at(0),
+        fired_at: at(0),
+        resolved_at: None,
+        end_reason: None,
+        value: 0.0,
+        peak: 0.0,
+        samples: 0,
+        ack: None,
+    };
+    let event = Event {
+        at: at(0),
+        kind: EventKind::Fired,
+        agent: Some(AgentId::from_bits(1)),
+        rule: None,
+        incident: None,
+        series: None,
+        value: None,
+        threshold: None,
+        reason: String::new(),
+    };
+    let state = InstanceRecord {
+        key: instance(),
+        state: State::Firing,
+        since: at(0),
+        fired_at: None,
+        clear_since: None,
+        was_firing: false,
+        incident: None,
+        rule_version: 1,
+        samples: 0,
+        peak: None,
+        last_ts: None,
+    };
+    Effects {
+        incidents: vec![record],
+        instances: vec![state],
+        forgotten: vec![InstanceKey { rule: RuleId::from_bits(2), ..instance() }],
+        events: vec![event],
+        ..Effects::default()
+    }
+}
+
+fn deliver(id: u128, kind: NoticeKind) -> NewDelivery {
+    NewDelivery {
+        id: Ulid::from_bits(id),
+        channel: ChannelId::from_bits(1),
+        instance: "i".to_owned(),
+        incident: IncidentId::from_bits(1),
+        kind,
+        n: 0,
+        payload_json: String::new(),
+        created_at: at(0),
+        not_before: at(i64::from(u8::try_from(id).unwrap())),
+    }
+}
+
+/// Does everything once.
+fn live(store: &SqliteStore, lease: LeaseToken) {
+    let schema = Schema::new(vec!["m.a".parse().unwrap()]);
+    let beat = |n: i64, boot_seq| Batch {
+        agent: AgentId::from_bits(1),
+        ts: at(n * 3_600_000),
+        received: at(n * 3_600_000),
+        boot_seq,
+        schema: schema.clone(),
+        values: [1.0].into(),
+    };
+    let boot = BootId("b".into());
+    let forget = SeenRow { agent: AgentId::from_bits(1), boot: BootId("old".into()), used_at: at(0), ranges: Vec::new() };
+    let commit = Commit {
+        batches: (0..2000).map(|n| beat(n, (n % 2 == 0).then(|| (boot.clone(), n.cast_unsigned())))).collect(),
+        alive: vec![(AgentId::from_bits(1), at(1))],
+        seen: vec![SeenRow { boot, ranges: vec![(1, 2)], ..forget.clone() }, forget],
+        effects: effects(),
+        outbox: vec![deliver(9, NoticeKind::Fired), deliver(2, NoticeKind::Resolved), deliver(3, NoticeKind::Test)],
+    };
+    store.commit(lease, &commit).unwrap();
+    store.commit(lease, &commit).unwrap();
+    read(store);
+    let claimed = store.claim(lease, at(100), at(101), 5).unwrap();
+    let retry = Settled::Retry { at: at(7), error: String::new(), ambiguous: false, plain: false };
+    store.settle(lease, &[(claimed[0].row.id, retry)], at(3)).unwrap();
+    store.command_delivery(lease, claimed[0].row.id, DeliveryCommand::Retry, at(1)).unwrap();
+    store.command_delivery(lease, claimed[0].row.id, DeliveryCommand::Cancel, at(1)).unwrap();
+    for settled in [Settled::Sent { latency_ms: 1 }, Settled::Dead { error: String::new() }] {
+        store.settle(lease, &[(claimed[0].row.id, settled)], at(3)).unwrap();
+    }
+    store.roll_up(lease, at(3000 * 3_600_000)).unwrap();
+    store.retain(lease, at(6000 * 3_600_000), &Retention::default()).unwrap();
+    read(store);
+    for change in [
+        Change::DeleteChannel(ChannelId::from_bits(1)),
+        Change::DeleteAgent { id: AgentId::from_bits(1), purge: true },
+        Change::DeleteUser(Ulid::from_bits(1)),
+        Change::DeleteSessionsOf(Ulid::from_bits(1)),
+        Change::UseEnrolment { id: Ulid::from_bits(1), now: at(0) },
+    ] {
+        drop(store.apply(lease, &[change], None));
+    }
+    store.retain(lease, at(6000 * 3_600_000), &Retention::default()).unwrap();
+}
+
+/// Asks every question.
+fn read(store: &SqliteStore) {
+    store.load().unwrap();
+    store.stats().unwrap();
+    store.next_due().unwrap();
+    store.series(AgentId::from_bits(1)).unwrap();
+    store.knows_metric("m.a").unwrap();
+    store.incident(IncidentId::from_bits(1)).unwrap();
+    store.delivery_counts().unwrap();
+    store.audit(None, 5).unwrap();
+    let (agent, limit) = (AgentId::from_bits(1), 5);
+    for tier in Tier::ALL.map(Some).into_iter().chain([None]) {
+        let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+        let query = RangeQuery { agent, series: Vec::new(), start, end, tier, max_points: 10, now: at(0) };
+        store.range(&query).unwrap();
+    }
+    for (agent, incident) in [(None, None), (Some(agent), None), (None, Some(IncidentId::from_bits(1)))] {
+        for after in [None, Some(0)] {
+            store
+                .events(&EventQuery { agent, incident, after, limit, kinds: vec![EventKind::Fired], ..EventQuery::default() })
+                .unwrap();
+        }
+        let state = incident.map(|_| crate::entities::DeliveryState::Queued);
+        store.deliveries(&DeliveryQuery { incident, state, limit, ..DeliveryQuery::default() }).unwrap();
+        for open in [None, Some(true), Some(false)] {
+            store.incidents(&IncidentQuery { agent, open, limit, ..IncidentQuery::default() }).unwrap();
+        }
+    }
+}
+
+/// What the plan of a statement reads from end to end, but for small tables and partial indexes, which are small by their
+/// condition.
+fn scans(connection: &Connection, sql: &str) -> Vec<String> {
+    let Ok(mut plan) = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) else { return Vec::new() };
+    let rows = plan.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>().unwrap();
+    let is_small = |step: &str| {
+        let table = step.split_whitespace().nth(1).unwrap_or("");
+        SMALL.contains(&table)
+            || table.starts_with('(')
+            || step.contains("INDEX outbox_")
+            || step.contains("INDEX incidents_open")
+    };
+    rows.into_iter().filter(|step| step.starts_with("SCAN") && !is_small(step)).collect()
+}
+
+#[test]
+fn no_statement_reads_a_growing_table_from_end_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let store = SqliteStore::open(&path, SqliteOptions { readers: 1, ..SqliteOptions::default() }).unwrap();
+    listen(&store);
+    let lease = store.acquire(Ulid::from_bits(1), at(0)).unwrap();
+    live(&store, lease);
+    let connection = Connection::open(&path).unwrap();
+    let heard = HEARD.lock().unwrap().clone();
+    assert!(heard.len() > 60, "only {} statements were heard", heard.len());
+    assert!(!scans(&connection, "SELECT * FROM agent_metrics WHERE seq = 1").is_empty(), "the check itself sees a scan");
+    let found: Vec<String> = heard
+        .iter()
+        .filter(|sql| !sql.starts_with(READ_AT_START))
+        .flat_map(|sql| scans(&connection, sql).into_iter().map(move |step| format!("{step}: {sql}")))
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
