@@ -11,11 +11,32 @@ use std::time::Duration;
 
 /// The largest body on the wire: a day's buffer, compressed, with room to spare.
 pub(crate) const WIRE_LIMIT: usize = 1 << 20;
+/// From here on a body is decoded beside the connections: as gzip it may hold 4 MiB, which takes tens of milliseconds.
+const LARGE: usize = 8 << 10;
 /// How long a body may take to arrive: 1 MiB over the slowest links, and no longer for those who drip on purpose.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The whole body, decoded.
-pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+/// A body as it came.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    bytes: Vec<u8>,
+    gzip: bool,
+}
+
+impl Wire {
+    /// Whether decoding it takes so long that other connections would notice.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() > LARGE
+    }
+
+    /// The body with gzip undone.
+    pub(crate) fn decode(self) -> Result<Vec<u8>, Problem> {
+        if self.gzip { gunzip(&self.bytes, Limits::BODY.bytes) } else { Ok(self.bytes) }
+    }
+}
+
+/// The whole body, within the bounds on the wire.
+pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Wire, Problem> {
     let gzip = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity" | b"") => false,
         Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip") => true,
@@ -27,11 +48,10 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Pro
     if declared.is_some_and(|length| length > WIRE_LIMIT as u64) {
         return Err(too_large());
     }
-    let wire = match tokio::time::timeout(READ_TIMEOUT, collect(body)).await {
-        Ok(wire) => wire?,
-        Err(_elapsed) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive within 30 s")),
-    };
-    if gzip { gunzip(&wire, Limits::BODY.bytes) } else { Ok(wire) }
+    match tokio::time::timeout(READ_TIMEOUT, collect(body)).await {
+        Ok(bytes) => Ok(Wire { bytes: bytes?, gzip }),
+        Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive within 30 s")),
+    }
 }
 
 async fn collect(body: Body) -> Result<Vec<u8>, Problem> {

@@ -1,6 +1,6 @@
 //! The HTTP way: `POST /nodes` and `POST /metrics/system`.
 
-use crate::body;
+use crate::body::{self, Wire};
 use crate::heard::Heard;
 use crate::mailbox::{Answer, reply};
 use crate::port::{Description, Enrol, Submission};
@@ -9,8 +9,8 @@ use crate::router::Shared;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, header};
-use nightbell_model::AgentId;
+use axum::http::{HeaderMap, StatusCode, header};
+use nightbell_model::{AgentId, Timestamp};
 use nightbell_protocol::Limits;
 use nightbell_protocol::http::{HeartbeatsAnswer, NodeAnswer, NodeRequest, Rejected, decode_entries, decode_node};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -34,21 +34,20 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
     let (parts, body) = request.into_parts();
     let bearer = bearer(&parts.headers)?;
     let known = shared.port.authenticate(None, bearer).await;
+    let node = read_node(&parts.headers, body).await?;
     if let Ok(agent) = known {
-        let node = read_node(&parts.headers, body).await?;
         shared.port.described(agent, description(node));
         return Ok(Json(NodeAnswer { node_id: agent.to_string(), credential: None }));
     }
-    let node = read_node(&parts.headers, body).await?;
     let enrolled = shared.port.register(enrol(bearer.to_owned(), node, remote)).await?;
     Ok(Json(NodeAnswer { node_id: enrolled.agent.to_string(), credential: Some(enrolled.credential) }))
 }
 
 async fn read_node(headers: &HeaderMap, body: Body) -> Result<NodeRequest, Problem> {
-    let bytes = body::read(headers, body).await?;
+    let bytes = body::read(headers, body).await?.decode()?;
     let node = decode_node(&bytes, &Limits::BODY)?;
     if node.facts.as_ref().is_some_and(|facts| facts_json(facts).len() > FACTS_LIMIT) {
-        return Err(Problem::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
     }
     Ok(node)
 }
@@ -97,9 +96,14 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request)
     let received = shared.port.now();
     let (parts, body) = request.into_parts();
     let agent = shared.port.authenticate(None, bearer(&parts.headers)?).await?;
-    let bytes = body::read(&parts.headers, body).await?;
-    let Understood { heard, indices, mut answer } = understand(&shared, agent, &bytes, received)?;
-    drop(bytes);
+    let wire = body::read(&parts.headers, body).await?;
+    let Understood { heard, indices, mut answer } = if wire.is_large() {
+        let shared = Arc::clone(&shared);
+        let beside = tokio::task::spawn_blocking(move || understand(&shared, agent, wire, received));
+        beside.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))??
+    } else {
+        understand(&shared, agent, wire, received)?
+    };
     if heard.is_empty() {
         return Ok(Json(answer));
     }
@@ -123,13 +127,8 @@ struct Understood {
     answer: HeartbeatsAnswer,
 }
 
-fn understand(
-    shared: &Shared,
-    agent: AgentId,
-    bytes: &[u8],
-    received: nightbell_model::Timestamp,
-) -> Result<Understood, Problem> {
-    let entries = decode_entries(bytes, &Limits::BODY)?;
+fn understand(shared: &Shared, agent: AgentId, wire: Wire, received: Timestamp) -> Result<Understood, Problem> {
+    let entries = decode_entries(&wire.decode()?, &Limits::BODY)?;
     let desk = shared.desk(agent);
     let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
     desk.bucket.take(entries.len(), shared.elapsed_ms()).map_err(Problem::too_fast)?;

@@ -1,18 +1,18 @@
-//! One agent's connection as a machine: frames and mail in, messages out. The socket is left to `socket`.
+//! One agent's connection as a machine: frames and mail in, messages out. How it proves who it is stands in `opening`, the
+//! socket in `socket`.
 
-use crate::acks::{Acks, Entry};
-use crate::mailbox::{Closer, Done, Mail, Mailbox};
+mod beats;
+mod opening;
+
+use crate::acks::Acks;
+use crate::mailbox::{Done, Mail, Mailbox};
 use crate::plan::Reject;
-use crate::port::{Description, Enrol, Refusal, Submission};
-use crate::post::{FACTS_LIMIT, facts_json};
+use crate::port::{Description, Refusal, Submission};
 use crate::rate::TokenBucket;
 use crate::router::Shared;
 use crate::understand::{Listener, Mark};
 use nightbell_model::{AgentId, Timestamp};
-use nightbell_protocol::{
-    Auth, DecodeError, Encoding, Envelope, Facts, FromAgent, FromHub, Heartbeat, Limits, Register, TopProcesses,
-    decode_from_agent,
-};
+use nightbell_protocol::{DecodeError, Encoding, Envelope, FromAgent, FromHub, Limits, TopProcesses, decode_from_agent};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,93 +181,6 @@ impl Session {
         self.violation(close::POLICY);
     }
 
-    async fn register(&mut self, register: Register, reply: Option<String>) {
-        if self.agent.is_some() {
-            return self.say_error("already_authenticated", "this connection has its agent", reply);
-        }
-        let interval_ms = register.interval_ms;
-        let Ok(facts_json) = self.facts(register.facts.as_ref(), &reply) else { return };
-        let request = Enrol {
-            token: register.token,
-            name: register.name,
-            hostname: register.hostname,
-            ip: register.ip,
-            role: register.role,
-            version: register.version,
-            interval_ms,
-            public_key: register.public_key,
-            tags: register.tags,
-            facts_json,
-            remote: self.remote,
-        };
-        let enrolled = self.shared.port.register(request).await;
-        match enrolled {
-            Ok(enrolled) => {
-                let interval_ms = self.open(enrolled.agent, interval_ms);
-                let (agent_id, credential) = (enrolled.agent.to_string(), enrolled.credential);
-                let answer = FromHub::Registered { agent_id, credential, interval_s: Some(seconds(interval_ms)) };
-                self.out.push(answer.answering(reply));
-            }
-            Err(refusal) => self.refuse(refusal, reply),
-        }
-    }
-
-    async fn authenticate(&mut self, auth: Auth, reply: Option<String>) {
-        if self.agent.is_some() {
-            return self.say_error("already_authenticated", "this connection has its agent", reply);
-        }
-        let claimed = auth.agent_id.as_deref().map(str::parse::<AgentId>).transpose();
-        let Ok(claimed) = claimed else {
-            let refusal = Refusal { code: "bad_credential".to_owned(), message: "agent_id is not an id".to_owned() };
-            return self.refuse(refusal, reply);
-        };
-        let Ok(facts_json) = self.facts(auth.facts.as_ref(), &reply) else { return };
-        let known = self.shared.port.authenticate(claimed, &auth.credential).await;
-        let agent = match known {
-            Ok(agent) => agent,
-            Err(refusal) => return self.refuse(refusal, reply),
-        };
-        let interval_ms = self.open(agent, auth.interval_ms);
-        if auth.interval_ms.is_some() || auth.version.is_some() || facts_json.is_some() {
-            let description =
-                Description { interval_ms: auth.interval_ms, version: auth.version, facts_json, ..Description::default() };
-            self.shared.port.described(agent, description);
-        }
-        let server_time = self.shared.port.now().as_millis();
-        let answer = FromHub::AuthOk { agent_id: agent.to_string(), interval_s: seconds(interval_ms), server_time };
-        self.out.push(answer.answering(reply));
-    }
-
-    /// The agent has proved who it is.
-    fn open(&mut self, id: AgentId, interval_ms: Option<u64>) -> u64 {
-        let interval_ms = interval_ms.unwrap_or_else(|| self.shared.port.interval_ms());
-        let connection = self.shared.next_connection();
-        self.violations = 0;
-        self.last_frame = Instant::now();
-        self.agent = Some(Agent {
-            id,
-            connection,
-            listener: self.shared.listener(id),
-            bucket: self.shared.bucket(),
-            interval: Duration::from_millis(interval_ms),
-            last: None,
-            on_purpose: false,
-            stopping: false,
-        });
-        self.shared.port.opened(id, connection, Closer::new(Arc::clone(&self.mailbox)));
-        interval_ms
-    }
-
-    /// The facts as JSON; too many of them are refused by name.
-    fn facts(&mut self, facts: Option<&Facts>, reply: &Option<String>) -> Result<Option<String>, ()> {
-        let json = facts.map(facts_json);
-        if json.as_ref().is_some_and(|json| json.len() > FACTS_LIMIT) {
-            self.say_error("too_large", "facts may have 64 KiB", reply.clone());
-            return Err(());
-        }
-        Ok(json)
-    }
-
     /// Everything an agent says once it is known.
     fn message(&mut self, message: FromAgent, reply: Option<String>, sent_by: Option<i64>, received: Timestamp) {
         let Some(agent) = &mut self.agent else {
@@ -315,78 +228,6 @@ impl Session {
         self.shared.port.top_processes(agent.id, received.plus_millis(age.saturating_neg()), json);
     }
 
-    fn heartbeats(&mut self, heartbeats: Vec<Heartbeat>, sent_by: Option<i64>, received: Timestamp) {
-        let Some(agent) = &mut self.agent else { return };
-        let mut entries = Vec::with_capacity(heartbeats.len());
-        let mut heard = Vec::with_capacity(heartbeats.len());
-        for heartbeat in &heartbeats {
-            let mark = agent.listener.mark(heartbeat.boot_id.as_deref(), heartbeat.seq);
-            let refused = match agent.listener.hear(heartbeat, sent_by, received) {
-                Ok(one) => {
-                    heard.push(one);
-                    false
-                }
-                Err(Reject { code, why }) => {
-                    self.out.push(heartbeat_error(code, why, mark.clone()).into());
-                    true
-                }
-            };
-            agent.last = Some(mark.clone());
-            entries.push(Entry { mark, refused });
-        }
-        self.charge(heartbeats.len());
-        self.send_in(entries, heard);
-    }
-
-    fn containers(&mut self, containers: nightbell_protocol::ContainerMetrics, reply: Option<String>, received: Timestamp) {
-        let Some(agent) = &mut self.agent else { return };
-        let mark = agent.listener.mark(containers.boot_id.as_deref(), containers.seq);
-        match agent.listener.hear_containers(containers, agent.last.as_ref(), received) {
-            Ok(None) => {}
-            Ok(Some(heard)) => {
-                self.charge(1);
-                self.send_in(vec![Entry { mark, refused: false }], vec![heard]);
-            }
-            Err(Reject { code, why }) => self.say_error(code, why, reply),
-        }
-    }
-
-    /// Takes heartbeats off the agent's allowance; what is overdrawn it waits for.
-    fn charge(&mut self, count: usize) {
-        let Some(agent) = &mut self.agent else { return };
-        let wait_ms = agent.bucket.overdraw(count, self.shared.elapsed_ms());
-        if wait_ms > 0 {
-            self.paused_until = Some(Instant::now() + Duration::from_millis(wait_ms));
-            self.out.push(FromHub::Slow { retry_after_ms: wait_ms }.into());
-        }
-    }
-
-    fn send_in(&mut self, entries: Vec<Entry>, heard: Vec<crate::heard::Heard>) {
-        let Some(agent) = &self.agent else { return };
-        let agent = agent.id;
-        let tag = self.acks.open(entries);
-        if heard.is_empty() {
-            return self.acknowledge();
-        }
-        let done = self.mailbox.reply_to(tag);
-        self.submit(Submission { agent, heard, done }, None);
-    }
-
-    /// Hands heartbeats to the hub, or keeps them until it has room; the agent is told to be patient at most once a second.
-    fn submit(&mut self, submission: Submission, tell_again_at: Option<Instant>) {
-        let Err(submission) = self.shared.port.submit(submission) else { return };
-        let now = Instant::now();
-        let patience = Duration::from_millis(PATIENCE_MS);
-        let tell_again_at = match tell_again_at {
-            Some(at) if at > now => at,
-            _ => {
-                self.out.push(FromHub::Slow { retry_after_ms: PATIENCE_MS }.into());
-                now + patience
-            }
-        };
-        self.held = Some(Held { submission, retry_at: now + RETRY_SUBMIT, tell_again_at });
-    }
-
     /// The hub has something to say.
     pub(crate) fn mail(&mut self, mail: Vec<Mail>) {
         if !self.reads() {
@@ -396,7 +237,7 @@ impl Session {
             match one {
                 Mail::Done { tag, done: Some(Done { answers }) } => {
                     for refused in self.acks.answer(tag, answers) {
-                        self.out.push(heartbeat_error(refused.code, refused.why, refused.mark).into());
+                        self.out.push(beats::heartbeat_error(refused.code, refused.why, refused.mark).into());
                     }
                 }
                 Mail::Done { done: None, .. } => {
@@ -413,18 +254,6 @@ impl Session {
             }
         }
         self.acknowledge();
-    }
-
-    fn acknowledge(&mut self) {
-        let due = self.acks.due();
-        if due.is_empty() {
-            return;
-        }
-        let timestamp = self.shared.port.now().as_millis();
-        for Mark { boot, seq } in due {
-            let boot_id = boot.map(|boot| boot.0.as_ref().to_owned());
-            self.out.push(FromHub::Ack { timestamp, boot_id, seq }.into());
-        }
     }
 
     /// The connection is over; `closed` says that the agent closed it.
@@ -445,13 +274,4 @@ impl Drop for Session {
 
 fn idle_limit(interval: Duration) -> Duration {
     interval.saturating_mul(3).saturating_add(IDLE_GRACE).clamp(MIN_IDLE, Duration::from_secs(86_400))
-}
-
-fn seconds(interval_ms: u64) -> f64 {
-    Duration::from_millis(interval_ms).as_secs_f64()
-}
-
-fn heartbeat_error(code: &str, why: String, mark: Mark) -> FromHub {
-    let boot_id = mark.boot.map(|boot| boot.0.as_ref().to_owned());
-    FromHub::Error { code: code.to_owned(), message: why, reply: None, boot_id, seq: mark.seq }
 }

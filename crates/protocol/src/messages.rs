@@ -285,6 +285,12 @@ impl FromTree for Container {
         for (field, value) in value.as_object().into_iter().flatten() {
             match value {
                 _ if matches!(field.as_str(), "name" | "id" | "container") => {}
+                Value::String(_) | Value::Array(_) | Value::Object(_) if is_measured(field) => {
+                    let found = crate::fields::kind(value);
+                    return Err(DecodeError::invalid(format!(
+                        "{field} of container {name} must be a number or null, not {found}"
+                    )));
+                }
                 Value::Number(number) => values.push((field.clone(), number.as_f64().unwrap_or(f64::NAN))),
                 Value::Bool(flag) => values.push((field.clone(), f64::from(u8::from(*flag)))),
                 Value::Null => values.push((field.clone(), f64::NAN)),
@@ -294,6 +300,11 @@ impl FromTree for Container {
         }
         Ok(Self { name, values })
     }
+}
+
+/// Whether a field's name says that it is a number: by its unit, as all names with one do.
+fn is_measured(field: &str) -> bool {
+    ["_percent", "_bytes", "_per_second"].iter().any(|unit| field.ends_with(unit))
 }
 
 impl FromTree for ContainerMetrics {

@@ -92,6 +92,11 @@ fn messages_name_what_they_lack() {
         ("agent.top", r#"{"cpu":[{"pid":1}]}"#, "name is missing"),
         ("agent.stopping", r#"{"on_purpose":"yes"}"#, "on_purpose must be true or false"),
         ("container.metrics", r#"{"containers":[{"cpu_percent":1}]}"#, "container's name is missing"),
+        (
+            "container.metrics",
+            r#"{"containers":[{"name":"web","state":"up","cpu_percent":"5"}]}"#,
+            "cpu_percent of container web must be a number",
+        ),
     ] {
         refused(&format!(r#"{{"subject":"{subject}","data":{data}}}"#), "invalid_message", says);
     }
