@@ -28,10 +28,10 @@ impl Api {
 
     /// One request below `/api/v1`, or to a path that begins with two slashes: status, type and bytes.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, String, Vec<u8>) {
-        let url = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).map_or_else(
-            || format!("{}/api/v1{path}", self.root),
-            |rest| format!("{}{rest}", self.root),
-        );
+        let url = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or_else(|| format!("{}/api/v1{path}", self.root), |rest| format!("{}{rest}", self.root));
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
@@ -103,10 +103,8 @@ impl Api {
 
     /// The agent of this name, once there is one.
     pub(crate) async fn agent(&self, name: &str) -> Value {
-        until(format!("the agent {name}"), async || {
-            self.list("/agents").await.into_iter().find(|agent| agent["name"] == name)
-        })
-        .await
+        until(format!("the agent {name}"), async || self.list("/agents").await.into_iter().find(|agent| agent["name"] == name))
+            .await
     }
 
     /// Every value of one series between two moments in milliseconds, with its time, from the raw tier.

@@ -1,0 +1,160 @@
+//! A simulated fleet against a real hub process over loopback: how many heartbeats a second become durable, how soon, and what
+//! that costs the hub in CPU, memory and disk.
+//!
+//! `cargo bench -p nightbell --bench fleet -- [--agents 1000] [--metrics 100] [--seconds 20] [--warm-up 3] [--in-flight 4]
+//! [--transport ws|http] [--client-threads 1]`
+//!
+//! Over a WebSocket heartbeats are packed CBOR with the names sent once, as our agent does it; over HTTP each is a POST of
+//! compressed JSON on a connection that is kept.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a program for the console")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people to read")]
+
+mod common;
+#[path = "fleet/post.rs"]
+mod post;
+#[path = "fleet/socket.rs"]
+mod socket;
+#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, reason = "benchmarks use a part of it")]
+mod support;
+
+use common::{flag, ms, percentile, report};
+use rustix::process::Signal;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use support::agents::Identity;
+use support::api::http;
+use support::house::House;
+use support::hub::on_data;
+use tokio::sync::Barrier;
+
+/// What the simulated agents share.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    pub(crate) root: String,
+    pub(crate) metrics: usize,
+    pub(crate) in_flight: usize,
+    acknowledged: AtomicU64,
+    measuring: AtomicBool,
+    over: AtomicBool,
+    ready: Barrier,
+}
+
+impl Fleet {
+    /// Heartbeats have become durable, the last of them after `took`.
+    pub(crate) fn durable(&self, count: u64, took: Duration, times: &mut Vec<Duration>) {
+        if self.measuring.load(Ordering::Relaxed) {
+            self.acknowledged.fetch_add(count, Ordering::Relaxed);
+            times.push(took);
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all agents are connected.
+    pub(crate) async fn assemble(&self) {
+        self.ready.wait().await;
+    }
+}
+
+fn main() {
+    let threads = flag("--client-threads", 1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let (agents, metrics) = (flag("--agents", 1_000_usize), flag("--metrics", 100_usize));
+    let (seconds, warm_up) = (flag("--seconds", 20_u64), flag("--warm-up", 3_u64));
+    let transport = flag("--transport", "ws".to_owned());
+    let mut house = House::start_with(&["--log", "warn"]).await;
+    let identities = enrol(&house, agents).await;
+    let idle_rss = house.hub.rss_bytes();
+    let fleet = Arc::new(Fleet {
+        root: house.hub.url.clone(),
+        metrics,
+        in_flight: flag("--in-flight", 4),
+        acknowledged: AtomicU64::new(0),
+        measuring: AtomicBool::new(false),
+        over: AtomicBool::new(false),
+        ready: Barrier::new(agents + 1),
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, identity) in (0..).zip(identities) {
+        let fleet = Arc::clone(&fleet);
+        match transport.as_str() {
+            "ws" => tasks.spawn(socket::agent(fleet, identity, number)),
+            "http" => tasks.spawn(post::agent(fleet, identity, number)),
+            other => panic!("--transport is ws or http, not {other}"),
+        };
+    }
+    fleet.assemble().await;
+    tokio::time::sleep(Duration::from_secs(warm_up)).await;
+    let (cpu, begun) = (house.hub.cpu(), Instant::now());
+    fleet.measuring.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    fleet.measuring.store(false, Ordering::Relaxed);
+    let (cpu, took) = (house.hub.cpu() - cpu, begun.elapsed());
+    let rss = house.hub.rss_bytes();
+    fleet.over.store(true, Ordering::Relaxed);
+    let (mut times, mut total) = (Vec::new(), 0_u64);
+    for (made, own) in tasks.join_all().await {
+        total += made;
+        times.extend(own);
+    }
+    let durable = fleet.acknowledged.load(Ordering::Relaxed);
+    report("fleet", format!("{agents} agents x {metrics} metrics over {transport}, {} in flight each", fleet.in_flight));
+    report("heartbeats durable a second", format!("{:.0}", durable as f64 / took.as_secs_f64()));
+    report("samples durable a second", format!("{:.0}", durable as f64 * metrics as f64 / took.as_secs_f64()));
+    report("acknowledged after, p50", ms(percentile(&mut times, 50)));
+    report("acknowledged after, p99", ms(percentile(&mut times, 99)));
+    report("hub CPU for a heartbeat", format!("{:.1} us", cpu.as_secs_f64() * 1e6 / durable as f64));
+    report("hub CPU", format!("{:.2} cores", cpu.as_secs_f64() / took.as_secs_f64()));
+    report("hub memory, enrolled and idle", format!("{:.1} MiB", idle_rss as f64 / 1_048_576.0));
+    report("hub memory under load", format!("{:.1} MiB", rss as f64 / 1_048_576.0));
+    disk(&mut house, total, metrics).await;
+}
+
+/// What history takes on disk once the hub has ended, and once it has put its house in order.
+async fn disk(house: &mut House, heartbeats: u64, metrics: usize) {
+    house.hub.end(Signal::TERM).await;
+    let samples = (heartbeats * metrics as u64) as f64;
+    let bytes = folder_bytes(house.hub.data());
+    report("heartbeats in history", heartbeats);
+    report("on disk", format!("{:.1} MiB, {:.2} bytes a sample", bytes as f64 / 1_048_576.0, bytes as f64 / samples));
+    let begun = Instant::now();
+    on_data(house.hub.data(), &["maintain"]);
+    let bytes = folder_bytes(house.hub.data());
+    let figure = format!("{:.1} MiB, {:.2} bytes a sample", bytes as f64 / 1_048_576.0, bytes as f64 / samples);
+    report("on disk after `nightbell maintain`", format!("{figure} (took {:.1} s)", begun.elapsed().as_secs_f64()));
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Enrols the fleet, some at a time.
+async fn enrol(house: &House, agents: usize) -> Vec<Identity> {
+    let token = house.enrolment(u32::try_from(agents).unwrap());
+    let client = http();
+    let mut identities = Vec::with_capacity(agents);
+    let numbers: Vec<usize> = (0..agents).collect();
+    for some in numbers.chunks(32) {
+        let mut asking = tokio::task::JoinSet::new();
+        for number in some {
+            let body = serde_json::json!({"hostname": format!("host-{number}"), "interval_ms": 15_000});
+            let request = client.post(format!("{}/api/v1/nodes", house.hub.url)).bearer_auth(&token).json(&body);
+            asking.spawn(async move { request.send().await.unwrap().json::<serde_json::Value>().await.unwrap() });
+        }
+        for answer in asking.join_all().await {
+            let text = |field: &str| answer[field].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+            identities.push(Identity { id: text("node_id"), credential: text("credential") });
+        }
+    }
+    identities
+}

@@ -1,0 +1,100 @@
+//! A full disk: nothing is acknowledged that is not kept, alerts still page, and the hub recovers by itself.
+
+use crate::support::house::{House, rule};
+use crate::support::hub::Start;
+use crate::support::now_ms;
+use crate::support::receiver::Receiver;
+use crate::support::wait::{until, until_true};
+use serde_json::json;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A small file system in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Mounts one, if that is allowed.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(folder.path()).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder));
+        }
+        eprintln!("skipped: no file system may be mounted here");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _busy = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_still_pages_and_loses_nothing_that_was_acknowledged() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let house = House::on(Start::serve(&disk.path().join("data"))).await;
+    let receiver = Receiver::start().await;
+    let channel = house.api.make("/channels", &receiver.channel("hook")).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
+    let agent = house.http_agent("a").await;
+    let begun = now_ms();
+    let beat = |n: i64, cpu: f64| json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": {"cpu.usage_percent": cpu, "own.number": n}}]});
+    assert_eq!(agent.post(&beat(1, 5.0)).await.1["accepted"], 1);
+    let filler = disk.fill();
+    // The log of the database may have room for a few more pages: go on until there is none.
+    let mut n = 1;
+    until("the first refusal", async || {
+        n += 1;
+        let wide: serde_json::Map<_, _> = (0..400).map(|k| (format!("own.wide{k}"), json!(n * 400 + k))).collect();
+        let body = json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": wide}]});
+        let post = tokio::time::timeout(Duration::from_secs(3), agent.post(&body)).await;
+        let refused = post.is_err() || post.is_ok_and(|(status, _)| status == 503);
+        disk.fill();
+        refused.then_some(())
+    })
+    .await;
+    let (ready, _) = house.api.ask(reqwest::Method::GET, "//readyz", None).await;
+    assert_eq!(ready, 503, "a hub that cannot write is not ready");
+    let last = n;
+    let poster = agent.clone();
+    let (first, breach) = (beat(last, 5.0), beat(last + 1, 95.0));
+    let posts = tokio::spawn(async move { (poster.try_post(&breach).await, poster.try_post(&first).await) });
+    let fired = receiver.nth("incident.fired", 1).await;
+    assert!(fired.data["why"].as_str().unwrap().contains("cannot write"), "{:#}", fired.data);
+    assert_eq!(posts.await.unwrap(), (None, None), "what is not written is not acknowledged");
+    fs::remove_file(&filler).unwrap();
+    until_true("the hub to write again", async || house.api.ask(reqwest::Method::GET, "//readyz", None).await.0 == 200).await;
+    for number in last..=last + 1 {
+        let cpu = if number == last { 5.0 } else { 95.0 };
+        until("a resent heartbeat to be taken", async || agent.try_post(&beat(number, cpu)).await).await;
+    }
+    let answer = agent.post(&beat(last + 2, 5.0)).await;
+    assert_eq!(answer.1["accepted"], 1, "{answer:?}");
+    let resolved = receiver.nth("incident.resolved", 1).await;
+    assert_eq!(resolved.incident(), fired.incident());
+    until_true("an empty outbox", async || house.outbox("queued").await.is_empty() && house.outbox("sending").await.is_empty())
+        .await;
+    assert_eq!(receiver.of("incident.fired").iter().filter(|page| !page.is_repeat()).count(), 1, "{:#?}", receiver.all());
+    let raw = house.api.raw_history(&agent.identity.id, "cpu.usage_percent", begun - 1, now_ms() + 1_000).await;
+    let kept: Vec<f64> = raw.iter().filter_map(|(_, value)| *value).collect();
+    assert!(kept.contains(&95.0) && kept.len() >= 3, "{raw:?}");
+}
