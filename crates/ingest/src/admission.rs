@@ -184,11 +184,12 @@ impl AgentSeen {
         }
     }
 
-    /// Whether the heartbeat stands behind all earlier ones by its number, or by its arrival if nothing else says when it was.
+    /// Whether the heartbeat stands behind all earlier ones: by its number, or by its arrival where its own time does not
+    /// stand (it has none, or one that had to be moved: several from the future would fall on one moment otherwise).
     fn follows(&self, heard: &Heard) -> bool {
         match (&heard.boot_seq, heard.clock) {
             (Some((boot, seq)), _) => self.boot(boot).and_then(|boot| boot.seen.highest()).is_none_or(|highest| highest < *seq),
-            (None, SampleClock::Timestamp { .. }) => false,
+            (None, SampleClock::Timestamp { ts, .. }) => heard.sample_time() != ts,
             (None, _) => true,
         }
     }

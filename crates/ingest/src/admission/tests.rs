@@ -72,6 +72,17 @@ fn without_numbers_the_timestamp_tells_them_apart() {
 }
 
 #[test]
+fn timestamps_of_the_future_do_not_fall_on_one_moment() {
+    check(&[
+        (None, stamped(60_000), 0, Ok(0)),
+        (None, stamped(75_000), 0, Ok(1)),
+        (None, stamped(90_000), 0, Ok(2)),
+        (None, stamped(75_000), 0, Err("duplicate")),
+        (None, stamped(-1), 0, Ok(-1)),
+    ]);
+}
+
+#[test]
 fn without_anything_nothing_is_a_duplicate_and_order_is_arrival() {
     check(&[
         (None, Receipt, 0, Ok(0)),
