@@ -1,5 +1,6 @@
 //! The assembled hub, as request handlers see it: every part they may use, and nothing else.
 
+use crate::auth::attempts::Attempts;
 use crate::auth::token;
 use crate::config::Config;
 use crate::fleet::Fleet;
@@ -42,6 +43,8 @@ pub struct App {
     pub links: Links,
     /// The one-time key for the first admin.
     pub setup: SetupKey,
+    /// Wrong passwords of late.
+    pub attempts: Attempts,
     /// The agents' side.
     pub port: Arc<Port>,
 }

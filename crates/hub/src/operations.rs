@@ -7,6 +7,9 @@ use nightbell_model::Timestamp;
 use nightbell_store::{ApiTokenRow, AuditEntry, Change, EnrolmentToken, Role, UserRow};
 use serde::{Deserialize, Serialize};
 
+/// The most tags of one agent.
+const TAG_LIMIT: usize = 64;
+
 /// One operation of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -59,16 +62,21 @@ pub struct Plan {
 /// An operation that cannot be done.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
-    /// A name, scope, tag or password that cannot be used.
-    #[error("{0}")]
-    Refused(String),
+    /// A name, scope, tag, time or password that cannot be used.
+    #[error("{why}")]
+    Refused {
+        /// Which word of the operation it is, as the API calls it.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        why: String,
+    },
     /// The system has no randomness to give.
     #[error("no randomness for a token: {0}")]
     Chance(#[from] getrandom::Error),
 }
 
-fn refused(why: impl Into<String>) -> OperationError {
-    OperationError::Refused(why.into())
+fn refused(field: &'static str, why: impl Into<String>) -> OperationError {
+    OperationError::Refused { field, why: why.into() }
 }
 
 /// Plans an operation that changes the data.
@@ -89,7 +97,7 @@ pub fn plan(operation: &Operation, holdings: &Holdings) -> Result<Plan, Operatio
             Ok(Plan { changes: vec![Change::PutEnrolment(row)], audit, output })
         }
         Operation::PasswordReset { username, password } => password_reset(username, password, holdings, now),
-        Operation::Backup { .. } | Operation::Health => Err(refused("this operation needs a running hub")),
+        Operation::Backup { .. } | Operation::Health => Err(refused("op", "this operation needs a running hub")),
     }
 }
 
@@ -97,25 +105,39 @@ pub fn plan(operation: &Operation, holdings: &Holdings) -> Result<Plan, Operatio
 ///
 /// # Errors
 /// When name or scopes cannot be used.
-pub fn api_token(name: &str, scopes: &[String], expires_at: Option<Timestamp>, now: Timestamp) -> Result<(ApiTokenRow, String), OperationError> {
+pub fn api_token(
+    name: &str,
+    scopes: &[String],
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(ApiTokenRow, String), OperationError> {
     if name.trim().is_empty() || name.chars().count() > 100 {
-        return Err(refused("a token's name has 1 to 100 characters"));
+        return Err(refused("name", "a token's name has 1 to 100 characters"));
     }
     if scopes.is_empty() {
-        return Err(refused("a token needs at least one scope"));
+        return Err(refused("scopes", "a token needs at least one scope"));
     }
+    check_expiry(expires_at, now)?;
     let mut known: Vec<String> = Vec::new();
     for scope in scopes {
         if Scope::from_name(scope).is_none() {
             let all = Scope::ALL.map(Scope::name).join(", ");
-            return Err(refused(format!("there is no scope {scope:?}; scopes are {all}")));
+            return Err(refused("scopes", format!("there is no scope {scope:?}; scopes are {all}")));
         }
         known.push(scope.clone());
     }
     known.sort_unstable();
     known.dedup();
     let (text, hash) = token::mint(token::Kind::Api)?;
-    let row = ApiTokenRow { id: ids::fresh(), name: name.trim().to_owned(), hash, scopes: known, created_at: now, expires_at, used_at: None };
+    let row = ApiTokenRow {
+        id: ids::fresh(),
+        name: name.trim().to_owned(),
+        hash,
+        scopes: known,
+        created_at: now,
+        expires_at,
+        used_at: None,
+    };
     Ok((row, text))
 }
 
@@ -123,18 +145,34 @@ pub fn api_token(name: &str, scopes: &[String], expires_at: Option<Timestamp>, n
 ///
 /// # Errors
 /// When uses or tags cannot be used.
-pub fn enrolment(expires_at: Option<Timestamp>, uses: Option<u32>, tags: &[String], now: Timestamp) -> Result<(EnrolmentToken, String), OperationError> {
+pub fn enrolment(
+    expires_at: Option<Timestamp>,
+    uses: Option<u32>,
+    tags: &[String],
+    now: Timestamp,
+) -> Result<(EnrolmentToken, String), OperationError> {
     if uses == Some(0) {
-        return Err(refused("an enrolment token needs at least one use"));
+        return Err(refused("uses", "an enrolment token needs at least one use"));
+    }
+    check_expiry(expires_at, now)?;
+    if tags.len() > TAG_LIMIT {
+        return Err(refused("tags", format!("an agent has at most {TAG_LIMIT} tags")));
     }
     if let Some(tag) = tags.iter().find(|tag| !crate::port::valid_tag(tag)) {
-        return Err(refused(format!("{tag:?} is no tag: tags are letters, digits and ._-:/, at most 64")));
+        return Err(refused("tags", format!("{tag:?} is no tag: tags are letters, digits and ._-:/, at most 64")));
     }
     let (text, hash) = token::mint(token::Kind::Enrolment)?;
     let mut tags = tags.to_vec();
     tags.sort_unstable();
     tags.dedup();
     Ok((EnrolmentToken { id: ids::fresh(), hash, created_at: now, expires_at, uses_left: uses, tags }, text))
+}
+
+fn check_expiry(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), OperationError> {
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(refused("expires", "a token that expires at once is of no use; say for how long, such as 1h or 90d"));
+    }
+    Ok(())
 }
 
 /// Whether a text can be a user's name, and the form in which it is kept.
@@ -144,7 +182,7 @@ pub fn enrolment(expires_at: Option<Timestamp>, uses: Option<u32>, tags: &[Strin
 pub fn username(text: &str) -> Result<String, OperationError> {
     let name = text.trim().to_lowercase();
     let fine = (1..=64).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c));
-    if fine { Ok(name) } else { Err(refused("a user name has 1 to 64 letters, digits and ._-@+")) }
+    if fine { Ok(name) } else { Err(refused("username", "a user name has 1 to 64 letters, digits and ._-@+")) }
 }
 
 /// Whether a text can be a password.
@@ -152,8 +190,11 @@ pub fn username(text: &str) -> Result<String, OperationError> {
 /// # Errors
 /// When it is too short or too long.
 pub fn check_password(text: &str) -> Result<(), OperationError> {
-    if text.chars().count() < password::SHORTEST || text.len() > password::LONGEST {
-        return Err(refused(format!("a password has at least {} characters", password::SHORTEST)));
+    if text.chars().count() < password::SHORTEST {
+        return Err(refused("password", format!("a password has at least {} characters", password::SHORTEST)));
+    }
+    if text.len() > password::LONGEST {
+        return Err(refused("password", format!("a password has at most {} bytes", password::LONGEST)));
     }
     Ok(())
 }
@@ -161,7 +202,7 @@ pub fn check_password(text: &str) -> Result<(), OperationError> {
 fn password_reset(name: &str, secret: &str, holdings: &Holdings, now: Timestamp) -> Result<Plan, OperationError> {
     let name = username(name)?;
     check_password(secret)?;
-    let password_phc = password::hash_blocking(secret).map_err(|error| refused(error.to_string()))?;
+    let password_phc = password::hash_blocking(secret).map_err(|error| refused("password", error.to_string()))?;
     let known = holdings.users.values().find(|user| user.username == name);
     let row = match known {
         Some(user) => UserRow { password_phc, ..user.clone() },

@@ -1,6 +1,7 @@
 //! Putting the hub together and taking it apart: the only place that knows every part. The engine is chosen here and nowhere else.
 
 use crate::app::{App, SetupKey};
+use crate::auth::attempts::Attempts;
 use crate::config::Config;
 use crate::control::ControlSocket;
 use crate::fleet::{Fleet, Vitals};
@@ -110,6 +111,7 @@ impl Hub {
             measure,
             links,
             setup: SetupKey::default(),
+            attempts: Attempts::default(),
             port,
             config,
         });

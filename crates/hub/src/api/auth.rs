@@ -1,11 +1,12 @@
 //! Set-up, login and logout.
 
-use super::access::{ABSOLUTE_MS, cookie_name, is_secure};
+use super::access::{ABSOLUTE_MS, cookie_name, is_alive, is_secure};
 use super::extract::{ApiJson, Caller, Remote};
 use super::problem::Problem;
+use super::wire::change::turn;
 use crate::app::App;
 use crate::auth::token::{self, Kind};
-use crate::auth::{Principal, password};
+use crate::auth::{Principal, attempts, password};
 use crate::{clock, ids, operations};
 use axum::Json;
 use axum::extract::State;
@@ -13,20 +14,10 @@ use axum::http::{HeaderName, StatusCode, header};
 use nightbell_model::Timestamp;
 use nightbell_store::{AuditEntry, Change, Role, SessionRow, StoreError, TokenHash, UserRow};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// After so many wrong passwords in the window, an account or an address has to wait.
-const FAILURES: usize = 10;
-/// The window.
-const WINDOW_MS: i64 = 15 * 60_000;
-/// How many accounts and addresses are remembered.
-const REMEMBERED: usize = 10_000;
-
-static FAILED: LazyLock<Mutex<HashMap<String, Vec<Timestamp>>>> = LazyLock::new(Mutex::default);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -94,23 +85,29 @@ async fn setup_needed(State(app): State<Arc<App>>) -> Json<SetupState> {
 /// Makes the first admin with the one-time key
 #[utoipa::path(post, path = "/setup", tag = "access", request_body = SetupBody,
     responses((status = 201, description = "The admin, logged in", body = Session)))]
-async fn set_up(State(app): State<Arc<App>>, remote: Remote, ApiJson(body): ApiJson<SetupBody>) -> Result<WithCookie<Session>, Problem> {
+async fn set_up(
+    State(app): State<Arc<App>>,
+    remote: Remote,
+    ApiJson(body): ApiJson<SetupBody>,
+) -> Result<WithCookie<Session>, Problem> {
     let now = clock::now();
-    limit(&remote.0, now)?;
+    let address = attempts::address(&remote.0);
+    admit(&app, &[&address], now)?;
     if !app.setup.is_needed() {
         return Err(Problem::conflict("this hub is set up already; log in"));
     }
     if !app.setup.fits(&body.key) {
-        failed(&remote.0, now);
+        app.attempts.failed(&address, now);
         return Err(Problem::forbidden("this is not the set-up key; the hub prints the right one when it starts"));
     }
-    let username = operations::username(&body.username).map_err(|why| Problem::invalid_field("/username", why.to_string()))?;
-    operations::check_password(&body.password).map_err(|why| Problem::invalid_field("/password", why.to_string()))?;
+    let username = operations::username(&body.username)?;
+    operations::check_password(&body.password)?;
     let password_phc = password::hash(body.password).await.map_err(|error| Problem::internal(&error))?;
     let user = UserRow { id: ids::fresh(), username, password_phc, role: Role::Admin, created_at: now };
     let (session, cookie) = new_session(&app, &user, now)?;
     let audit = entry(&user, "setup", &remote, now);
     let changes = vec![Change::PutFirstUser(user.clone()), Change::PutSession(session)];
+    let _turn = turn().await;
     app.registry.apply(changes, Some(audit)).await?;
     app.setup.spend();
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(Session { user: show(&user) })))
@@ -119,29 +116,54 @@ async fn set_up(State(app): State<Arc<App>>, remote: Remote, ApiJson(body): ApiJ
 /// Logs in
 #[utoipa::path(post, path = "/auth/login", tag = "access", request_body = LoginBody,
     responses((status = 200, description = "Logged in; the answer sets the session cookie", body = Session)))]
-async fn login(State(app): State<Arc<App>>, remote: Remote, ApiJson(body): ApiJson<LoginBody>) -> Result<WithCookie<Session>, Problem> {
+async fn login(
+    State(app): State<Arc<App>>,
+    remote: Remote,
+    ApiJson(body): ApiJson<LoginBody>,
+) -> Result<WithCookie<Session>, Problem> {
+    // What cannot be a name is nobody's, and takes as long as any other.
+    let name = operations::username(&body.username).unwrap_or_default();
+    let (address, account) = (attempts::address(&remote.0), attempts::account(&name));
+    admit(&app, &[&address, &account], clock::now())?;
+    let known = app.registry.read().users.values().find(|user| user.username == name).cloned();
+    let fits = password::verify(body.password, known.as_ref().map(|user| user.password_phc.clone())).await;
     let now = clock::now();
-    let name = body.username.trim().to_lowercase();
-    let account = format!("account {name}");
-    limit(&remote.0, now)?;
-    limit(&account, now)?;
-    let user = app.registry.read().users.values().find(|user| user.username == name).cloned();
-    let fits = password::verify(body.password, user.as_ref().map(|user| user.password_phc.clone())).await;
-    let Some(user) = user.filter(|_| fits) else {
-        failed(&remote.0, now);
-        failed(&account, now);
+    // Many may have been let in at once, and have failed while this one waited for its turn.
+    admit(&app, &[&address, &account], now)?;
+    let Some(user) = known.filter(|_| fits) else {
+        app.attempts.failed(&address, now);
+        app.attempts.failed(&account, now);
         return Err(Problem::unauthorized("user name or password is wrong"));
     };
     let (session, cookie) = new_session(&app, &user, now)?;
     let audit = entry(&user, "login", &remote, now);
-    app.registry.apply(vec![Change::PutSession(session)], Some(audit)).await?;
+    let _turn = turn().await;
+    if app.registry.read().users.get(&user.id) != Some(&user) {
+        return Err(Problem::unauthorized("user name or password is wrong"));
+    }
+    let mut changes = ended_sessions(&app, now);
+    changes.push(Change::PutSession(session));
+    app.registry.apply(changes, Some(audit)).await?;
+    app.attempts.forget(&account);
     Ok((StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(Session { user: show(&user) })))
+}
+
+/// Sessions that have ended by themselves are of no more use to anybody: each login clears them away.
+fn ended_sessions(app: &App, now: Timestamp) -> Vec<Change> {
+    let holdings = app.registry.read();
+    holdings
+        .sessions
+        .values()
+        .filter(|session| !is_alive(session, now))
+        .map(|session| Change::DeleteSession(session.hash))
+        .collect()
 }
 
 /// Logs out
 #[utoipa::path(post, path = "/auth/logout", tag = "access", responses((status = 204, description = "Logged out")))]
 async fn logout(State(app): State<Arc<App>>, caller: Caller) -> Result<(StatusCode, [(HeaderName, String); 1]), Problem> {
     if let Principal::User { session, .. } = caller.0 {
+        let _turn = turn().await;
         match app.registry.apply(vec![Change::DeleteSession(session)], None).await {
             Ok(()) | Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
@@ -163,20 +185,29 @@ async fn me(caller: Caller) -> Json<Session> {
 /// Changes one's own password; other sessions end
 #[utoipa::path(put, path = "/auth/password", tag = "access", request_body = PasswordBody,
     responses((status = 200, description = "Changed; the answer sets a new session cookie", body = Session)))]
-async fn change_password(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiJson(body): ApiJson<PasswordBody>) -> Result<WithCookie<Session>, Problem> {
+async fn change_password(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    remote: Remote,
+    ApiJson(body): ApiJson<PasswordBody>,
+) -> Result<WithCookie<Session>, Problem> {
     let Principal::User { id, .. } = caller.0 else {
         return Err(Problem::forbidden("an API token has no password"));
     };
     let now = clock::now();
     let user = app.registry.read().users.get(&id).cloned().ok_or_else(|| Problem::not_found("user"))?;
-    let account = format!("account {}", user.username);
-    limit(&account, now)?;
+    let account = attempts::account(&user.username);
+    admit(&app, &[&account], now)?;
     if !password::verify(body.current, Some(user.password_phc.clone())).await {
-        failed(&account, now);
+        app.attempts.failed(&account, now);
         return Err(Problem::invalid_field("/current", "this is not the current password"));
     }
     operations::check_password(&body.new).map_err(|why| Problem::invalid_field("/new", why.to_string()))?;
     let password_phc = password::hash(body.new).await.map_err(|error| Problem::internal(&error))?;
+    let _turn = turn().await;
+    if app.registry.read().users.get(&id) != Some(&user) {
+        return Err(Problem::conflict("this account was changed in the meantime; log in again"));
+    }
     let user = UserRow { password_phc, ..user };
     let (session, cookie) = new_session(&app, &user, now)?;
     let audit = entry(&user, "user.password", &remote, now);
@@ -212,23 +243,8 @@ fn entry(user: &UserRow, action: &str, remote: &Remote, now: Timestamp) -> Audit
 }
 
 /// Refuses accounts and addresses with too many failures of late.
-fn limit(who: &str, now: Timestamp) -> Result<(), Problem> {
-    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(times) = failed.get_mut(who) else { return Ok(()) };
-    times.retain(|at| now.millis_since(*at) < WINDOW_MS);
-    if times.len() < FAILURES {
-        return Ok(());
-    }
-    let wait_ms = times.first().map_or(0, |oldest| WINDOW_MS - now.millis_since(*oldest));
-    Err(Problem::too_many("too many wrong passwords; wait, or set a new one with `nightbell user password`", wait_ms.max(1000).unsigned_abs() / 1000))
-}
-
-fn failed(who: &str, now: Timestamp) {
-    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if failed.len() >= REMEMBERED {
-        failed.retain(|_, times| times.last().is_some_and(|at| now.millis_since(*at) < WINDOW_MS));
-    }
-    if failed.len() < REMEMBERED {
-        failed.entry(who.to_owned()).or_default().push(now);
-    }
+fn admit(app: &App, keys: &[&str], now: Timestamp) -> Result<(), Problem> {
+    let Some(wait_ms) = keys.iter().filter_map(|key| app.attempts.wait_ms(key, now)).max() else { return Ok(()) };
+    let detail = "too many wrong passwords; wait, or set a new one with `nightbell user password`";
+    Err(Problem::too_many(detail, wait_ms.max(1).unsigned_abs().div_ceil(1000)))
 }

@@ -1,11 +1,11 @@
 //! Channels: where pages go. Secrets are written and never shown.
 
-use super::extract::{ApiJson, ApiPath, Caller, Listing, check_if_match, etag};
-use super::outbox;
+mod trial;
+
+use super::extract::{ApiJson, ApiPath, Listing, check_if_match, etag};
 use super::problem::{Fault, Problem};
-use super::wire::body::{Object, typed};
+use super::wire::body::{Object, patched, typed};
 use super::wire::change::{self, Editor};
-use super::wire::delivery::DeliveryView;
 use crate::app::App;
 use crate::page::rfc3339;
 use crate::{clock, ids};
@@ -13,15 +13,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use nightbell_alerts::NoticeKind;
-use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
-use nightbell_notify::{AgentFacts, ChannelConfig, Notification, NoticeWord, RuleFacts};
-use nightbell_store::{ChannelRow, Change, Delivery, DeliveryState, NewDelivery};
+use nightbell_model::ChannelId;
+use nightbell_notify::ChannelConfig;
+use nightbell_store::{Change, ChannelRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,12 +27,9 @@ use utoipa_axum::routes;
 const NAME_LIMIT: usize = 200;
 /// What a GET shows that is not for writing.
 const READ_ONLY: [&str; 5] = ["id", "broken", "broken_reason", "created_at", "version"];
-/// For how long an answer to a test waits for its delivery, and how often it looks.
-const TEST_WAIT: Duration = Duration::from_secs(10);
-const TEST_LOOK: Duration = Duration::from_millis(50);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, replace, change, remove)).routes(routes!(test))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, replace, change, remove)).merge(trial::routes())
 }
 
 /// A channel. Secrets read "set", and of a URL that is a secret only the host is shown.
@@ -192,7 +186,7 @@ async fn change(
     headers: HeaderMap,
     ApiJson(body): ApiJson<Object>,
 ) -> Result<Response, Problem> {
-    put(&app, &editor, id, &headers, |old| super::wire::body::patched(&view(old), body)).await
+    put(&app, &editor, id, &headers, |old| patched(&view(old), body)).await
 }
 
 async fn put(
@@ -230,84 +224,6 @@ fn rules_that_tell(app: &App, id: ChannelId) -> Vec<String> {
     let rules = holdings.rules.values().map(|(rule, _)| rule);
     let telling = rules.filter(|rule| rule.channels.contains(&id) || rule.escalation.iter().any(|step| step.channels.contains(&id)));
     telling.map(|rule| rule.name.clone()).collect()
-}
-
-/// Sends a test page through the outbox, and waits up to ten seconds for what becomes of it
-#[utoipa::path(post, path = "/channels/{id}/test", tag = "channels", params(("id" = String, Path, description = "Which channel")),
-    responses((status = 200, description = "The delivery", body = DeliveryView)))]
-async fn test(State(app): State<Arc<App>>, caller: Caller, editor: Editor, ApiPath(id): ApiPath<ChannelId>) -> Result<Json<DeliveryView>, Problem> {
-    let row = find(&app, id)?;
-    let delivery = test_delivery(&app, &row, &editor.name(), clock::now());
-    let entry = editor.entry("channel.test", id, &json!({"delivery": delivery.id.to_string()}));
-    let sent = delivery.id;
-    app.registry.apply(vec![Change::PutDelivery(delivery)], Some(entry)).await?;
-    app.outbox.wake();
-    let settled = settled(&app, sent).await?;
-    Ok(Json(outbox::view(&app, &caller, &settled)))
-}
-
-/// The delivery once it is sent or has failed for the first time, or as it stands when waiting has been long enough.
-async fn settled(app: &App, id: Ulid) -> Result<Delivery, Problem> {
-    let deadline = tokio::time::Instant::now() + TEST_WAIT;
-    loop {
-        let found = app.read_state(move |store| store.delivery(id)).await?;
-        let delivery = found.ok_or_else(|| Problem::not_found("delivery"))?;
-        let is_open = match delivery.state {
-            DeliveryState::Sending => true,
-            DeliveryState::Queued => delivery.attempts == 0,
-            _ => false,
-        };
-        if !is_open || tokio::time::Instant::now() >= deadline {
-            return Ok(delivery);
-        }
-        tokio::time::sleep(TEST_LOOK).await;
-    }
-}
-
-fn test_delivery(app: &App, channel: &ChannelRow, author: &str, now: Timestamp) -> NewDelivery {
-    let (id, incident) = (ids::fresh(), IncidentId(ids::fresh()));
-    let zone = app.registry.read().settings.timezone;
-    NewDelivery {
-        id,
-        channel: channel.id,
-        instance: format!("test/{id}"),
-        incident,
-        kind: NoticeKind::Test,
-        n: 0,
-        payload_json: serde_json::to_string(&test_page(channel, incident, author, now, zone)).unwrap_or_default(),
-        created_at: now,
-        not_before: now,
-    }
-}
-
-fn test_page(channel: &ChannelRow, incident: IncidentId, author: &str, now: Timestamp, zone: chrono_tz::Tz) -> Notification {
-    Notification {
-        kind: NoticeWord::Test,
-        timestamp: rfc3339(now),
-        incident_id: incident.to_string(),
-        rule: RuleFacts { id: incident.to_string(), name: "Test".to_owned(), severity: "info".to_owned() },
-        agent: AgentFacts { id: String::new(), name: "nightbell".to_owned(), tags: Vec::new() },
-        metric: "cpu.usage_percent".to_owned(),
-        labels: BTreeMap::new(),
-        unit: "percent".to_owned(),
-        value: None,
-        op: ">".to_owned(),
-        threshold: None,
-        for_seconds: 0.0,
-        started_at: rfc3339(now),
-        fired_at: Some(rfc3339(now)),
-        resolved_at: None,
-        peak: None,
-        why: format!("{author} sent a test to the channel {}: pages reach you here.", channel.name),
-        top_processes: Vec::new(),
-        suppressed_count: 0,
-        late: false,
-        maybe_repeat: false,
-        url: String::new(),
-        chart_url: String::new(),
-        timezone: zone.name().to_owned(),
-        hub_note: None,
-    }
 }
 
 #[cfg(test)]

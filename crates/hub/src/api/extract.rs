@@ -2,6 +2,7 @@
 
 use super::problem::{Fault, Problem};
 use super::time;
+use super::wire::paging;
 use crate::auth::Principal;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path};
@@ -15,7 +16,7 @@ use std::str::FromStr;
 /// The largest body of an ordinary request: a rule is a kilobyte, a channel less.
 const BODY_LIMIT: usize = 1 << 20;
 /// How many rows a list gives at most, and by default.
-const LIMIT_MOST: usize = 500;
+pub(crate) const LIMIT_MOST: usize = 500;
 const LIMIT_DEFAULT: usize = 50;
 
 /// A JSON body. Types that refuse unknown fields make typing errors errors.
@@ -44,15 +45,24 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (pointer, inner) = (pointer(error.path()), error.into_inner());
+        let (mut pointer, inner) = (pointer(error.path()), error.into_inner());
         if inner.is_data() {
-            Problem::invalid_field(&pointer, inner.to_string())
+            let why = inner.to_string();
+            if let Some(field) = missing_field(&why) {
+                pointer = format!("{pointer}/{field}");
+            }
+            Problem::invalid_field(&pointer, why)
         } else {
             Problem::bad_request(format!("the body is not JSON: {inner}"))
         }
     })?;
     reader.end().map_err(|error| Problem::bad_request(format!("the body goes on after its JSON value: {error}")))?;
     Ok(value)
+}
+
+/// The field that serde's derive says is missing: its path ends at the object that lacks it.
+fn missing_field(why: &str) -> Option<&str> {
+    why.strip_prefix("missing field `")?.split('`').next()
 }
 
 /// A path of the reader as a JSON pointer.
@@ -172,7 +182,8 @@ where
     T::Err: std::fmt::Display,
 {
     let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| text.trim().parse().map_err(|error| serde::de::Error::custom(format!("{text:?} is no number: {error}")))).transpose()
+    text.map(|text| text.trim().parse().map_err(|error| serde::de::Error::custom(format!("{text:?} is no number: {error}"))))
+        .transpose()
 }
 
 /// The size of a page, from what was asked for.
@@ -195,6 +206,30 @@ pub(crate) fn cursor(asked: Option<&str>) -> Result<Option<u64>, Problem> {
     asked
         .map(|text| read(text).ok_or_else(|| Problem::invalid_field("cursor", "this is not a next_cursor of this list")))
         .transpose()
+}
+
+/// Which page of a list that knows no other question.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParams {
+    /// At most so many, 1 to 500; 50 if left out.
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[serde(default)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl PageParams {
+    /// The page of rows that are kept in memory, in the order of the text that names each.
+    ///
+    /// # Errors
+    /// When limit or cursor cannot be used.
+    pub(crate) fn page<R>(&self, rows: impl Iterator<Item = (String, R)>) -> Result<Listing<R>, Problem> {
+        let rows = rows.map(|(name, row)| ((name, String::new()), row)).collect();
+        paging::page(rows, false, page_size(self.limit)?, self.cursor.as_deref())
+    }
 }
 
 /// A page of a list.
@@ -257,7 +292,9 @@ mod tests {
             (r#"{"inner":[{"count":-1}]}"#, "/inner/0/count"),
             (r#"{"inner":[{"count":1,"x/y":2}]}"#, "/inner/0/x~1y"),
             (r#"{"inner":3}"#, "/inner"),
-            (r#"{}"#, ""),
+            (r#"{}"#, "/inner"),
+            (r#"{"inner":[{}]}"#, "/inner/0/count"),
+            ("[]", ""),
         ] {
             let problem = from_json::<Outer>(text.as_bytes()).expect_err(text);
             assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, pointer), "{text}");

@@ -3,28 +3,33 @@
 use super::problem::Problem;
 use crate::app::App;
 use crate::clock;
-use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use nightbell_store::{DeliveryState, StoreError};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The pipeline takes a turn at least every second; this long without one is an illness.
 const TURN_LIMIT: Duration = Duration::from_secs(5);
 /// A delivery that is due for so long without an attempt means that the outbox does not work.
 const OVERDUE_MS: i64 = 300_000;
 
-pub(super) fn routes(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(Arc::clone(app))
+/// How long the pipeline may take to say how many incidents are open.
+const PIPELINE_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+}
+
+/// Says that the process lives
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "It lives", body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "alive\n"
 }
 
 /// Whether the hub does its work.
@@ -41,37 +46,47 @@ pub async fn readiness(app: &Arc<App>) -> Result<(), String> {
     match app.read_state(|store| store.next_due()).await {
         Ok(Some(due)) if clock::now().millis_since(due) > OVERDUE_MS => Err("deliveries are due and not sent".to_owned()),
         Ok(_) => Ok(()),
-        Err(error) => Err(crate::control::describe(&error)),
+        Err(error) => {
+            // Anybody may ask: what the disk said stays in the log.
+            tracing::error!(error = &error as &dyn std::error::Error, "the hub is not ready");
+            Err("the database cannot be read".to_owned())
+        }
     }
 }
 
-async fn readyz(State(app): State<Arc<App>>) -> Response {
-    match readiness(&app).await {
-        Ok(()) => "ready\n".into_response(),
-        Err(why) => Problem::unavailable(why).into_response(),
-    }
+/// Says whether the hub does its work
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    readiness(&app).await.map(|()| "ready\n").map_err(Problem::unavailable)
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match text(&app).await {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
-        Err(error) => Problem::from(error).into_response(),
-    }
+/// Shows the hub's counters to Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "Text of the format 0.0.4", body = String, content_type = "text/plain")))]
+async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let text = text(&app).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// The counters of the process and gauges of the fleet.
 async fn text(app: &Arc<App>) -> Result<String, StoreError> {
-    let (counts, stats) = (app.read_state(|store| store.delivery_counts()).await?, app.read_metrics(|store| store.stats()).await?);
+    let (counts, stats) =
+        (app.read_state(|store| store.delivery_counts()).await?, app.read_metrics(|store| store.stats()).await?);
     let now = clock::now();
     let (online, all) = {
         let (fleet, holdings) = (app.fleet.read(), app.registry.read());
         let online = holdings.agents.keys().filter(|id| fleet.get(id).is_some_and(|vitals| vitals.is_online(now))).count();
         (online, holdings.agents.len())
     };
-    let incidents = app.pipeline.ask(|evaluator| evaluator.open_incidents().count()).await.unwrap_or(0);
+    let asked = tokio::time::timeout(PIPELINE_PATIENCE, app.pipeline.ask(|evaluator| evaluator.open_incidents().count())).await;
+    let incidents = asked.ok().flatten().unwrap_or(0);
     let mut out = classic(&app.measure.prometheus_text());
     let snapshot = app.measure.snapshot();
-    gauge(&mut out, "agents", "Agents, by status", &[("status=\"online\"", online.to_string()), ("status=\"offline\"", (all - online).to_string())]);
+    gauge(
+        &mut out,
+        "agents",
+        "Agents, by status",
+        &[("status=\"online\"", online.to_string()), ("status=\"offline\"", (all - online).to_string())],
+    );
     gauge(&mut out, "incidents_open", "Incidents open now", &[("", incidents.to_string())]);
     let by_state: Vec<(String, String)> = DeliveryState::ALL
         .into_iter()
@@ -115,5 +130,6 @@ fn gauge(out: &mut String, name: &str, help: &str, rows: &[(&str, String)]) {
 }
 
 fn counter(out: &mut String, name: &str, help: &str, value: f64) {
-    let _written = write!(out, "# HELP nightbell_hub_{name} {help}.\n# TYPE nightbell_hub_{name} counter\nnightbell_hub_{name} {value}\n");
+    let _written =
+        write!(out, "# HELP nightbell_hub_{name} {help}.\n# TYPE nightbell_hub_{name} counter\nnightbell_hub_{name} {value}\n");
 }

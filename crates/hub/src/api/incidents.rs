@@ -1,27 +1,23 @@
-//! Incidents: the list, one with everything known about it, and people's words on it.
+//! Incidents: the list, and one with everything known about it.
 
-use super::charts::{self, Form};
+mod people;
+mod picture;
+
 use super::events::{self, EventView, id_in_query};
-use super::extract::{ApiJson, ApiPath, ApiQuery, Caller, Listing, Span, cursor, number, page_size};
+use super::extract::{ApiPath, ApiQuery, Caller, Listing, cursor, number, page_size};
 use super::outbox;
 use super::problem::Problem;
-use super::wire::body::OptionalJson;
-use super::wire::change::Editor;
 use super::wire::delivery::DeliveryView;
 use super::wire::incident::{IncidentView, show};
 use crate::app::App;
-use crate::outbox::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
 use crate::page::{rfc3339, top_by_cpu};
-use crate::clock;
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use nightbell_alerts::{Ack, Event, EventKind, IncidentRecord, NoticeKind};
+use nightbell_alerts::{IncidentRecord, NoticeKind};
 use nightbell_model::{AgentId, IncidentId, RuleId};
 use nightbell_notify::{Notification, TopProcess};
-use nightbell_store::{Attachment, Change, Delivery, DeliveryQuery, EventQuery, IncidentQuery, LoggedEvent};
+use nightbell_store::{Attachment, Delivery, DeliveryQuery, EventQuery, IncidentQuery, LoggedEvent};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,18 +25,13 @@ use utoipa_axum::routes;
 
 /// The most lines of a timeline, and the most deliveries shown with an incident.
 const MOST_LINES: usize = 500;
-/// The longest note, in characters.
-const NOTE_LIMIT: usize = 4_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one))
-        .routes(routes!(acknowledge))
-        .routes(routes!(unacknowledge))
-        .routes(routes!(note))
-        .routes(routes!(png))
-        .routes(routes!(svg))
+        .merge(people::routes())
+        .merge(picture::routes())
 }
 
 /// Which incidents.
@@ -87,46 +78,6 @@ struct Note {
     at: String,
     by: String,
     text: String,
-}
-
-/// Somebody is on it.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AckBody {
-    #[serde(default)]
-    note: Option<String>,
-    /// For how long, such as `2h`; to the end of the incident if left out.
-    #[serde(default, rename = "for")]
-    #[schema(value_type = Option<String>)]
-    lasts: Option<Span>,
-}
-
-/// Something to write down.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NoteBody {
-    text: String,
-}
-
-/// Nothing to say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// How the picture looks.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PictureParams {
-    /// light or dark
-    #[serde(default)]
-    theme: Option<String>,
-    /// 1 to 3; 2 if left out
-    #[serde(default, deserialize_with = "number")]
-    scale: Option<f64>,
-    /// The time zone of the axis; that of the settings if left out.
-    #[serde(default)]
-    tz: Option<String>,
 }
 
 /// Lists incidents, newest first
@@ -207,129 +158,4 @@ async fn detail(app: &App, caller: &Caller, id: IncidentId) -> Result<IncidentDe
         top_processes,
         notes: notes(&found.attachments),
     })
-}
-
-fn checked_note(pointer: &str, text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.chars().count() > NOTE_LIMIT {
-        return Err(Problem::invalid_field(pointer, format!("at most {NOTE_LIMIT} characters")));
-    }
-    Ok(text.to_owned())
-}
-
-/// Says that the caller is on it: repeats and escalation stop
-#[utoipa::path(post, path = "/incidents/{id}/ack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
-    request_body = AckBody, responses((status = 200, description = "The incident", body = IncidentDetail)))]
-async fn acknowledge(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    editor: Editor,
-    ApiPath(id): ApiPath<IncidentId>,
-    OptionalJson(body): OptionalJson<AckBody>,
-) -> Result<Json<IncidentDetail>, Problem> {
-    let (note, now) = (checked_note("/note", body.note.as_deref().unwrap_or(""))?, clock::now());
-    if body.lasts.is_some_and(|span| span.0 == 0) {
-        return Err(Problem::invalid_field("/for", "must be longer than nothing"));
-    }
-    find(&app, id).await?;
-    let ack = Ack { by: editor.name(), at: now, note: note.clone(), until: body.lasts.map(|span| now.plus_millis(span.0)) };
-    if !app.pipeline.acknowledge(id, ack).await {
-        return Err(Problem::conflict("this incident is not open any more"));
-    }
-    app.registry.apply(Vec::new(), Some(editor.entry("incident.ack", id, &json!({"note": note})))).await?;
-    detail(&app, &caller, id).await.map(Json)
-}
-
-/// Takes an acknowledgement back
-#[utoipa::path(post, path = "/incidents/{id}/unack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
-    responses((status = 200, description = "The incident", body = IncidentDetail)))]
-async fn unacknowledge(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    editor: Editor,
-    ApiPath(id): ApiPath<IncidentId>,
-    OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Json<IncidentDetail>, Problem> {
-    find(&app, id).await?;
-    if !app.pipeline.unacknowledge(id, editor.name()).await {
-        return Err(Problem::conflict("this incident is not open any more, or nobody had acknowledged it"));
-    }
-    app.registry.apply(Vec::new(), Some(editor.entry("incident.unack", id, &json!({})))).await?;
-    detail(&app, &caller, id).await.map(Json)
-}
-
-/// Writes a note on an incident
-#[utoipa::path(post, path = "/incidents/{id}/note", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
-    request_body = NoteBody, responses((status = 200, description = "The incident", body = IncidentDetail)))]
-async fn note(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    editor: Editor,
-    ApiPath(id): ApiPath<IncidentId>,
-    ApiJson(body): ApiJson<NoteBody>,
-) -> Result<Json<IncidentDetail>, Problem> {
-    let text = checked_note("/text", &body.text)?;
-    if text.is_empty() {
-        return Err(Problem::invalid_field("/text", "must not be empty"));
-    }
-    let (record, at) = (find(&app, id).await?.record, clock::now());
-    let json: Value = json!({"by": editor.name(), "text": text});
-    let event = Event {
-        at,
-        kind: EventKind::Note,
-        agent: Some(record.key.agent),
-        rule: Some(record.key.rule),
-        incident: Some(id),
-        series: Some(record.key.series),
-        value: None,
-        threshold: None,
-        reason: format!("{}: {text}", editor.name()),
-    };
-    let attach = Change::AttachToIncident { incident: id, at, kind: "note".to_owned(), json: json.to_string() };
-    app.registry.apply(vec![attach, Change::LogEvent(event)], Some(editor.entry("incident.note", id, &json))).await?;
-    detail(&app, &caller, id).await.map(Json)
-}
-
-async fn draw(app: Arc<App>, id: IncidentId, params: PictureParams, form: Form) -> Result<Response, Problem> {
-    let found = app.read_state(move |store| store.incident(id)).await?;
-    let (record, _) = found.ok_or_else(|| Problem::not_found("incident"))?;
-    let request = ChartRequest {
-        agent: record.key.agent,
-        agent_name: super::wire::names::agent(&app.registry.read(), record.key.agent).name,
-        threshold: Some(record.threshold).filter(|value| value.is_finite()),
-        op: record.comparison.name().to_owned(),
-        started_at: record.started_at,
-        ended_at: record.resolved_at,
-        now: clock::now(),
-        zone: charts::zone(&app, params.tz.as_deref())?,
-        theme: charts::theme(params.theme.as_deref())?,
-        scale: params.scale.unwrap_or(2.0),
-        series: record.key.series,
-    };
-    let bytes = charts::drawn(move || {
-        let drawn = match form {
-            Form::Svg => incident_chart_svg(&*app.metrics, &request).map(String::into_bytes),
-            _ => incident_chart(&*app.metrics, &request),
-        };
-        drawn.map_err(|error| match error {
-            PictureError::Store(error) => error.into(),
-            PictureError::Chart(error) => charts::refused(error),
-        })
-    });
-    let extension = if form == Form::Svg { "svg" } else { "png" };
-    Ok(charts::picture(form, bytes.await?, &format!("incident_{id}.{extension}")))
-}
-
-/// Draws the series around an incident as PNG
-#[utoipa::path(get, path = "/incidents/{id}/chart.png", tag = "incidents", params(("id" = String, Path, description = "Which incident"), PictureParams),
-    responses((status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png")))]
-async fn png(State(app): State<Arc<App>>, ApiPath(id): ApiPath<IncidentId>, ApiQuery(params): ApiQuery<PictureParams>) -> Result<Response, Problem> {
-    draw(app, id, params, Form::Png).await
-}
-
-/// Draws the series around an incident as SVG
-#[utoipa::path(get, path = "/incidents/{id}/chart.svg", tag = "incidents", params(("id" = String, Path, description = "Which incident"), PictureParams),
-    responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml")))]
-async fn svg(State(app): State<Arc<App>>, ApiPath(id): ApiPath<IncidentId>, ApiQuery(params): ApiQuery<PictureParams>) -> Result<Response, Problem> {
-    draw(app, id, params, Form::Svg).await
 }

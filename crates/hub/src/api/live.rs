@@ -14,6 +14,7 @@ use crate::live::Happening;
 use crate::server::stopped;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use bytes::Bytes;
 use frames::Frames;
 use nightbell_model::AgentId;
 use nightbell_store::EventQuery;
@@ -31,10 +32,17 @@ const MESSAGE_LIMIT: usize = 16 * 1024;
 const SLOW: Duration = Duration::from_secs(10);
 /// How many missed events are read back at once on resumption.
 const RESUME: usize = 500;
+/// A connection that says nothing for so many ticks (seconds) is asked whether it is still there.
+const ASK_AFTER: u32 = 30;
+/// One that has not answered after so many is gone.
+const GONE_AFTER: u32 = 90;
+/// Read and write buffers of a connection: screens are many and say little.
+const BUFFER: usize = 4 << 10;
 
-/// Close codes: going away, policy.
+/// Close codes (RFC 6455, section 7.4, and its registry): going away, policy, try again later.
 const GOING_AWAY: u16 = 1001;
 const POLICY: u16 = 1008;
+const TRY_AGAIN: u16 = 1013;
 
 /// What a connection works with.
 #[derive(Debug, Clone)]
@@ -66,6 +74,8 @@ struct Topics {
     events: bool,
     metrics: bool,
     agents: BTreeSet<AgentId>,
+    /// The last event sent: those read back on resumption may come again as they happen.
+    seen: u64,
 }
 
 /// Opens the live connection
@@ -73,12 +83,14 @@ struct Topics {
 /// Send `{"subscribe":["fleet","agent:<id>","events","metrics"],"after":<seq>}`; each new list replaces the one before.
 #[utoipa::path(get, path = "/ws", tag = "live", responses((status = 101, description = "Switched to WebSocket")))]
 async fn connect(
-        axum::Extension(door): axum::Extension<Door>,
+    axum::Extension(door): axum::Extension<Door>,
     caller: Caller,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| Problem::bad_request(format!("this is a WebSocket: {error}")))?;
-    Ok(upgrade.max_message_size(MESSAGE_LIMIT).on_upgrade(move |socket| listen(socket, door, caller.0)))
+    let upgrade = upgrade.max_message_size(MESSAGE_LIMIT).max_frame_size(MESSAGE_LIMIT);
+    let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+    Ok(upgrade.on_upgrade(move |socket| listen(socket, door, caller.0)))
 }
 
 async fn listen(mut socket: WebSocket, door: Door, who: Principal) {
@@ -87,25 +99,32 @@ async fn listen(mut socket: WebSocket, door: Door, who: Principal) {
         Ok(()) => return,
         Err(end) => end,
     };
-    let _gone = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+    let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    let _gone = tokio::time::timeout(SLOW, socket.send(close)).await;
 }
 
 type End = (u16, &'static str);
 
 async fn converse(socket: &mut WebSocket, door: &Door, who: &Principal) -> Result<(), End> {
     let (mut topics, mut events, mut ticks) = (Topics::default(), door.app.live.listen(), door.frames.listen());
-    let mut stop = door.stop.clone();
+    let (mut stop, mut quiet) = (door.stop.clone(), 0);
     loop {
         tokio::select! {
             () = stopped(&mut stop) => return Err((GOING_AWAY, "the hub stops")),
-            message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) => subscribe(socket, door, who, &mut topics, &text).await?,
-                Some(Ok(Message::Binary(_))) => say(socket, &frames::error("send text frames")).await?,
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
-            },
+            message = socket.recv() => {
+                quiet = 0;
+                match message {
+                    Some(Ok(Message::Text(text))) => subscribe(socket, door, who, &mut topics, &text).await?,
+                    Some(Ok(Message::Binary(_))) => say(socket, &frames::error("send text frames")).await?,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                }
+            }
             happening = events.recv() => match happening {
-                Ok(Happening::Event(event)) if topics.events => say(socket, &frames::event(&door.app, &event)).await?,
+                Ok(Happening::Event(event)) if topics.events && event.seq > topics.seen => {
+                    topics.seen = event.seq;
+                    say(socket, &frames::event(&door.app, &event)).await?;
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => return Err((POLICY, "too slow; connect again and send after")),
                 Err(broadcast::error::RecvError::Closed) => return Err((GOING_AWAY, "the hub stops")),
@@ -115,10 +134,23 @@ async fn converse(socket: &mut WebSocket, door: &Door, who: &Principal) -> Resul
                 if !access::still_welcome(&door.app, who) {
                     return Err((POLICY, "logged out"));
                 }
+                quiet += 1;
+                still_there(socket, quiet).await?;
                 relay(socket, &topics, &tick).await?;
             }
         }
     }
+}
+
+/// Asks a listener that has been quiet for long whether it is still there.
+async fn still_there(socket: &mut WebSocket, quiet: u32) -> Result<(), End> {
+    if quiet >= GONE_AFTER {
+        return Err((GOING_AWAY, "no answer"));
+    }
+    if quiet.is_multiple_of(ASK_AFTER) {
+        return send(socket, Message::Ping(Bytes::new())).await;
+    }
+    Ok(())
 }
 
 /// Hands on what a listener has asked for of one second's frames.
@@ -133,8 +165,7 @@ async fn relay(socket: &mut WebSocket, topics: &Topics, tick: &frames::Tick) -> 
     {
         say(socket, frame).await?;
     }
-    for (agent, frame) in tick.agents.iter().filter(|(agent, _)| topics.agents.contains(agent)) {
-        tracing::trace!(%agent, "agent frame");
+    for frame in topics.agents.iter().filter_map(|agent| tick.agents.get(agent)) {
         say(socket, frame).await?;
     }
     Ok(())
@@ -145,9 +176,9 @@ async fn subscribe(socket: &mut WebSocket, door: &Door, who: &Principal, topics:
         Ok(wanted) => wanted,
         Err(error) => return say(socket, &frames::error(&format!("this is no subscription: {error}"))).await,
     };
-    let mut next = Topics::default();
+    let mut next = Topics { seen: topics.seen, ..Topics::default() };
     for topic in &wanted.subscribe {
-        match add(&mut next, topic, who) {
+        match add(&mut next, topic, who, &door.app) {
             Ok(()) => {}
             Err(why) => say(socket, &frames::error(&why)).await?,
         }
@@ -163,14 +194,16 @@ async fn subscribe(socket: &mut WebSocket, door: &Door, who: &Principal, topics:
     if next.metrics && !topics.metrics {
         say(socket, &frames::metrics(&door.app)).await?;
     }
-    if next.events && let Some(after) = wanted.after {
-        resume(socket, door, after).await?;
+    if next.events
+        && let Some(after) = wanted.after
+    {
+        next.seen = resume(socket, door, after).await?;
     }
     *topics = next;
     Ok(())
 }
 
-fn add(topics: &mut Topics, topic: &str, who: &Principal) -> Result<(), String> {
+fn add(topics: &mut Topics, topic: &str, who: &Principal, app: &App) -> Result<(), String> {
     let (name, id) = topic.split_once(':').unwrap_or((topic, ""));
     let need = if name == "events" { Scope::AlertsRead } else { Scope::MetricsRead };
     if !who.may(need) {
@@ -181,7 +214,8 @@ fn add(topics: &mut Topics, topic: &str, who: &Principal) -> Result<(), String> 
         ("events", "") => topics.events = true,
         ("metrics", "") => topics.metrics = true,
         ("agent", id) => {
-            topics.agents.insert(id.parse().map_err(|_id| format!("{id:?} is no agent's id"))?);
+            let id = id.parse().ok().filter(|id| app.registry.read().agents.contains_key(id));
+            topics.agents.insert(id.ok_or_else(|| format!("{topic}: there is no such agent"))?);
         }
         ("agent-log", _) => return Err("agents do not send their log yet".to_owned()),
         _ => return Err(format!("there is no topic {topic:?}; topics are fleet, agent:<id>, events, metrics")),
@@ -189,25 +223,29 @@ fn add(topics: &mut Topics, topic: &str, who: &Principal) -> Result<(), String> 
     Ok(())
 }
 
-/// Sends the events that a listener missed.
-async fn resume(socket: &mut WebSocket, door: &Door, mut after: u64) -> Result<(), End> {
+/// Sends the events that a listener missed; the last one's place.
+async fn resume(socket: &mut WebSocket, door: &Door, mut after: u64) -> Result<u64, End> {
     loop {
         let query = EventQuery { after: Some(after), limit: RESUME, ..EventQuery::default() };
         let Ok(missed) = door.app.read_state(move |store| store.events(&query)).await else {
-            return say(socket, &frames::error("missed events cannot be read now")).await;
+            return Err((TRY_AGAIN, "missed events cannot be read now; connect again and send after"));
         };
         for event in &missed.items {
             after = event.seq;
             say(socket, &frames::event(&door.app, event)).await?;
         }
         if missed.items.len() < RESUME {
-            return Ok(());
+            return Ok(after);
         }
     }
 }
 
 async fn say(socket: &mut WebSocket, frame: &Arc<str>) -> Result<(), End> {
-    match tokio::time::timeout(SLOW, socket.send(Message::Text(frame.as_ref().into()))).await {
+    send(socket, Message::Text(frame.as_ref().into())).await
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match tokio::time::timeout(SLOW, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_gone)) => Err((GOING_AWAY, "")),
         Err(_slow) => Err((POLICY, "too slow")),

@@ -30,13 +30,13 @@ mod tokens;
 mod ui;
 mod wire;
 
+pub use access::access_table;
 pub use health::readiness;
 pub(crate) use wire::replay::Replay;
 pub(crate) use wire::rule::{Needs, read as read_rule};
 
 use crate::app::App;
 use axum::Router;
-use axum::routing::get;
 use std::sync::Arc;
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
@@ -47,9 +47,9 @@ const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 /// All routes of a hub. `stop` ends the connections that stay open.
 pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
     let (api, document) = routes(&app, stop).split_for_parts();
-    let document = Arc::new(openapi::finish(document));
+    let text = openapi::Text::of(&openapi::finish(document));
     let api = api
-        .route("/openapi.json", get(move || openapi::serve(Arc::clone(&document))))
+        .layer(axum::Extension(text))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&app), access::check))
         .with_state(Arc::clone(&app))
         .merge(nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>))
@@ -58,7 +58,7 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
     let whole = Router::new()
         .nest("/api/v1", api.clone())
         .nest("/api", api)
-        .merge(health::routes(&app))
+        .merge(Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method).with_state(Arc::clone(&app)))
         .fallback(ui::serve);
     middleware::wrap(whole, &app)
 }
@@ -77,6 +77,8 @@ fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>
         .merge(tokens::routes())
         .merge(settings::routes())
         .merge(system::routes())
+        .merge(health::routes())
+        .merge(openapi::routes())
         .merge(live::routes(app, stop))
         .merge(agents::routes())
         .merge(history::routes())

@@ -2,10 +2,14 @@
 //!
 //! What went wrong inside goes to the log, once; the client is told what it can do about it.
 
+use crate::operations::OperationError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nightbell_store::StoreError;
 use serde::Serialize;
+
+/// The type of every error's body (RFC 9457, section 3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// One field that cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -95,7 +99,11 @@ impl Problem {
 
     /// 422: understood, but cannot be accepted; at least one fault.
     pub fn invalid(errors: Vec<Fault>) -> Self {
-        let detail = errors.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect::<Vec<_>>().join("; ");
+        let line = |fault: &Fault| match fault.pointer.as_str() {
+            "" => fault.detail.clone(),
+            pointer => format!("{pointer}: {}", fault.detail),
+        };
+        let detail = errors.iter().map(line).collect::<Vec<_>>().join("; ");
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Cannot be accepted", detail) }
     }
 
@@ -138,11 +146,20 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Refused { field, why } => Self::invalid_field(&format!("/{field}"), why),
+            error @ OperationError::Chance(_) => Self::internal(&error),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

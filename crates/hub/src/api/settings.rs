@@ -1,12 +1,15 @@
 //! Settings that people change at run time, and the audit log.
 
-use super::extract::{ApiJson, ApiQuery, Caller, Listing, Remote, cursor, number, page_size};
+use super::extract::{ApiJson, ApiQuery, Listing, PageParams, check_if_match, cursor, page_size};
 use super::problem::Problem;
+use super::wire::change::{Editor, turn};
 use crate::app::App;
-use crate::{clock, page};
+use crate::page;
+use crate::registry::Settings;
 use axum::Json;
 use axum::extract::State;
-use nightbell_store::{AuditEntry, Change};
+use axum::http::{HeaderMap, HeaderName, header};
+use nightbell_store::Change;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -37,47 +40,51 @@ struct AuditLine {
     address: String,
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct AuditParams {
-    /// At most so many, 1 to 500.
-    #[serde(default, deserialize_with = "number")]
-    limit: Option<usize>,
-    /// The `next_cursor` of the page before.
-    #[serde(default)]
-    cursor: Option<String>,
+type WithEtag = ([(HeaderName, String); 1], Json<SettingsBody>);
+
+fn shown(settings: &Settings) -> SettingsBody {
+    SettingsBody { timezone: settings.timezone.name().to_owned() }
+}
+
+/// The settings have no version: their tag is made of what they say.
+fn etag(body: &SettingsBody) -> String {
+    let text = serde_json::to_string(body).unwrap_or_default();
+    format!("\"settings-{:08x}\"", crc32fast::hash(text.as_bytes()))
 }
 
 /// Shows the settings
 #[utoipa::path(get, path = "/settings", tag = "system", responses((status = 200, description = "The settings", body = SettingsBody)))]
-async fn show(State(app): State<Arc<App>>) -> Json<SettingsBody> {
-    Json(SettingsBody { timezone: app.registry.read().settings.timezone.name().to_owned() })
+async fn show(State(app): State<Arc<App>>) -> WithEtag {
+    let body = shown(&app.registry.read().settings);
+    ([(header::ETAG, etag(&body))], Json(body))
 }
 
 /// Changes the settings
 #[utoipa::path(put, path = "/settings", tag = "system", request_body = SettingsBody, responses((status = 200, description = "Changed", body = SettingsBody)))]
-async fn change(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiJson(body): ApiJson<SettingsBody>) -> Result<Json<SettingsBody>, Problem> {
+async fn change(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<SettingsBody>,
+) -> Result<WithEtag, Problem> {
     if body.timezone.parse::<chrono_tz::Tz>().is_err() {
-        return Err(Problem::invalid_field("/timezone", format!("{:?} is no time zone such as Europe/Berlin or UTC", body.timezone)));
+        return Err(Problem::invalid_field(
+            "/timezone",
+            format!("{:?} is no time zone such as Europe/Berlin or UTC", body.timezone),
+        ));
     }
-    let entry = AuditEntry {
-        at: clock::now(),
-        actor: caller.0.actor(),
-        action: "settings.change".to_owned(),
-        object: "settings".to_owned(),
-        detail_json: serde_json::to_string(&body).unwrap_or_default(),
-        address: remote.0,
-    };
+    let _turn = turn().await;
+    let before = shown(&app.registry.read().settings);
+    check_if_match(&headers, &etag(&before))?;
+    let audit = editor.entry("settings.change", "settings", &serde_json::json!({"timezone": body.timezone}));
     let change = Change::PutSetting { key: crate::registry::TIMEZONE.to_owned(), value: body.timezone.clone() };
-    app.registry.apply(vec![change], Some(entry)).await?;
-    Ok(Json(body))
+    app.registry.apply(vec![change], Some(audit)).await?;
+    Ok(([(header::ETAG, etag(&body))], Json(body)))
 }
 
 /// Shows who changed what, newest first
-#[utoipa::path(get, path = "/audit", tag = "system", params(AuditParams), responses((status = 200, description = "A page of the audit log", body = Listing<AuditLine>)))]
-async fn audit(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<AuditParams>) -> Result<Json<Listing<AuditLine>>, Problem> {
+#[utoipa::path(get, path = "/audit", tag = "system", params(PageParams), responses((status = 200, description = "A page of the audit log", body = Listing<AuditLine>)))]
+async fn audit(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<AuditLine>>, Problem> {
     let (limit, before) = (page_size(params.limit)?, cursor(params.cursor.as_deref())?);
     let found = app.read_state(move |store| store.audit(before, limit)).await?;
     Ok(Json(Listing::of(found, |line| AuditLine {

@@ -1,6 +1,6 @@
 //! The hub about itself, and the catalogue of metrics.
 
-use super::extract::Listing;
+use super::extract::{ApiQuery, LIMIT_MOST, Listing, PageParams};
 use super::problem::Problem;
 use crate::app::App;
 use crate::measure::Snapshot;
@@ -65,8 +65,8 @@ async fn system(State(app): State<Arc<App>>) -> Result<Json<System>, Problem> {
 }
 
 /// Lists the metrics the hub knows by name
-#[utoipa::path(get, path = "/metrics/catalog", tag = "metrics", responses((status = 200, description = "All rows of the catalogue", body = Listing<CatalogRow>)))]
-async fn catalog() -> Json<Listing<CatalogRow>> {
+#[utoipa::path(get, path = "/metrics/catalog", tag = "metrics", params(PageParams), responses((status = 200, description = "All rows of the catalogue", body = Listing<CatalogRow>)))]
+async fn catalog(ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<CatalogRow>>, Problem> {
     let rows = catalogue::ROWS.iter().map(|row| CatalogRow {
         metric: row.name,
         unit: row.unit.name(),
@@ -78,5 +78,7 @@ async fn catalog() -> Json<Listing<CatalogRow>> {
         label: row.label,
         help: row.help,
     });
-    Json(Listing::whole(rows.collect()))
+    // It is short, and whoever asks for it wants it whole.
+    let params = PageParams { limit: params.limit.or(Some(LIMIT_MOST)), ..params };
+    params.page(rows.map(|row| (row.metric.to_owned(), row))).map(Json)
 }

@@ -1,16 +1,15 @@
 //! API tokens for programs, and enrolment tokens for agents. Their text is shown once.
 
-use super::extract::{ApiJson, ApiPath, Caller, Listing, Remote, Span};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, PageParams, Span};
 use super::problem::Problem;
+use super::wire::change::{Editor, turn};
 use crate::app::App;
-use crate::operations::{self, OperationError};
-use crate::page;
-use crate::clock;
+use crate::{clock, operations, page};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use nightbell_model::Ulid;
-use nightbell_store::{ApiTokenRow, AuditEntry, Change, EnrolmentToken};
+use nightbell_store::{ApiTokenRow, Change, EnrolmentToken};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -106,38 +105,25 @@ fn show_enrolment(row: &EnrolmentToken, token: Option<String>) -> Enrolment {
     }
 }
 
-fn refused(error: OperationError) -> Problem {
-    match error {
-        OperationError::Refused(why) => Problem::invalid_field("", why),
-        error @ OperationError::Chance(_) => Problem::internal(&error),
-    }
-}
-
-fn entry(caller: &Caller, remote: &Remote, action: &str, object: Ulid, detail: &serde_json::Value) -> AuditEntry {
-    AuditEntry {
-        at: clock::now(),
-        actor: caller.0.actor(),
-        action: action.to_owned(),
-        object: object.to_string(),
-        detail_json: detail.to_string(),
-        address: remote.0.clone(),
-    }
-}
-
 /// Lists API tokens
-#[utoipa::path(get, path = "/tokens", tag = "access", responses((status = 200, description = "All of them, without their text", body = Listing<ApiToken>)))]
-async fn list_tokens(State(app): State<Arc<App>>) -> Json<Listing<ApiToken>> {
-    let mut rows: Vec<ApiTokenRow> = app.registry.read().tokens.values().cloned().collect();
-    rows.sort_by_key(|row| row.id);
-    Json(Listing::whole(rows.iter().map(|row| show_token(row, None)).collect()))
+#[utoipa::path(get, path = "/tokens", tag = "access", params(PageParams), responses((status = 200, description = "All of them, without their text", body = Listing<ApiToken>)))]
+async fn list_tokens(
+    State(app): State<Arc<App>>,
+    ApiQuery(params): ApiQuery<PageParams>,
+) -> Result<Json<Listing<ApiToken>>, Problem> {
+    params.page(app.registry.read().tokens.values().map(|row| (row.id.to_string(), show_token(row, None)))).map(Json)
 }
 
 /// Makes an API token; its text is shown this once
 #[utoipa::path(post, path = "/tokens", tag = "access", request_body = NewToken, responses((status = 201, description = "Made", body = ApiToken)))]
-async fn create_token(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiJson(body): ApiJson<NewToken>) -> Result<(StatusCode, Json<ApiToken>), Problem> {
+async fn create_token(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiJson(body): ApiJson<NewToken>,
+) -> Result<(StatusCode, Json<ApiToken>), Problem> {
     let now = clock::now();
-    let (row, text) = operations::api_token(&body.name, &body.scopes, body.expires.map(|span| now.plus_millis(span.0)), now).map_err(refused)?;
-    let audit = entry(&caller, &remote, "token.create", row.id, &serde_json::json!({"name": row.name, "scopes": row.scopes}));
+    let (row, text) = operations::api_token(&body.name, &body.scopes, body.expires.map(|span| now.plus_millis(span.0)), now)?;
+    let audit = editor.entry("token.create", row.id, &serde_json::json!({"name": row.name, "scopes": row.scopes}));
     app.registry.apply(vec![Change::PutToken(row.clone())], Some(audit)).await?;
     Ok((StatusCode::CREATED, Json(show_token(&row, Some(text)))))
 }
@@ -145,27 +131,33 @@ async fn create_token(State(app): State<Arc<App>>, caller: Caller, remote: Remot
 /// Revokes an API token
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "access", params(("id" = String, Path, description = "Which token")),
     responses((status = 204, description = "Revoked")))]
-async fn delete_token(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiPath(id): ApiPath<Ulid>) -> Result<StatusCode, Problem> {
-    let audit = entry(&caller, &remote, "token.delete", id, &serde_json::json!({}));
+async fn delete_token(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<Ulid>) -> Result<StatusCode, Problem> {
+    let _turn = turn().await;
+    let audit = editor.entry("token.delete", id, &serde_json::json!({}));
     app.registry.apply(vec![Change::DeleteToken(id)], Some(audit)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists enrolment tokens
-#[utoipa::path(get, path = "/enrolment-tokens", tag = "agents", responses((status = 200, description = "All of them, without their text", body = Listing<Enrolment>)))]
-async fn list_enrolments(State(app): State<Arc<App>>) -> Json<Listing<Enrolment>> {
-    let mut rows: Vec<EnrolmentToken> = app.registry.read().enrolments.values().cloned().collect();
-    rows.sort_by_key(|row| row.id);
-    Json(Listing::whole(rows.iter().map(|row| show_enrolment(row, None)).collect()))
+#[utoipa::path(get, path = "/enrolment-tokens", tag = "agents", params(PageParams), responses((status = 200, description = "All of them, without their text", body = Listing<Enrolment>)))]
+async fn list_enrolments(
+    State(app): State<Arc<App>>,
+    ApiQuery(params): ApiQuery<PageParams>,
+) -> Result<Json<Listing<Enrolment>>, Problem> {
+    params.page(app.registry.read().enrolments.values().map(|row| (row.id.to_string(), show_enrolment(row, None)))).map(Json)
 }
 
 /// Makes an enrolment token; its text is shown this once
 #[utoipa::path(post, path = "/enrolment-tokens", tag = "agents", request_body = NewEnrolment, responses((status = 201, description = "Made", body = Enrolment)))]
-async fn create_enrolment(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiJson(body): ApiJson<NewEnrolment>) -> Result<(StatusCode, Json<Enrolment>), Problem> {
+async fn create_enrolment(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiJson(body): ApiJson<NewEnrolment>,
+) -> Result<(StatusCode, Json<Enrolment>), Problem> {
     let now = clock::now();
     let expires_at = now.plus_millis(body.expires.map_or(HOUR_MS, |span| span.0));
-    let (row, text) = operations::enrolment(Some(expires_at), Some(body.uses.unwrap_or(1)), &body.tags, now).map_err(refused)?;
-    let audit = entry(&caller, &remote, "enrolment.create", row.id, &serde_json::json!({"tags": row.tags, "uses": row.uses_left}));
+    let (row, text) = operations::enrolment(Some(expires_at), Some(body.uses.unwrap_or(1)), &body.tags, now)?;
+    let audit = editor.entry("enrolment.create", row.id, &serde_json::json!({"tags": row.tags, "uses": row.uses_left}));
     app.registry.apply(vec![Change::PutEnrolment(row.clone())], Some(audit)).await?;
     Ok((StatusCode::CREATED, Json(show_enrolment(&row, Some(text)))))
 }
@@ -173,8 +165,12 @@ async fn create_enrolment(State(app): State<Arc<App>>, caller: Caller, remote: R
 /// Revokes an enrolment token
 #[utoipa::path(delete, path = "/enrolment-tokens/{id}", tag = "agents", params(("id" = String, Path, description = "Which token")),
     responses((status = 204, description = "Revoked")))]
-async fn delete_enrolment(State(app): State<Arc<App>>, caller: Caller, remote: Remote, ApiPath(id): ApiPath<Ulid>) -> Result<StatusCode, Problem> {
-    let audit = entry(&caller, &remote, "enrolment.delete", id, &serde_json::json!({}));
+async fn delete_enrolment(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<Ulid>,
+) -> Result<StatusCode, Problem> {
+    let audit = editor.entry("enrolment.delete", id, &serde_json::json!({}));
     app.registry.apply(vec![Change::DeleteEnrolment(id)], Some(audit)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,8 @@
 //! Passwords: argon2id with the crate's defaults (19 MiB, two passes), a few at a time so that logins cannot starve ingest.
 
+use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::Argon2;
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 
@@ -40,17 +40,26 @@ pub fn verify_blocking(password: &str, phc: &str) -> bool {
 /// # Errors
 /// When the system has no randomness for the salt.
 pub async fn hash(password: String) -> Result<String, HashError> {
-    let _turn = Arc::clone(&TURNS).acquire_owned().await.map_err(|closed| HashError(closed.to_string()))?;
-    let hashed = tokio::task::spawn_blocking(move || hash_blocking(&password)).await;
+    let turn = Arc::clone(&TURNS).acquire_owned().await.map_err(|closed| HashError(closed.to_string()))?;
+    let hashed = tokio::task::spawn_blocking(move || {
+        // Kept by the work itself, which goes on when nobody waits for it any more.
+        let _turn = turn;
+        hash_blocking(&password)
+    })
+    .await;
     hashed.unwrap_or_else(|gone| Err(HashError(gone.to_string())))
 }
 
 /// Whether a password fits. For a user that does not exist the same work is done, so that the answer takes as long.
 pub async fn verify(password: String, phc: Option<String>) -> bool {
     static NOBODY: LazyLock<String> = LazyLock::new(|| hash_blocking("nobody has this password").unwrap_or_default());
-    let Ok(_turn) = Arc::clone(&TURNS).acquire_owned().await else { return false };
+    let Ok(turn) = Arc::clone(&TURNS).acquire_owned().await else { return false };
     let known = phc.is_some();
-    let checked = tokio::task::spawn_blocking(move || verify_blocking(&password, phc.as_deref().unwrap_or(&NOBODY))).await;
+    let checked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        verify_blocking(&password, phc.as_deref().unwrap_or(&NOBODY))
+    })
+    .await;
     checked.unwrap_or(false) && known
 }
 

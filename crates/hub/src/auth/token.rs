@@ -64,7 +64,9 @@ pub fn hash(token: &str) -> TokenHash {
 #[must_use]
 pub fn kind_of(token: &str) -> Option<Kind> {
     let (body, checksum) = token.rsplit_once('_')?;
-    let kind = Kind::ALL.into_iter().find(|kind| body.strip_prefix("nb_").and_then(|rest| rest.split_once('_')).is_some_and(|(word, _)| word == kind.word()))?;
+    let kind = Kind::ALL.into_iter().find(|kind| {
+        body.strip_prefix("nb_").and_then(|rest| rest.split_once('_')).is_some_and(|(word, _)| word == kind.word())
+    })?;
     let sound = u32::from_str_radix(checksum, 16).is_ok_and(|sum| sum == crc32fast::hash(body.as_bytes()));
     sound.then_some(kind)
 }

@@ -93,7 +93,10 @@ impl Frames {
                     briefs.push(vitals_json(id, &vitals, now, true));
                     agents.insert(id, frame("agent", now, vitals_json(id, &vitals, now, false)));
                 }
-                None => briefs.push(json!({"id": id.to_string(), "deleted": true})),
+                None => {
+                    known.remove(&id);
+                    briefs.push(json!({"id": id.to_string(), "deleted": true}));
+                }
             }
         }
         Tick { fleet: Some(frame("fleet", now, json!({"agents": briefs}))), metrics, agents: Arc::new(agents) }

@@ -22,7 +22,19 @@ pub(crate) fn typed<T: DeserializeOwned>(mut object: Object, read_only: &[&str])
         object.remove(*field);
     }
     let bytes = serde_json::to_vec(&object).map_err(|error| Problem::internal(&error))?;
-    from_json(&bytes)
+    from_json(&bytes).map_err(without_places)
+}
+
+/// Faults without the lines and columns of a text that nobody has sent.
+fn without_places(mut problem: Problem) -> Problem {
+    let cut = |text: &mut String| {
+        if let Some(at) = text.rfind(" at line ") {
+            text.truncate(at);
+        }
+    };
+    problem.errors.iter_mut().for_each(|fault| cut(&mut fault.detail));
+    cut(&mut problem.detail);
+    problem
 }
 
 /// The object as it is shown, with the fields of `patch` in the place of its own.
