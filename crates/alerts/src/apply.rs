@@ -20,9 +20,9 @@ pub(crate) struct Reading {
 
 /// Applies `input` to an instance, and settles and hands out what changed.
 pub(crate) fn apply(site: &Site<'_>, instance: &mut Instance, (input, reading): (Input, Reading), out: &mut Effects) -> Outcome {
-    let before = instance.machine;
+    let before = instance.machine();
     let (after, outcome) = step(site.compiled.timing, before, input);
-    instance.machine = after;
+    instance.set_machine(after);
     if instance.detail.is_none() && after.state == State::Ok && !outcome.moved {
         return outcome;
     }
@@ -41,9 +41,10 @@ pub(crate) fn apply(site: &Site<'_>, instance: &mut Instance, (input, reading): 
 
 /// Hands out what changed of an instance: its record and what channels were told, or that there is nothing left to remember.
 pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
+    let is_ok = instance.state() == State::Ok;
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     let keeps_record = site.compiled.rule.missing == Missing::NoData && instance.last_ts != Timestamp::MIN;
-    let idle = instance.machine.state == State::Ok && detail.is_idle(site, &instance.series);
+    let idle = is_ok && detail.is_idle(site, &instance.series);
     if idle {
         detail.told.iter_mut().for_each(Told::empty);
     }
@@ -53,9 +54,9 @@ pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effec
         out.told.push(told.record(site.key(&instance.series)));
     }
     if idle && !keeps_record {
-        forget(instance, site.key(&instance.series), out);
+        forget(site, instance, out);
     } else if dirty {
-        remember(instance, site.key(&instance.series), out);
+        remember(site, instance, out);
     }
     if idle {
         instance.detail = None;
@@ -63,8 +64,9 @@ pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effec
 }
 
 /// Hands out the record of an instance; if it was given up within the same effects, that is taken back.
-pub(crate) fn remember(instance: &mut Instance, key: InstanceKey, out: &mut Effects) {
-    if std::mem::take(&mut instance.forgotten) {
+pub(crate) fn remember(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
+    let key = site.key(&instance.series);
+    if std::mem::take(&mut instance.forgotten) == site.turn {
         out.forgotten.retain(|forgotten| *forgotten != key);
     }
     out.instances.push(instance.record(key));
@@ -79,14 +81,13 @@ pub(crate) fn dismiss(site: &Site<'_>, instance: &mut Instance, out: &mut Effect
             out.told.push(told.record(key.clone()));
         }
     }
-    forget(instance, key, out);
+    forget(site, instance, out);
 }
 
-/// Gives up the record of an instance, whatever was said about it earlier in the same effects.
-fn forget(instance: &mut Instance, key: InstanceKey, out: &mut Effects) {
-    out.instances.retain(|record| record.key != key);
-    if !std::mem::replace(&mut instance.forgotten, true) {
-        out.forgotten.push(key);
+/// Gives up the record of an instance.
+fn forget(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
+    if std::mem::replace(&mut instance.forgotten, site.turn) == 0 {
+        out.forgotten.push(site.key(&instance.series));
     }
 }
 

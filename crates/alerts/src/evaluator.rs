@@ -77,6 +77,8 @@ pub struct Evaluator {
     /// What restoring had to say; handed out with the first input.
     backlog: Effects,
     clock: Timestamp,
+    /// Moves on whenever the effects that are to be filled forget nothing yet; never 0.
+    turn: u8,
     evaluated: u64,
     late_ignored: u64,
 }
@@ -86,7 +88,7 @@ impl Evaluator {
     /// counted; that it came makes its agent online all the same.
     pub fn observe(&mut self, batch: &Batch, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Some(slot) = self.agents.get_mut(&batch.agent) else { return };
         let was_offline = slot.host_offline || !slot.online;
         slot.hear(batch.received, world, out);
@@ -129,7 +131,7 @@ impl Evaluator {
             self.run_agent(*id, now, out);
         }
         self.queue.give_back(due);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         self.ghosts.retain_mut(|ghost| ghost.wake() > now || ghost.settle(world, out));
         self.release(now);
     }
@@ -149,7 +151,7 @@ impl Evaluator {
     pub fn set_rules(&mut self, rules: Vec<Rule>, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         let book = RuleBook::new(rules);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         for slot in self.agents.values_mut() {
             slot.adopt(world, &book, (out, &mut self.ghosts));
             self.fleet.recount(slot, now);
@@ -174,7 +176,7 @@ impl Evaluator {
     pub fn set_mutes(&mut self, mutes: Vec<Mute>, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         self.mutes = mutes;
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         for slot in self.agents.values_mut() {
             slot.settle_all(world, out);
             let wake = slot.next_wake(world, self.fleet.in_doubt());
@@ -188,7 +190,7 @@ impl Evaluator {
     pub fn upsert_agent(&mut self, agent: AgentView, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         let id = agent.id;
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let slot = self.agents.entry(id).or_insert_with(|| Box::new(Slot::new(agent.clone(), world.book, now)));
         if slot.view.paused && !agent.paused {
             slot.floor = now;
@@ -210,7 +212,7 @@ impl Evaluator {
     pub fn remove_agent(&mut self, id: AgentId, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
         let Some(mut slot) = self.agents.remove(&id) else { return };
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         for instance in std::mem::take(&mut slot.instances) {
             let site = world.site(&slot.view, slot.scene(), instance.rule);
             self.ghosts.extend(Ghost::retire(&site, instance, EndReason::AgentRemoved, out));
@@ -230,7 +232,7 @@ impl Evaluator {
     #[expect(clippy::too_many_arguments, reason = "two independent facts about the close")]
     pub fn connection_closed(&mut self, id: AgentId, clean: bool, on_purpose: bool, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Some(slot) = self.agents.get_mut(&id) else { return };
         if slot.burst.is_some() {
             slot.end_burst(world, out);
@@ -252,7 +254,7 @@ impl Evaluator {
     /// or order changes. `now` is the time after the step.
     pub fn clock_stepped(&mut self, by_ms: i64, now: Timestamp, out: &mut Effects) {
         self.begin(now, out);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         for slot in self.agents.values_mut() {
             slot.shift(by_ms, world, out);
         }
@@ -269,6 +271,9 @@ impl Evaluator {
 
     fn begin(&mut self, now: Timestamp, out: &mut Effects) {
         self.clock = now;
+        if out.forgotten.is_empty() {
+            self.turn = self.turn.checked_add(1).unwrap_or(1);
+        }
         if !self.backlog.is_empty() {
             out.append(&mut self.backlog);
         }
@@ -276,7 +281,7 @@ impl Evaluator {
 
     /// Runs the timers of one agent and arms it anew.
     fn run_agent(&mut self, id: AgentId, now: Timestamp, out: &mut Effects) {
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Some(slot) = self.agents.get_mut(&id) else { return };
         let held = slot.run_timers(world, self.fleet.in_doubt(), out);
         if held {

@@ -2,14 +2,17 @@
 
 use crate::record::{IncidentRecord, InstanceKey, InstanceRecord, State, ToldRecord};
 use crate::rule::{Comparison, Rule};
-use crate::step::Machine;
+use crate::step::{Machine, Verdict};
 use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, SeriesKey, Timestamp, Ulid};
 
-/// One rule on one series of the agent that holds it.
+/// One rule on one series of the agent that holds it. There are as many of these as there are series under rules, so the
+/// machine's fields are laid out to fill one cache line with the rest.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     pub(crate) series: SeriesKey,
-    pub(crate) machine: Machine,
+    since: Timestamp,
+    /// `Timestamp::MAX` is none.
+    clear_since: Timestamp,
     /// The time of the last usable sample; `Timestamp::MIN` before the first.
     pub(crate) last_ts: Timestamp,
     /// When that sample was received.
@@ -17,8 +20,11 @@ pub(crate) struct Instance {
     pub(crate) detail: Option<Box<Detail>>,
     /// Which rule, by its position in the book.
     pub(crate) rule: u32,
-    /// Its record was given up; a new one must take that back within the same effects.
-    pub(crate) forgotten: bool,
+    state: State,
+    was_firing: bool,
+    rule_changed: bool,
+    /// In which turn its record was given up; 0 if there may be one.
+    pub(crate) forgotten: u8,
 }
 
 /// What an instance that is not simply fine has to remember.
@@ -67,12 +73,16 @@ impl Instance {
     pub(crate) fn new(series: SeriesKey, rule: u32, now: Timestamp) -> Self {
         Self {
             series,
-            machine: Machine::new(now),
+            since: now,
+            clear_since: Timestamp::MAX,
+            state: State::Ok,
+            was_firing: false,
+            rule_changed: false,
             last_ts: Timestamp::MIN,
             heard: Timestamp::MIN,
             detail: None,
             rule,
-            forgotten: false,
+            forgotten: 0,
         }
     }
 
@@ -81,8 +91,44 @@ impl Instance {
         self.detail.get_or_insert_with(|| Box::new(Detail::new(version)))
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State {
-        self.machine.state
+        self.state
+    }
+
+    pub(crate) fn machine(&self) -> Machine {
+        Machine {
+            state: self.state,
+            since: self.since,
+            clear_since: (self.clear_since != Timestamp::MAX).then_some(self.clear_since),
+            was_firing: self.was_firing,
+            rule_changed: self.rule_changed,
+        }
+    }
+
+    pub(crate) fn set_machine(&mut self, machine: Machine) {
+        (self.state, self.since) = (machine.state, machine.since);
+        self.clear_since = machine.clear_since.unwrap_or(Timestamp::MAX);
+        (self.was_firing, self.rule_changed) = (machine.was_firing, machine.rule_changed);
+    }
+
+    /// Takes a sample that cannot change anything: of an alert that is fine and stays so, or fires and does not get worse.
+    /// False if it has to be looked at properly.
+    #[inline]
+    pub(crate) fn takes_steadily(&mut self, verdict: Verdict, (value, comparison): (f64, Comparison), version: u64) -> bool {
+        match (self.state, verdict) {
+            (State::Ok, Verdict::Between | Verdict::Clear) => self.last_ts != Timestamp::MIN,
+            (State::Firing, Verdict::Breach) if self.clear_since == Timestamp::MAX && !self.rule_changed => {
+                let Some(detail) = self.detail.as_deref_mut() else { return false };
+                let worse = detail.incident.as_ref().is_none_or(|incident| comparison.is_worse(value, incident.peak));
+                if worse || detail.version != version {
+                    return false;
+                }
+                detail.value = Some(value);
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn incident(&self) -> Option<&IncidentRecord> {
@@ -95,11 +141,11 @@ impl Instance {
         let incident = self.incident();
         InstanceRecord {
             key,
-            state: self.machine.state,
-            since: self.machine.since,
+            state: self.state,
+            since: self.since,
             fired_at: incident.map(|incident| incident.fired_at),
-            clear_since: self.machine.clear_since,
-            was_firing: self.machine.was_firing,
+            clear_since: self.machine().clear_since,
+            was_firing: self.was_firing,
             incident: incident.map(|incident| incident.id),
             rule_version: detail.map_or(0, |detail| detail.version),
             samples: detail.map_or(0, |detail| detail.samples),

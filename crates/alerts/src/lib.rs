@@ -9,6 +9,8 @@ mod book;
 pub mod context;
 pub mod evaluator;
 pub mod faults;
+#[cfg(test)]
+mod fixtures;
 mod hush;
 mod incident;
 mod instance;

@@ -302,8 +302,8 @@ pub struct Event {
 
 /// Everything one step of the machine wants done, to be written in the transaction that stores the sample.
 ///
-/// Within a list a later entry of the same key wins. No key is both in `instances` and in `forgotten`; what channels were told
-/// of a forgotten instance is emptied by `told` before, and may be removed with it.
+/// To be applied list by list, `instances` before `forgotten`; within a list a later entry of the same key wins. What channels
+/// were told of a forgotten instance is emptied in `told`, so those rows may be removed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Effects {
     /// Instances whose stored fields changed.

@@ -23,6 +23,8 @@ pub(crate) struct Site<'a> {
     pub(crate) mutes: &'a [Mute],
     pub(crate) waits: Waits,
     pub(crate) now: Timestamp,
+    /// Names the effects that are being filled, never 0: two turns are told apart well enough to save a search.
+    pub(crate) turn: u8,
     /// One of the agent's offline rules is pending or firing: its other alerts are muted.
     pub(crate) host_offline: bool,
     /// A late burst is going on and the rule folds it: nothing is settled before its end.

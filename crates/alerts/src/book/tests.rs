@@ -1,39 +1,14 @@
 //! Which rules apply to which agent.
 
 use super::*;
-use crate::rule::{Comparison, Missing, Severity, Threshold};
+use crate::fixtures;
+use crate::rule::Severity;
 use nightbell_model::AgentId;
 
 const AGENT: AgentId = AgentId::from_bits(42);
 
 fn rule(id: u128, key: &str, scope: Scope) -> Rule {
-    Rule {
-        id: RuleId::from_bits(id),
-        version: 1,
-        name: format!("rule {id}"),
-        key: (!key.is_empty()).then(|| key.to_owned()),
-        selector: crate::rule::Selector {
-            metric: "cpu.usage_percent".into(),
-            labels: vec![],
-            matchers: vec![],
-            aggregate: Aggregate::Each,
-        },
-        comparison: Comparison::Greater,
-        threshold: Threshold::Value(90.0),
-        clear: None,
-        hold_ms: 0,
-        keep_firing_ms: 0,
-        cooldown_ms: 0,
-        repeat_ms: 0,
-        missing: Missing::Keep,
-        missing_after_ms: None,
-        severity: Severity::Warning,
-        scope,
-        channels: vec![],
-        escalation: vec![],
-        fold_late: true,
-        enabled: true,
-    }
+    Rule { key: (!key.is_empty()).then(|| key.to_owned()), scope, ..fixtures::rule(id, "cpu.usage_percent") }
 }
 
 fn tag(name: &str) -> Scope {
@@ -42,15 +17,7 @@ fn tag(name: &str) -> Scope {
 
 /// The ids of the rules that apply to an agent tagged `db` and `prod`.
 fn effective(rules: &[Rule]) -> Vec<u128> {
-    let agent = AgentView {
-        id: AGENT,
-        tags: vec!["db".into(), "prod".into()],
-        interval_ms: 15_000,
-        paused: false,
-        last_seen: None,
-        closed: false,
-        stopped_on_purpose: false,
-    };
+    let agent = fixtures::agent(AGENT.bits(), &["db", "prod"]);
     let book = RuleBook::new(rules.to_vec());
     book.effective(&agent).into_iter().map(|at| book.get(at).rule.id.bits()).collect()
 }

@@ -9,7 +9,7 @@ use crate::record::{Effects, EndReason, Event, EventKind, State};
 use crate::rule::{Rule, Scope};
 use crate::settle::settle;
 use crate::site::Site;
-use crate::step::{Input, Outcome};
+use crate::step::{Input, Machine, Outcome};
 use crate::why::duration_text;
 use nightbell_model::Timestamp;
 
@@ -80,12 +80,12 @@ impl Slot {
 
 /// Moves the anchors of one instance. The open incident moves as well, for its escalation runs from when it fired; its id stays.
 pub(crate) fn shift_instance(instance: &mut Instance, by_ms: i64, out: &mut Effects) {
-    for at in [&mut instance.last_ts, &mut instance.heard, &mut instance.machine.since] {
+    for at in [&mut instance.last_ts, &mut instance.heard] {
         *at = shifted(*at, by_ms);
     }
-    if let Some(at) = &mut instance.machine.clear_since {
-        *at = shifted(*at, by_ms);
-    }
+    let machine = instance.machine();
+    let clear_since = machine.clear_since.map(|at| shifted(at, by_ms));
+    instance.set_machine(Machine { since: shifted(machine.since, by_ms), clear_since, ..machine });
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     detail.dirty = true;
     for told in &mut detail.told {
@@ -135,7 +135,7 @@ pub(crate) fn asks_otherwise(before: &Rule, after: &Rule) -> bool {
 /// What else an edit does to an instance: a rise in severity calls for a new word.
 fn follow_edit(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
     let rule = &site.compiled.rule;
-    let awaits_judgement = instance.machine.rule_changed;
+    let awaits_judgement = instance.machine().rule_changed;
     let state = instance.state();
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     if !awaits_judgement && detail.version != rule.version {

@@ -52,7 +52,10 @@ impl Ghost {
 
     /// The instance for the slot it belonged to, where it waits for its next sample.
     pub(crate) fn revive(self, rule: u32) -> Instance {
-        Instance { rule, last_ts: Timestamp::MIN, heard: Timestamp::MIN, ..self.instance }
+        let mut instance = self.instance;
+        instance.rule = rule;
+        (instance.last_ts, instance.heard) = (Timestamp::MIN, Timestamp::MIN);
+        instance
     }
 
     /// When to look at it next.

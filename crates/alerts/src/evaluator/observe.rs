@@ -77,7 +77,8 @@ impl Slot {
             let Some(verdict) = limits.judge(value) else { continue };
             evaluated.count += 1;
             let instance = &mut self.instances[binding.instance as usize];
-            if is_steady(instance, verdict) {
+            let rule = &world.book.get(instance.rule).rule;
+            if instance.takes_steadily(verdict, (value, rule.comparison), rule.version) {
                 (instance.last_ts, instance.heard) = (batch.ts, batch.received);
                 continue;
             }
@@ -105,7 +106,7 @@ impl Slot {
         self.burst = None;
         self.for_each(world, |site, instance| {
             let Some(detail) = instance.detail.as_deref().filter(|_| site.compiled.rule.fold_late) else { return };
-            let fired = detail.fired_late && instance.machine.state == State::Firing;
+            let fired = detail.fired_late && instance.state() == State::Firing;
             settle(site, instance, Outcome { fired, ..Outcome::default() }, out);
             hand_out(site, instance, out);
         });
@@ -116,12 +117,6 @@ impl Evaluated {
     fn note(&mut self, wake: Timestamp) {
         self.wake = Some(self.wake.map_or(wake, |earlier| earlier.min(wake)));
     }
-}
-
-/// The case of nearly every sample: fine before, fine now, nothing to do.
-#[inline]
-fn is_steady(instance: &Instance, verdict: Verdict) -> bool {
-    instance.machine.state == State::Ok && verdict != Verdict::Breach && instance.last_ts != Timestamp::MIN
 }
 
 /// One usable sample of one instance; when it has to be looked at next.
@@ -139,7 +134,7 @@ fn sample(
     apply(site, instance, (Input::Sample { ts: batch.ts, verdict, after_hole }, reading), out);
     // That it exists is all that an alert about missing samples has to remember of a series that is fine.
     if is_first && instance.state() == State::Ok && instance.detail.is_none() && site.compiled.rule.missing == Missing::NoData {
-        remember(instance, site.key(&instance.series), out);
+        remember(site, instance, out);
     }
     site.wake_of(instance)
 }

@@ -29,7 +29,7 @@ impl Evaluator {
         (out, change): (&mut Effects, impl FnOnce(&mut IncidentRecord)),
     ) -> bool {
         self.begin(now, out);
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Some(slot) = self.agents.values_mut().find(|slot| slot.holds(id)) else { return false };
         let scene = slot.scene();
         let Slot { view, instances, .. } = &mut **slot;

@@ -102,6 +102,7 @@ impl Plan {
                 }
             }
         }
+        work.slot.instances.shrink_to_fit();
         bindings.sort_unstable_by_key(|binding| (binding.instance, binding.position));
         let groups = groups.into_iter().map(|(instance, limits, aggregate, positions)| Group {
             instance,

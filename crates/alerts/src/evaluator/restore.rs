@@ -41,6 +41,7 @@ impl Evaluator {
             fleet: Fleet::default(),
             backlog: Effects::default(),
             clock: now,
+            turn: 1,
             evaluated: 0,
             late_ignored: 0,
         };
@@ -80,7 +81,7 @@ impl Evaluator {
 
     /// Puts one instance where it belongs, or ends it if it belongs nowhere any more.
     fn place(&mut self, parts: Parts, now: Timestamp) {
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let rule = self.book.position(parts.key.rule);
         let slot = self.agents.get_mut(&parts.key.agent);
         if let (Some(at), Some(slot)) = (rule, slot) {
@@ -102,7 +103,7 @@ impl Evaluator {
 
     /// Ends an instance whose rule or agent is gone.
     fn lay_to_rest(&mut self, parts: Parts, now: Timestamp) {
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let rule = self.book.position(parts.key.rule).map(|at| self.book.get(at).clone());
         let agent = self.agents.get(&parts.key.agent).map(|slot| slot.view.clone());
         let reason = match (&rule, &agent) {
@@ -138,13 +139,14 @@ impl Parts {
         detail.told.sort_unstable_by_key(|told| told.channel);
         let mut open = open.into_iter();
         if let Some(record) = self.record {
-            instance.machine = Machine {
+            let machine = Machine {
                 state: record.state,
                 since: record.since,
                 clear_since: record.clear_since,
                 was_firing: record.was_firing,
                 rule_changed: false,
             };
+            instance.set_machine(machine);
             let is_sampled = !rule.is_offline();
             let last = record.last_ts.unwrap_or(if newest == Timestamp::MIN { record.since } else { newest });
             instance.last_ts = if is_sampled { last.min(now) } else { Timestamp::MIN };
@@ -153,7 +155,7 @@ impl Parts {
             if record.state != State::Ok {
                 detail.version = record.rule_version;
             }
-            if instance.machine.is_open() {
+            if machine.is_open() {
                 let found = open.find(|incident| Some(incident.id) == record.incident);
                 let incident = found.unwrap_or_else(|| reopen(&self.key, rule, &record));
                 detail.peak = Some(incident.peak);
@@ -164,7 +166,7 @@ impl Parts {
             }
         }
         detail.ended.extend(open);
-        let is_plain = instance.machine.state == State::Ok && detail.told.is_empty() && detail.ended.is_empty();
+        let is_plain = instance.state() == State::Ok && detail.told.is_empty() && detail.ended.is_empty();
         if !is_plain {
             // Whatever is due after the time in between is said with the first tick.
             detail.wake = Timestamp::MIN;
@@ -238,7 +240,7 @@ fn is_blank(told: &ToldRecord) -> bool {
 /// Whether the rule was edited and the stored state not judged by it yet.
 fn is_unjudged(instance: &Instance, rule: &Rule) -> bool {
     let version = instance.detail.as_ref().map(|detail| detail.version);
-    !rule.is_offline() && instance.machine.state != State::Ok && version != Some(rule.version)
+    !rule.is_offline() && instance.state() != State::Ok && version != Some(rule.version)
 }
 
 /// An open incident whose own record is not to be found.

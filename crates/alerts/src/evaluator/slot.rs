@@ -133,6 +133,7 @@ pub(crate) struct World<'a> {
     pub(crate) mutes: &'a [Mute],
     pub(crate) waits: Waits,
     pub(crate) now: Timestamp,
+    pub(crate) turn: u8,
 }
 
 /// What an agent adds to a site.
@@ -158,6 +159,7 @@ impl<'a> World<'a> {
             mutes: self.mutes,
             waits: self.waits,
             now: self.now,
+            turn: self.turn,
             host_offline: scene.host_offline,
             folding: scene.bursting && compiled.rule.fold_late && !compiled.rule.is_offline(),
             online: scene.online,

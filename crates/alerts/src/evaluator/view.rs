@@ -56,7 +56,7 @@ pub struct EvaluatorStats {
 impl Evaluator {
     /// Every instance there is, by agent.
     pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
-        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now: self.clock };
+        let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now: self.clock, turn: self.turn };
         self.agents.values().flat_map(move |slot| {
             let shown = move |instance| self.view_of(slot, world, instance);
             slot.instances.iter().map(shown)
@@ -93,12 +93,13 @@ impl Evaluator {
         let key = site.key(&instance.series);
         let told = instance.detail.as_deref().map_or(&[][..], |detail| &detail.told);
         let cooldown_until = told.iter().map(|told| told.cooldown_end(rule)).filter(|end| *end > world.now).max();
+        let machine = instance.machine();
         InstanceView {
-            state: instance.machine.state,
-            since: instance.machine.since,
+            state: machine.state,
+            since: machine.since,
             hold_ms: rule.hold_ms,
-            clear_since: instance.machine.clear_since,
-            was_firing: instance.machine.was_firing,
+            clear_since: machine.clear_since,
+            was_firing: machine.was_firing,
             incident: instance.incident(),
             value: instance.detail.as_ref().and_then(|detail| detail.value),
             threshold: Limits::resolve(rule, &self.levels, slot.view.id, &instance.series).threshold(),

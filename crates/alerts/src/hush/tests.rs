@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::context::MuteKind;
-use crate::rule::{Aggregate, Comparison, Missing, Scope, Selector, Threshold};
+use crate::fixtures;
 use nightbell_model::{AgentId, RuleId, Ulid};
 
 fn at(s: i64) -> Timestamp {
@@ -26,37 +26,7 @@ fn mute() -> Mute {
 }
 
 fn is_muted(mute: Mute) -> bool {
-    let rule = Rule {
-        id: RuleId::from_bits(7),
-        version: 1,
-        name: "disk".into(),
-        key: None,
-        selector: Selector { metric: "disk.used_percent".into(), labels: vec![], matchers: vec![], aggregate: Aggregate::Each },
-        comparison: Comparison::Greater,
-        threshold: Threshold::Value(90.0),
-        clear: None,
-        hold_ms: 0,
-        keep_firing_ms: 0,
-        cooldown_ms: 0,
-        repeat_ms: 0,
-        missing: Missing::Keep,
-        missing_after_ms: None,
-        severity: Severity::Warning,
-        scope: Scope::Global,
-        channels: vec![],
-        escalation: vec![],
-        fold_late: true,
-        enabled: true,
-    };
-    let agent = AgentView {
-        id: AgentId::from_bits(8),
-        tags: vec!["db".into()],
-        interval_ms: 15_000,
-        paused: false,
-        last_seen: None,
-        closed: false,
-        stopped_on_purpose: false,
-    };
+    let (rule, agent) = (fixtures::rule(7, "disk.used_percent"), fixtures::agent(8, &["db"]));
     let series = "disk.used_percent{mount=/}".parse().unwrap();
     let target = Target { rule: &rule, severity: rule.severity, agent: &agent, series: &series };
     muted(&[mute], &target, ChannelId::from_bits(9), (at(150), false)).is_some()

@@ -1,32 +1,10 @@
 //! Values against thresholds, levels and bands.
 
 use super::*;
-use crate::rule::{Aggregate, Missing, Scope, Selector, Severity};
-use nightbell_model::{Level, RuleId};
+use nightbell_model::Level;
 
 fn rule(metric: &str, comparison: Comparison, threshold: Threshold, clear: Option<Clear>) -> Rule {
-    Rule {
-        id: RuleId::default(),
-        version: 1,
-        name: "test".into(),
-        key: None,
-        selector: Selector { metric: metric.into(), labels: vec![], matchers: vec![], aggregate: Aggregate::Each },
-        comparison,
-        threshold,
-        clear,
-        hold_ms: 0,
-        keep_firing_ms: 0,
-        cooldown_ms: 0,
-        repeat_ms: 0,
-        missing: Missing::Keep,
-        missing_after_ms: None,
-        severity: Severity::Warning,
-        scope: Scope::Global,
-        channels: vec![],
-        escalation: vec![],
-        fold_late: true,
-        enabled: true,
-    }
+    Rule { comparison, threshold, clear, ..crate::fixtures::rule(1, metric) }
 }
 
 fn table(key: &str, warn: f64, crit: f64) -> LevelTable {

@@ -35,11 +35,6 @@ impl Store {
     }
 
     pub(crate) fn apply(&mut self, effects: &Effects) {
-        for key in &effects.forgotten {
-            let contradicted = effects.instances.iter().any(|record| record.key == *key);
-            assert!(!contradicted, "{key:?} is both stored and forgotten in the same effects");
-            self.instances.remove(key);
-        }
         for record in &effects.instances {
             let open = record.state == State::Firing || record.was_firing;
             assert_eq!(open, record.incident.is_some(), "only an open alert has an incident: {record:?}");
@@ -59,6 +54,7 @@ impl Store {
             if *told == blank { drop(self.told.remove(&slot)) } else { drop(self.told.insert(slot, told.clone())) }
         }
         for key in &effects.forgotten {
+            self.instances.remove(key);
             let left = self.told.keys().any(|(other, _)| other == key);
             assert!(!left, "something was told of {key:?}, which is forgotten");
         }
