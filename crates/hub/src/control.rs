@@ -8,6 +8,7 @@ use crate::operations::{self, Operation};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,10 +38,23 @@ pub struct ControlSocket {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// The longest path a socket's address holds, with its end (unix(7)).
+const ADDRESS_LIMIT: usize = 108;
+
 /// Where the socket of a data folder is.
 #[must_use]
 pub fn socket_path(data: &Path) -> PathBuf {
     data.join("control.sock")
+}
+
+/// Calls `with` with a path to the socket that fits into an address: a deep folder is reached through an open handle of it.
+fn reach<T>(data: &Path, with: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
+    let path = socket_path(data);
+    if path.as_os_str().len() < ADDRESS_LIMIT {
+        return with(&path);
+    }
+    let folder = std::fs::File::open(data)?;
+    with(Path::new(&format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd())))
 }
 
 impl ControlSocket {
@@ -52,7 +66,8 @@ impl ControlSocket {
         let path = socket_path(&app.config.data);
         // The data folder is locked by us: a socket that is there was left by a hub that died.
         let _none = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot make the control socket {}", path.display()))?;
+        let listener = reach(&app.config.data, |path| UnixListener::bind(path))
+            .with_context(|| format!("cannot make the control socket {}", path.display()))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
             .with_context(|| format!("cannot protect the control socket {}", path.display()))?;
         let task = tokio::spawn(async move {
@@ -103,28 +118,27 @@ async fn carry_out(operation: Operation, app: &Arc<App>) -> Answer {
                 Err(error) => Answer::Refused(error.to_string()),
             }
         }
-        operation => {
-            let planner = Arc::clone(app);
-            let planned = tokio::task::spawn_blocking(move || {
-                let holdings = planner.registry.read().clone();
-                operations::plan(&operation, &holdings)
-            })
-            .await;
-            match planned {
-                Ok(Ok(plan)) => match app.registry.apply(plan.changes, Some(plan.audit)).await {
-                    Ok(()) => {
-                        if !app.registry.read().users.is_empty() {
-                            app.setup.spend();
-                        }
-                        Answer::Done(plan.output)
-                    }
-                    Err(error) => Answer::Refused(describe(&error)),
-                },
-                Ok(Err(error)) => Answer::Refused(error.to_string()),
-                Err(error) => Answer::Refused(error.to_string()),
-            }
-        }
+        operation => change(operation, app).await.unwrap_or_else(|why| Answer::Refused(format!("{why:#}"))),
     }
+}
+
+async fn change(operation: Operation, app: &Arc<App>) -> anyhow::Result<Answer> {
+    let _turn = crate::api::turn().await;
+    let lifts_limits = matches!(operation, Operation::PasswordReset { .. });
+    let planner = Arc::clone(app);
+    let planned = tokio::task::spawn_blocking(move || {
+        let holdings = planner.registry.read().clone();
+        operations::plan(&operation, &holdings)
+    });
+    let plan = planned.await??;
+    app.registry.apply(plan.changes, Some(plan.audit)).await?;
+    if !app.registry.read().users.is_empty() {
+        app.setup.spend();
+    }
+    if lifts_limits {
+        app.attempts.clear();
+    }
+    Ok(Answer::Done(plan.output))
 }
 
 /// An error with its causes, on one line.
@@ -144,7 +158,7 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 /// # Errors
 /// When it is there but does not answer.
 pub fn ask(data: &Path, operation: &Operation) -> anyhow::Result<Option<Answer>> {
-    let Ok(mut stream) = std::os::unix::net::UnixStream::connect(socket_path(data)) else {
+    let Ok(mut stream) = reach(data, |path| std::os::unix::net::UnixStream::connect(path)) else {
         return Ok(None);
     };
     stream.set_read_timeout(Some(PATIENCE)).context("cannot wait for the hub")?;

@@ -7,7 +7,7 @@ use nightbell_ui::Asset;
 
 /// Answers everything that no route answers: a file of the UI, else its page, which finds its own way from the path.
 pub(super) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    if !matches!(method, Method::GET | Method::HEAD) || uri.path().starts_with("/api") {
+    if !matches!(method, Method::GET | Method::HEAD) || (uri.path() == "/api" || uri.path().starts_with("/api/")) {
         return Problem::not_found(&format!("route {}", uri.path())).into_response();
     }
     let gzip =

@@ -1,9 +1,10 @@
 //! Commands that look: settings, and housekeeping on demand.
 
-use super::{ConfigCommand, say};
+use super::{ConfigCommand, existing, say};
 use crate::config::{Config, Origin, Sources};
 use crate::jobs::Jobs;
 use crate::measure::Measure;
+use crate::server::TlsMaterial;
 use crate::{clock, ids, wiring};
 use anyhow::Context;
 use nightbell_store::{MetricStore, StateStore};
@@ -11,9 +12,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) fn config(command: &ConfigCommand, sources: &Sources) -> anyhow::Result<ExitCode> {
-    Config::from_sources(sources)?;
+    let config = Config::from_sources(sources)?;
     match command {
-        ConfigCommand::Check => say("the settings can be used"),
+        ConfigCommand::Check => {
+            if let Some((cert, key)) = &config.server.tls {
+                wiring::install_tls_provider();
+                TlsMaterial::read(cert, key)?;
+            }
+            say("the settings can be used");
+        }
         ConfigCommand::Show { origin } => {
             for (key, value, from) in sources.iter() {
                 let value = toml::Value::String(value.to_owned());
@@ -29,6 +36,7 @@ pub(super) fn config(command: &ConfigCommand, sources: &Sources) -> anyhow::Resu
 }
 
 pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
+    existing(config)?;
     let store = Arc::new(wiring::open(config)?);
     let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
     let jobs = Jobs { store: Arc::clone(&store), lease, retention: config.retention, measure: Arc::new(Measure::default()) };

@@ -8,7 +8,10 @@ mod operate;
 mod serve;
 
 use crate::config::{Config, Sources};
+use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -143,6 +146,8 @@ enum ConfigCommand {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The data folder, its socket and backups hold secrets: what we make is for our own user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -177,12 +182,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Refuses commands that make no sense on a folder without a database: a typing error would make a new, empty one.
+fn existing(config: &Config) -> anyhow::Result<()> {
+    let database = config.data.join("nightbell.db");
+    ensure!(database.exists(), "there is no database in {}; name the hub's data folder with --data", config.data.display());
+    Ok(())
+}
+
 fn sources(common: &Common) -> anyhow::Result<Sources> {
     let mut sources = Sources::default();
     if let Some(file) = &common.config {
         sources.add_file(file)?;
     }
-    sources.add_environment(std::env::vars())?;
+    // What is no text cannot be one of ours.
+    sources.add_environment(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))?;
     sources.add_flag("data", "--data", common.data.clone());
     sources.add_flag("listen", "--listen", common.listen.clone());
     sources.add_flag("log", "--log", common.log.clone());
@@ -192,8 +205,7 @@ fn sources(common: &Common) -> anyhow::Result<Sources> {
     Ok(sources)
 }
 
-/// Prints a line for whoever asked: the one thing that belongs on standard output.
-#[expect(clippy::print_stdout, reason = "the command line's answer")]
+/// Prints a line for whoever asked: the one thing that belongs on standard output. Whoever has stopped reading misses nothing.
 fn say(line: &str) {
-    println!("{line}");
+    let _nobody = writeln!(std::io::stdout(), "{line}");
 }

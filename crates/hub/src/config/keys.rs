@@ -45,6 +45,6 @@ pub static KEYS: &[Key] = &[
 
 /// The row of the setting called `name`.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static Key> {
+pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }

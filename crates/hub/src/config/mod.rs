@@ -25,7 +25,7 @@ pub struct Config {
     pub server: Server,
     /// How long history is kept.
     pub retention: Retention,
-    /// The largest size of the database in bytes, if limited.
+    /// What agents are told.
     pub agents: Agents,
     /// Which private networks channels may reach without saying so themselves.
     pub allow_networks: Vec<IpNet>,
