@@ -42,7 +42,7 @@ impl Slot {
             self.instances.push(instance);
         }
         self.rules = rules;
-        self.plan = None;
+        self.forget_plans();
         self.note_host_offline();
     }
 

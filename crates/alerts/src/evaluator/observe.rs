@@ -55,6 +55,14 @@ impl Slot {
         if self.plan.as_mut().is_some_and(|plan| plan.fits(&batch.schema)) {
             return false;
         }
+        let newest = self.plan.take().map(Box::new);
+        let other = std::mem::replace(&mut self.other_plan, newest);
+        if let Some(mut plan) = other
+            && plan.fits(&batch.schema)
+        {
+            self.plan = Some(*plan);
+            return false;
+        }
         let builder = Builder { book: world.book, levels, pool, now: world.now };
         let plan = Plan::make(self, &batch.schema, builder);
         self.plan = Some(plan);

@@ -30,7 +30,9 @@ pub(crate) struct Slot {
     /// The rules that apply, ascending.
     pub(crate) rules: Vec<u32>,
     pub(crate) instances: Vec<Instance>,
+    /// The plan of the newest heartbeat, and the one before it where an agent takes turns between two.
     pub(crate) plan: Option<Plan>,
+    pub(crate) other_plan: Option<Box<Plan>>,
     /// The time of the newest heartbeat; `Timestamp::MIN` before the first.
     pub(crate) last_ts: Timestamp,
     /// Timers count from here at the earliest: the evaluator's start, the agent's arrival, the end of a pause.
@@ -59,6 +61,7 @@ impl Slot {
             rules,
             instances: Vec::new(),
             plan: None,
+            other_plan: None,
             last_ts: Timestamp::MIN,
             floor: now,
             online,
@@ -105,6 +108,11 @@ impl Slot {
     pub(crate) fn is_late(&self, ts: Timestamp, received: Timestamp) -> bool {
         const SLACK_MS: i64 = 30_000;
         received.millis_since(ts) > self.interval_ms().saturating_mul(2).saturating_add(SLACK_MS)
+    }
+
+    /// Forgets the plans: what they point at has changed.
+    pub(crate) fn forget_plans(&mut self) {
+        (self.plan, self.other_plan) = (None, None);
     }
 
     /// Does something with every instance, each with its site.

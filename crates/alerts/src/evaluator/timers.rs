@@ -53,7 +53,7 @@ impl Slot {
                 let rule = instance.rule;
                 let left = Ghost::retire(&site, instance, EndReason::SeriesGone, out);
                 self.instances.extend(left.map(|ghost| ghost.revive(rule)));
-                self.plan = None;
+                self.forget_plans();
             } else {
                 at += 1;
             }

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod properties;
+mod restart;
 mod scenarios;
 mod support;
