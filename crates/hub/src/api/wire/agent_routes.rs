@@ -12,7 +12,10 @@ use utoipa::openapi::{Components, OpenApi};
 pub(crate) fn describe(document: &mut OpenApi) {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
-    let credential = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An agent's credential, or an enrolment token")).build();
+    let credential = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An agent's credential, or an enrolment token"))
+        .build();
     document.components.get_or_insert_with(Components::default).add_security_scheme("agent", SecurityScheme::Http(credential));
     for (path, item) in [("/agents/connect", connect()), ("/nodes", nodes()), ("/metrics/system", system())] {
         match serde_json::from_value::<PathItem>(item) {

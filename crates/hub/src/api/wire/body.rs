@@ -57,7 +57,8 @@ impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> 
 
     async fn from_request(request: Request<Body>, _state: &S) -> Result<Self, Problem> {
         let bytes = to_bytes(request.into_body(), SMALL_BODY).await;
-        let bytes = bytes.map_err(|_too_long| Problem::bad_request(format!("the body is longer than {SMALL_BODY} bytes, or was cut off")))?;
+        let bytes = bytes
+            .map_err(|_too_long| Problem::bad_request(format!("the body is longer than {SMALL_BODY} bytes, or was cut off")))?;
         if bytes.iter().all(u8::is_ascii_whitespace) { Ok(Self(T::default())) } else { from_json(&bytes).map(Self) }
     }
 }

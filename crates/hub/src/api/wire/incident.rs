@@ -72,11 +72,7 @@ pub(crate) fn show(holdings: &Holdings, record: &IncidentRecord) -> IncidentView
     IncidentView {
         id: record.id.to_string(),
         state: if record.resolved_at.is_some() { "resolved" } else { "open" },
-        rule: IncidentRule {
-            id: record.key.rule.to_string(),
-            name: record.rule_name.clone(),
-            severity: record.severity.name(),
-        },
+        rule: IncidentRule { id: record.key.rule.to_string(), name: record.rule_name.clone(), severity: record.severity.name() },
         agent: IncidentAgent { id: agent, name, tags },
         metric: record.key.series.metric().to_owned(),
         labels: labels(&record.key.series),

@@ -10,7 +10,12 @@ pub(crate) type Place = (String, String);
 ///
 /// # Errors
 /// When the cursor is none of ours.
-pub(crate) fn page<R>(mut rows: Vec<(Place, R)>, descending: bool, limit: usize, cursor: Option<&str>) -> Result<Listing<R>, Problem> {
+pub(crate) fn page<R>(
+    mut rows: Vec<(Place, R)>,
+    descending: bool,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Listing<R>, Problem> {
     let after = cursor.map(decode).transpose()?;
     rows.sort_by(|(a, _), (b, _)| if descending { b.cmp(a) } else { a.cmp(b) });
     let is_later = |place: &Place| after.as_ref().is_none_or(|after| if descending { place < after } else { place > after });

@@ -169,7 +169,11 @@ impl RuleBody {
             matchers: selector
                 .matchers
                 .iter()
-                .map(|matcher| MatcherBody { label: matcher.label.clone(), op: matcher.kind.name(), value: matcher.value.clone() })
+                .map(|matcher| MatcherBody {
+                    label: matcher.label.clone(),
+                    op: matcher.kind.name(),
+                    value: matcher.value.clone(),
+                })
                 .collect(),
             aggregate: selector.aggregate.name(),
             op: rule.comparison.name(),

@@ -11,12 +11,39 @@ use serde_json::{Map, Value};
 
 /// What may be written.
 const KNOWN: [&str; 22] = [
-    "name", "metric", "labels", "matchers", "aggregate", "op", "threshold", "clear", "for", "keep_firing", "cooldown", "repeat",
-    "missing", "missing_after", "severity", "scope", "channels", "escalation", "key", "fold_late", "enabled", "allow_unknown",
+    "name",
+    "metric",
+    "labels",
+    "matchers",
+    "aggregate",
+    "op",
+    "threshold",
+    "clear",
+    "for",
+    "keep_firing",
+    "cooldown",
+    "repeat",
+    "missing",
+    "missing_after",
+    "severity",
+    "scope",
+    "channels",
+    "escalation",
+    "key",
+    "fold_late",
+    "enabled",
+    "allow_unknown",
 ];
 /// What a GET shows beside that.
 const READ_ONLY: [&str; 8] = [
-    "id", "version", "created_at", "for_seconds", "keep_firing_seconds", "cooldown_seconds", "repeat_seconds", "missing_after_seconds",
+    "id",
+    "version",
+    "created_at",
+    "for_seconds",
+    "keep_firing_seconds",
+    "cooldown_seconds",
+    "repeat_seconds",
+    "missing_after_seconds",
 ];
 /// The fields that are judged together: where one cannot be read, nothing can be said about the others.
 const JUDGED_TOGETHER: [&str; 4] = ["metric", "op", "threshold", "clear"];
@@ -98,9 +125,14 @@ fn matcher(item: &Value, at: usize, fields: &mut Fields<'_>) -> Option<Matcher> 
     let text = |name| item.get(name).and_then(Value::as_str);
     let is_whole = item.as_object().is_some_and(|object| object.len() == 3);
     match (text("label"), text("op").and_then(MatchKind::from_name), text("value")) {
-        (Some(label), Some(kind), Some(value)) if is_whole => Some(Matcher { label: label.to_owned(), kind, value: value.to_owned() }),
+        (Some(label), Some(kind), Some(value)) if is_whole => {
+            Some(Matcher { label: label.to_owned(), kind, value: value.to_owned() })
+        }
         _ => {
-            fields.fault(&format!("matchers/{at}"), "must be {\"label\":\"mount\",\"op\":\"=~\",\"value\":\"/srv.*\"} with op one of = != =~ !~");
+            fields.fault(
+                &format!("matchers/{at}"),
+                "must be {\"label\":\"mount\",\"op\":\"=~\",\"value\":\"/srv.*\"} with op one of = != =~ !~",
+            );
             None
         }
     }

@@ -1,0 +1,132 @@
+//! People's words on an incident: somebody is on it, nobody is after all, and what they found.
+
+use super::{IncidentDetail, detail, find};
+use crate::api::extract::{ApiJson, ApiPath, Caller, Span};
+use crate::api::problem::Problem;
+use crate::api::wire::body::OptionalJson;
+use crate::api::wire::change::Editor;
+use crate::app::App;
+use crate::clock;
+use axum::Json;
+use axum::extract::State;
+use nightbell_alerts::{Ack, Event, EventKind};
+use nightbell_model::IncidentId;
+use nightbell_store::Change;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The longest note, in characters.
+const NOTE_LIMIT: usize = 4_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(acknowledge)).routes(routes!(unacknowledge)).routes(routes!(note))
+}
+
+/// Somebody is on it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AckBody {
+    #[serde(default)]
+    note: Option<String>,
+    /// For how long, such as `2h`; to the end of the incident if left out.
+    #[serde(default, rename = "for")]
+    #[schema(value_type = Option<String>)]
+    lasts: Option<Span>,
+}
+
+/// Something to write down.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NoteBody {
+    text: String,
+}
+
+/// Nothing to say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn checked_note(pointer: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.chars().count() > NOTE_LIMIT {
+        return Err(Problem::invalid_field(pointer, format!("at most {NOTE_LIMIT} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Says that the caller is on it: repeats and escalation stop
+#[utoipa::path(post, path = "/incidents/{id}/ack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
+    request_body = AckBody, responses((status = 200, description = "The incident", body = IncidentDetail)))]
+async fn acknowledge(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    editor: Editor,
+    ApiPath(id): ApiPath<IncidentId>,
+    OptionalJson(body): OptionalJson<AckBody>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    let (note, now) = (checked_note("/note", body.note.as_deref().unwrap_or(""))?, clock::now());
+    if body.lasts.is_some_and(|span| span.0 == 0) {
+        return Err(Problem::invalid_field("/for", "must be longer than nothing"));
+    }
+    find(&app, id).await?;
+    let ack = Ack { by: editor.name(), at: now, note: note.clone(), until: body.lasts.map(|span| now.plus_millis(span.0)) };
+    if !app.pipeline.acknowledge(id, ack).await {
+        return Err(Problem::conflict("this incident is not open any more"));
+    }
+    app.registry.apply(Vec::new(), Some(editor.entry("incident.ack", id, &json!({"note": note})))).await?;
+    detail(&app, &caller, id).await.map(Json)
+}
+
+/// Takes an acknowledgement back
+#[utoipa::path(post, path = "/incidents/{id}/unack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
+    responses((status = 200, description = "The incident", body = IncidentDetail)))]
+async fn unacknowledge(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    editor: Editor,
+    ApiPath(id): ApiPath<IncidentId>,
+    OptionalJson(Nothing {}): OptionalJson<Nothing>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    let is_acked = find(&app, id).await?.record.ack.is_some();
+    if !is_acked || !app.pipeline.unacknowledge(id, editor.name()).await {
+        return Err(Problem::conflict("this incident is not open any more, or nobody had acknowledged it"));
+    }
+    app.registry.apply(Vec::new(), Some(editor.entry("incident.unack", id, &json!({})))).await?;
+    detail(&app, &caller, id).await.map(Json)
+}
+
+/// Writes a note on an incident
+#[utoipa::path(post, path = "/incidents/{id}/note", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
+    request_body = NoteBody, responses((status = 200, description = "The incident", body = IncidentDetail)))]
+async fn note(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    editor: Editor,
+    ApiPath(id): ApiPath<IncidentId>,
+    ApiJson(body): ApiJson<NoteBody>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    let text = checked_note("/text", &body.text)?;
+    if text.is_empty() {
+        return Err(Problem::invalid_field("/text", "must not be empty"));
+    }
+    let (record, at) = (find(&app, id).await?.record, clock::now());
+    let json: Value = json!({"by": editor.name(), "text": text});
+    let event = Event {
+        at,
+        kind: EventKind::Note,
+        agent: Some(record.key.agent),
+        rule: Some(record.key.rule),
+        incident: Some(id),
+        series: Some(record.key.series),
+        value: None,
+        threshold: None,
+        reason: format!("{}: {text}", editor.name()),
+    };
+    let attach = Change::AttachToIncident { incident: id, at, kind: "note".to_owned(), json: json.to_string() };
+    app.registry.apply(vec![attach, Change::LogEvent(event)], Some(editor.entry("incident.note", id, &json))).await?;
+    detail(&app, &caller, id).await.map(Json)
+}

@@ -1,0 +1,136 @@
+//! Agents as they are shown, found, renamed and removed; their levels.
+
+use crate::world::{World, encode};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_shown_as_the_contract_says() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    poster.now(json!({"cpu.usage_percent": 12.1, "disk.used_percent{mount=/}": 96.4, "mem.used_percent": null})).await;
+    let agent = world.get(&format!("/agents/{}", poster.id)).await;
+    assert_eq!(agent["id"], poster.id);
+    assert_eq!((&agent["name"], &agent["status"], &agent["version"]), (&json!("db-01"), &json!("online"), &json!("9.9")));
+    assert_eq!((&agent["tags"], &agent["paused"]), (&json!(["db"]), &json!(false)));
+    assert_eq!(agent["metrics"], json!({"cpu.usage_percent": 12.1, "disk.used_percent{mount=/}": 96.4}));
+    assert_eq!(agent["thresholds"]["cpu.usage_percent"], json!({"warn": 70.0, "crit": 85.0, "custom": false}));
+    for time in ["last_seen", "created_at"] {
+        let text = agent[time].as_str().unwrap();
+        assert!(text.len() == 24 && text.ends_with('Z'), "{time}: {text}");
+    }
+    assert_eq!((&agent["facts"]["os"], &agent["facts"]["cores"]), (&json!("Testix"), &json!(8)));
+    for fact in ["kernel", "cpu_model", "memory_bytes"] {
+        assert!(agent["facts"].as_object().unwrap().contains_key(fact), "{fact}: {agent}");
+    }
+    let listed = world.only("/agents").await;
+    assert_eq!(listed["id"], agent["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_filtered_sorted_and_paged() {
+    let world = World::new().await;
+    for name in ["charlie", "Alpha", "bravo"] {
+        world.agent(name).await;
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let page = world.get(&format!("/agents?{query}")).await;
+        page["items"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("limit=200").await, ["Alpha", "bravo", "charlie"]);
+    assert_eq!(names("sort=-name").await, ["charlie", "bravo", "Alpha"]);
+    assert_eq!(names("sort=created_at").await, ["charlie", "Alpha", "bravo"]);
+    assert_eq!(names("q=RAV").await, ["bravo"]);
+    assert_eq!(names("tag=db&status=offline").await.len(), 3);
+    assert_eq!(names("tag=web").await.len(), 0);
+    let first = world.get("/agents?limit=2").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    assert_eq!(names(&format!("limit=2&cursor={cursor}")).await, ["charlie"]);
+    for wrong in ["limit=0", "limit=501", "limit=x", "sort=age", "status=up", "cursor=x", "colour=red"] {
+        let answer = world.ask(Method::GET, &format!("/agents?{wrong}"), None).await;
+        assert_eq!((answer.status, answer.pointers()), (422, vec![wrong.split('=').next().unwrap().to_owned()]), "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_tags_are_changed_and_what_was_read_may_be_sent_back() {
+    let world = World::new().await;
+    let (one, other) = (world.agent("one").await, world.agent("other").await);
+    let path = format!("/agents/{}", one.id);
+    let mut changed = world.patch(&path, json!({"name": " uno ", "tags": ["web", "db", "web"], "paused": true})).await;
+    assert_eq!((&changed["name"], &changed["tags"], &changed["paused"]), (&json!("uno"), &json!(["db", "web"]), &json!(true)));
+    changed["tags"] = json!([]);
+    assert_eq!(world.patch(&path, changed).await["tags"], json!([]));
+    let faults = world.ask(Method::PATCH, &path, Some(json!({"name": "", "tags": ["a b", "fine"]}))).await;
+    assert_eq!((faults.status, faults.pointers()), (422, vec!["/name".to_owned(), "/tags/0".to_owned()]));
+    assert_eq!(world.ask(Method::PATCH, &path, Some(json!({"nmae": "x"}))).await.pointers(), ["/nmae"]);
+    let taken = world.refusal(Method::PATCH, &format!("/agents/{}", other.id), Some(json!({"name": "uno"}))).await;
+    assert_eq!(taken, (409, "conflict".to_owned()));
+    assert_eq!(world.refusal(Method::GET, "/agents/nonsense", None).await, (404, "not_found".to_owned()));
+    let audit = world.get("/audit").await;
+    assert_eq!((&audit["items"][0]["action"], &audit["items"][0]["actor"]), (&json!("agent.change"), &json!("token:test")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_agent_is_gone_with_its_credential() {
+    let world = World::new().await;
+    let poster = world.agent("gone").await;
+    poster.now(json!({"cpu.usage_percent": 1})).await;
+    world.delete(&format!("/agents/{}?purge=true", poster.id)).await;
+    assert_eq!(world.refusal(Method::GET, &format!("/agents/{}", poster.id), None).await.0, 404);
+    assert_eq!(world.refusal(Method::DELETE, &format!("/agents/{}", poster.id), None).await.0, 404);
+    let (other, reader) = (world.agent("other").await, world.token(&["metrics:read"]).await);
+    let refused = world.as_token(&reader, Method::DELETE, &format!("/agents/{}", other.id)).await;
+    assert_eq!(refused.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn levels_of_an_agent_come_and_go() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let base = format!("/agents/{}/thresholds", poster.id);
+    let set = world.put(&format!("{base}/cpu.usage_percent"), json!({"warn": 50, "crit": 60})).await;
+    assert_eq!(set, json!({"warn": 50.0, "crit": 60.0, "custom": true}));
+    let series = format!("{base}/{}", encode("disk.used_percent{mount=/srv}"));
+    world.put(&series, json!({"warn": 1, "crit": 2, "custom": true})).await;
+    let all = world.get(&base).await;
+    assert_eq!(all["items"]["cpu.usage_percent"]["custom"], true);
+    assert_eq!(all["items"]["mem.used_percent"]["custom"], false);
+    assert_eq!(all["items"]["disk.used_percent{mount=/srv}"]["crit"], 2.0);
+    let agent = world.get(&format!("/agents/{}", poster.id)).await;
+    assert_eq!(agent["thresholds"], all["items"]);
+    world.delete(&format!("{base}/cpu.usage_percent")).await;
+    world.delete(&series).await;
+    let restored = world.get(&base).await;
+    assert_eq!(restored["items"]["cpu.usage_percent"], json!({"warn": 70.0, "crit": 85.0, "custom": false}));
+    assert_eq!(restored["items"].get("disk.used_percent{mount=/srv}"), None);
+    assert_eq!(world.refusal(Method::DELETE, &series, None).await.0, 404);
+    for (metric, body, pointer) in [
+        ("cpu.usage_percent", json!({"warn": 80, "crit": 70}), "/crit"),
+        ("cpu.usage_percent", json!({"warn": 80, "crit": 170}), "/crit"),
+        ("cpu.usage_percent", json!({"warn": 80}), "/crit"),
+        ("cpu.usage_percent", json!({"warn": "80", "crit": 90}), "/warn"),
+        ("cpu.usage_percent", json!({"warn": 80, "crit": 90, "max": 5}), "/max"),
+        ("cpu.usage_precent", json!({"warn": 80, "crit": 90}), "metric"),
+        ("cpu", json!({"warn": 80, "crit": 90}), "metric"),
+    ] {
+        let answer = world.ask(Method::PUT, &format!("{base}/{metric}"), Some(body.clone())).await;
+        assert_eq!((answer.status, answer.pointers()), (422, vec![pointer.to_owned()]), "{metric} {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_defaults_are_replaced_as_a_whole() {
+    let world = World::new().await;
+    let defaults = world.get("/thresholds").await;
+    assert_eq!(defaults["items"]["cpu.usage_percent"], json!({"warn": 70.0, "crit": 85.0}));
+    assert_eq!(world.put("/thresholds", defaults.clone()).await, defaults);
+    let wanted = json!({"items": {"mem.available_bytes": {"warn": 2e9, "crit": 1e9}}});
+    assert_eq!(world.put("/thresholds", wanted.clone()).await, wanted);
+    assert_eq!(world.get("/thresholds").await, wanted);
+    let wrong: Value =
+        json!({"items": {"disk.used_percent{mount=/a}": {"warn": 9, "crit": 1}, "nonsense": {"warn": 1, "crit": 2}}});
+    let answer = world.ask(Method::PUT, "/thresholds", Some(wrong)).await;
+    assert_eq!(answer.pointers(), ["/items/disk.used_percent{mount=~1a}/crit", "/items/nonsense"]);
+    assert_eq!(world.get("/thresholds").await, wanted);
+}
