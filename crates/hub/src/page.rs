@@ -6,7 +6,7 @@ use crate::registry::Holdings;
 use chrono::{DateTime, SecondsFormat, Utc};
 use nightbell_alerts::{IncidentRecord, Notice, NoticeKind};
 use nightbell_model::{Timestamp, catalogue};
-use nightbell_notify::{AgentFacts, Notification, NoticeWord, RuleFacts, TopProcess};
+use nightbell_notify::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
 use nightbell_store::NewDelivery;
 
 /// Top processes older than this at the breach say nothing about it.
@@ -67,14 +67,14 @@ impl Context<'_> {
             metric: incident.key.series.metric().to_owned(),
             labels: incident.key.series.labels().into_iter().collect(),
             unit: catalogue::find(incident.key.series.metric()).map_or("", |metric| metric.unit.name()).to_owned(),
-            value: notice.value,
+            value: notice.value.or_else(|| self.newest(incident)),
             op: incident.comparison.name().to_owned(),
-            threshold: Some(incident.threshold),
+            threshold: finite(incident.threshold),
             for_seconds: seconds(incident.hold_ms),
             started_at: rfc3339(incident.started_at),
             fired_at: Some(rfc3339(incident.fired_at)),
             resolved_at: incident.resolved_at.map(rfc3339),
-            peak: Some(incident.peak),
+            peak: finite(incident.peak),
             why: why(incident),
             top_processes: if firing { self.top(incident, notice.at) } else { Vec::new() },
             suppressed_count: notice.suppressed,
@@ -85,6 +85,12 @@ impl Context<'_> {
             timezone: self.holdings.settings.timezone.name().to_owned(),
             hub_note: None,
         }
+    }
+
+    /// The newest value of an incident's series: what a notice that a timer made after a restart speaks of.
+    fn newest(&self, incident: &IncidentRecord) -> Option<f64> {
+        let value = self.fleet.get(incident.key.agent)?.value(&incident.key.series)?;
+        value.is_finite().then_some(value)
     }
 
     fn top(&self, incident: &IncidentRecord, at: Timestamp) -> Vec<TopProcess> {
@@ -125,6 +131,11 @@ const fn word(kind: NoticeKind) -> NoticeWord {
         NoticeKind::Escalated => NoticeWord::Escalated,
         NoticeKind::Test => NoticeWord::Test,
     }
+}
+
+/// A number that JSON can say.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Milliseconds as seconds.

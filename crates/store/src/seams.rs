@@ -253,6 +253,15 @@ pub enum DeliveryCommand {
     Cancel,
 }
 
+/// How many deliveries may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimRoom {
+    /// At most so many by this claim.
+    pub all: usize,
+    /// At most so many of one channel that are being sent, those of earlier claims included: a slow channel leaves room for others.
+    pub per_channel: usize,
+}
+
 /// State that needs transactions.
 pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// Takes over the writing: every earlier lease is refused from now on. Deliveries that were `sending` go back to `queued`
@@ -281,13 +290,13 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// `Conflict` (a name taken, a token used up), `NotFound` (deleting what is not there), `Unavailable`.
     fn apply(&self, lease: LeaseToken, changes: &[Change], audit: Option<&AuditEntry>) -> Result<Vec<LoggedEvent>, StoreError>;
 
-    /// Takes due deliveries for sending: state `sending`, lease until `until`, attempts + 1. At most one for each (channel,
+    /// Takes due deliveries for sending, as far as there is `room`: state `sending`, lease until `until`, attempts + 1. At most one for each (channel,
     /// instance), the oldest first, and none while an older one of the same (channel, instance) is unfinished. A lease that ran
     /// out counts as an attempt that may have arrived.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError>;
 
     /// Writes down what became of attempts.
     ///

@@ -5,8 +5,8 @@
 use nightbell_alerts::NoticeKind;
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, Frame, IncidentId, Schema, Tier, Timestamp, Ulid};
 use nightbell_store::{
-    Change, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention, SqliteOptions,
-    SqliteStore, StateStore, StoreError,
+    Change, ClaimRoom, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention,
+    SqliteOptions, SqliteStore, StateStore, StoreError,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -262,7 +262,7 @@ fn a_backup_is_whole_and_holds_what_waits() {
     let (store, lease) = open(&folder.path().join("hub.db"));
     let schema = schema();
     store.commit(lease, &Commit { outbox: vec![delivery(1), delivery(2)], ..Commit::default() }).unwrap();
-    store.claim(lease, at(0), at(1), 1).unwrap();
+    store.claim(lease, at(0), at(1), ClaimRoom { all: 1, per_channel: 1 }).unwrap();
     let copy = folder.path().join("backup.db");
     let is_done = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {
@@ -288,7 +288,7 @@ fn a_backup_is_whole_and_holds_what_waits() {
     let state = |id| copied.delivery(Ulid::from_bits(id)).unwrap().map(|one| (one.state, one.maybe_repeat));
     assert_eq!(state(1), Some((DeliveryState::Held, true)));
     assert_eq!(state(2), Some((DeliveryState::Held, false)));
-    assert!(copied.claim(lease, at(DAY), at(DAY + 1), 9).unwrap().is_empty());
+    assert!(copied.claim(lease, at(DAY), at(DAY + 1), ClaimRoom { all: 9, per_channel: 9 }).unwrap().is_empty());
     copied.append(lease, &[beat(&schema, 1, count)]).unwrap();
     assert_eq!(range(&copied, 1, Tier::Raw).times.len() as u64, count + 1);
 }

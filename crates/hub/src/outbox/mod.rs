@@ -13,7 +13,7 @@ pub use send::Sender;
 use crate::clock;
 use nightbell_model::ChannelId;
 use nightbell_notify::{ChannelRate, TokenBucket};
-use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
+use nightbell_store::{ClaimRoom, Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -120,7 +120,8 @@ impl Outbox {
         }
         let (store, lease, now) = (Arc::clone(&self.store), self.lease, clock::now());
         let claimed = tokio::task::spawn_blocking(move || {
-            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), free)?;
+            let claimed =
+                store.claim(lease, now, now.plus_millis(LEASE_MS), ClaimRoom { all: free, per_channel: LANES_PER_CHANNEL })?;
             Ok::<_, StoreError>((claimed, store.next_due()?))
         })
         .await;

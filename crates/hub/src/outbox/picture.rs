@@ -117,7 +117,8 @@ fn drawn<T>(
     spec.subtitle = metric.map_or_else(String::new, |metric| metric.help.to_owned());
     spec.lines = frame.columns.iter().map(|column| Line { label: column.key.to_string(), column }).collect();
     if let Some(value) = request.threshold {
-        spec.thresholds = vec![ThresholdLine { value, label: format!("{} {value} {}", request.op, unit.symbol()).trim_end().to_owned() }];
+        spec.thresholds =
+            vec![ThresholdLine { value, label: format!("{} {value} {}", request.op, unit.symbol()).trim_end().to_owned() }];
     }
     spec.breaches = vec![Span { start: request.started_at, end: last }];
     (spec.width, spec.height) = SIZE;

@@ -10,7 +10,7 @@ use nightbell_alerts::{Event, EventKind};
 use nightbell_model::ChannelId;
 use nightbell_notify::retry::{self, Decision};
 use nightbell_notify::{ChannelConfig, Message, Notification, Notifier, Outcome};
-use nightbell_store::{ChannelRow, Change, Delivery, LeaseToken, MetricStore, Settled, StateStore};
+use nightbell_store::{Change, ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -117,7 +117,8 @@ impl Sender {
     async fn thread(&self, delivery: &Delivery) -> Vec<String> {
         let (store, incident, channel, own) =
             (Arc::clone(&self.store), delivery.row.incident, delivery.row.channel, delivery.row.id);
-        let query = nightbell_store::DeliveryQuery { incident: Some(incident), channel: Some(channel), limit: 50, ..Default::default() };
+        let query =
+            nightbell_store::DeliveryQuery { incident: Some(incident), channel: Some(channel), limit: 50, ..Default::default() };
         let page = tokio::task::spawn_blocking(move || store.deliveries(&query)).await;
         let Ok(Ok(page)) = page else { return Vec::new() };
         let mut ids: Vec<_> = page.items.into_iter().map(|other| other.row.id).filter(|id| *id < own).collect();
@@ -183,7 +184,11 @@ impl Sender {
             match written {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(attempt, error = &error as &dyn std::error::Error, "cannot write down the outcome of a delivery");
+                    tracing::warn!(
+                        attempt,
+                        error = &error as &dyn std::error::Error,
+                        "cannot write down the outcome of a delivery"
+                    );
                 }
                 Err(error) => tracing::error!(%error, "settling a delivery panicked"),
             }
@@ -193,12 +198,14 @@ impl Sender {
 }
 
 fn read(row: &ChannelRow, delivery: &Delivery) -> Result<(ChannelConfig, Notification), String> {
-    let value = serde_json::from_str(&row.config_json).map_err(|error| format!("the channel's configuration cannot be read: {error}"))?;
+    let value =
+        serde_json::from_str(&row.config_json).map_err(|error| format!("the channel's configuration cannot be read: {error}"))?;
     let config = ChannelConfig::parse(&row.kind, &value).map_err(|faults| {
         let words: Vec<String> = faults.into_iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect();
         format!("the channel's configuration cannot be used: {}", words.join("; "))
     })?;
-    let notification = serde_json::from_str(&delivery.row.payload_json).map_err(|error| format!("the page cannot be read back: {error}"))?;
+    let notification =
+        serde_json::from_str(&delivery.row.payload_json).map_err(|error| format!("the page cannot be read back: {error}"))?;
     Ok((config, notification))
 }
 

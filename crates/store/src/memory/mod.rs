@@ -8,8 +8,8 @@ mod state;
 use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
 use crate::mark::mark;
 use crate::seams::{
-    Attachment, DeliveryCommand, DeliveryQuery, EventQuery, Housekeeping, IncidentQuery, LeaseToken, LoggedEvent, MetricStore,
-    Page, RangeQuery, Retention, StateStore, StoreError, StoreStats,
+    Attachment, ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, Housekeeping, IncidentQuery, LeaseToken, LoggedEvent,
+    MetricStore, Page, RangeQuery, Retention, StateStore, StoreError, StoreStats,
 };
 use history::History;
 use nightbell_alerts::IncidentRecord;
@@ -174,8 +174,8 @@ impl StateStore for MemoryStore {
         Ok(logged)
     }
 
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        Ok(self.writable(lease)?.state.outbox.claim(now, until, limit))
+    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError> {
+        Ok(self.writable(lease)?.state.outbox.claim(now, until, room))
     }
 
     fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError> {

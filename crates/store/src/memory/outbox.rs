@@ -3,7 +3,7 @@
 use super::page;
 use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled};
 use crate::outbox::{refusal, too_short};
-use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
+use crate::seams::{ClaimRoom, DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
 
@@ -77,13 +77,23 @@ impl Outbox {
     }
 
     /// Takes due deliveries.
-    pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, limit: usize) -> Vec<Delivery> {
+    pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Vec<Delivery> {
         for entry in self.entries.iter_mut().filter(|entry| entry.lease_until.is_some_and(|until| until <= now)) {
             requeue(entry, Some("no result before the lease ran out"));
         }
         let is_due = |entry: &Entry| entry.delivery.state == DeliveryState::Queued && entry.due_at <= now;
-        let due: Vec<usize> =
-            (0..self.entries.len()).filter(|at| is_due(&self.entries[*at]) && self.is_head(*at)).take(limit).collect();
+        let heads = (0..self.entries.len()).filter(|at| is_due(&self.entries[*at]) && self.is_head(*at));
+        let mut due: Vec<usize> = Vec::new();
+        for at in heads {
+            let channel = self.entries[at].delivery.row.channel;
+            let sending =
+                |entry: &&Entry| entry.delivery.state == DeliveryState::Sending && entry.delivery.row.channel == channel;
+            let lanes = self.entries.iter().filter(sending).count()
+                + due.iter().filter(|at| self.entries[**at].delivery.row.channel == channel).count();
+            if due.len() < room.all && lanes < room.per_channel {
+                due.push(at);
+            }
+        }
         let mut claimed = Vec::new();
         for at in due {
             let entry = &mut self.entries[at];

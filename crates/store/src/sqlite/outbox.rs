@@ -5,10 +5,11 @@ use super::failure::Answer;
 use super::filter::Filter;
 use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled};
 use crate::outbox::too_short;
-use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
+use crate::seams::{ClaimRoom, DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
 
 /// An older delivery of the same channel and instance that is not finished.
 const NO_OLDER: &str = "NOT EXISTS (SELECT 1 FROM outbox AS older WHERE older.channel = one.channel \
@@ -77,16 +78,11 @@ pub(super) fn requeue_all(connection: &Connection) -> Answer<()> {
 }
 
 /// Takes due deliveries.
-pub(super) fn claim(connection: &Connection, now: Timestamp, until: Timestamp, limit: usize) -> Answer<Vec<Delivery>> {
+pub(super) fn claim(connection: &Connection, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Answer<Vec<Delivery>> {
     let sql = "UPDATE outbox SET state = 'queued', maybe_repeat = 1, lease_until = NULL, \
                last_error = 'no result before the lease ran out' WHERE state = 'sending' AND lease_until <= ?1";
     connection.prepare_cached(sql)?.execute([now.as_millis()])?;
-    let sql =
-        format!("SELECT place FROM outbox AS one WHERE state = 'queued' AND due_at <= ?1 AND {NO_OLDER} ORDER BY place LIMIT ?2");
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut select = connection.prepare_cached(&sql)?;
-    let places: Vec<i64> =
-        select.query_map(params![now.as_millis(), limit], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let places = claimable(connection, now, room)?;
     let sql = "UPDATE outbox SET state = 'sending', attempts = attempts + 1, lease_until = ?2, next_attempt_at = NULL, \
                first_attempt_at = coalesce(first_attempt_at, ?3) WHERE place = ?1 RETURNING *";
     let mut update = connection.prepare_cached(sql)?;
@@ -95,6 +91,30 @@ pub(super) fn claim(connection: &Connection, now: Timestamp, until: Timestamp, l
         claimed.push(update.query_row(params![place, until.as_millis(), now.as_millis()], read)?);
     }
     Ok(claimed)
+}
+
+/// The due rows that have room, oldest first.
+fn claimable(connection: &Connection, now: Timestamp, room: ClaimRoom) -> Answer<Vec<i64>> {
+    let mut sending =
+        connection.prepare_cached("SELECT channel, count(*) FROM outbox WHERE state = 'sending' GROUP BY channel")?;
+    let mut lanes: HashMap<String, i64> =
+        sending.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let sql =
+        format!("SELECT place, channel FROM outbox AS one WHERE state = 'queued' AND due_at <= ?1 AND {NO_OLDER} ORDER BY place");
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query([now.as_millis()])?;
+    let most = i64::try_from(room.per_channel).unwrap_or(i64::MAX);
+    let mut places = Vec::new();
+    while places.len() < room.all
+        && let Some(row) = rows.next()?
+    {
+        let lane = lanes.entry(row.get(1)?).or_default();
+        if *lane < most {
+            *lane += 1;
+            places.push(row.get(0)?);
+        }
+    }
+    Ok(places)
 }
 
 /// Writes down what became of one attempt. A result that comes after its lease ran out still counts if the receiver took it.

@@ -4,7 +4,8 @@
 use super::{SqliteOptions, SqliteStore};
 use crate::entities::{Change, Commit, NewDelivery, SeenRow, Settled};
 use crate::seams::{
-    DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention, StateStore,
+    ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention,
+    StateStore,
 };
 use nightbell_alerts::{Effects, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Severity, State};
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, IncidentId, RuleId, Schema, Tier, Timestamp, Ulid};
@@ -150,7 +151,7 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
     store.commit(lease, &commit).unwrap();
     store.commit(lease, &commit).unwrap();
     read(store);
-    let claimed = store.claim(lease, at(100), at(101), 5).unwrap();
+    let claimed = store.claim(lease, at(100), at(101), ClaimRoom { all: 5, per_channel: 5 }).unwrap();
     let retry = Settled::Retry { at: at(7), error: String::new(), ambiguous: false, plain: false };
     store.settle(lease, &[(claimed[0].row.id, retry)], at(3)).unwrap();
     store.command_delivery(lease, claimed[0].row.id, DeliveryCommand::Retry, at(1)).unwrap();

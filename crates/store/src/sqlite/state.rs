@@ -3,7 +3,8 @@
 use super::{SqliteStore, alerts, apply, commit, load, log, outbox};
 use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
 use crate::seams::{
-    Attachment, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, LoggedEvent, Page, StateStore, StoreError,
+    Attachment, ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, LoggedEvent, Page, StateStore,
+    StoreError,
 };
 use nightbell_alerts::IncidentRecord;
 use nightbell_model::{IncidentId, Timestamp, Ulid};
@@ -41,10 +42,10 @@ impl StateStore for SqliteStore {
         })
     }
 
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError> {
         let mut writer = self.gate.urgent();
         writer.check(lease)?;
-        writer.write("take deliveries", |connection, _| outbox::claim(connection, now, until, limit))
+        writer.write("take deliveries", |connection, _| outbox::claim(connection, now, until, room))
     }
 
     fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError> {

@@ -5,12 +5,14 @@ use crate::engine::Engine;
 use nightbell_alerts::{EventKind, NoticeKind};
 use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_store::{
-    Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Settled, StoreError,
+    Change, ClaimRoom, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Settled,
+    StoreError,
 };
 
 crate::conformance!(
     deliveries_of_one_instance_go_out_one_after_another,
     instances_and_channels_do_not_wait_for_each_other,
+    a_slow_channel_leaves_room_for_others,
     nothing_goes_out_before_its_time,
     a_lease_that_runs_out_is_a_marked_repeat,
     a_restart_sends_again_with_a_mark,
@@ -30,7 +32,7 @@ fn put(engine: &dyn Engine, rows: &[NewDelivery]) -> Vec<LoggedEvent> {
 }
 
 fn claim(engine: &dyn Engine, ms: i64) -> Vec<Delivery> {
-    engine.store().claim(engine.lease(), at(ms), at(ms + 100), 10).unwrap()
+    engine.store().claim(engine.lease(), at(ms), at(ms + 100), ClaimRoom { all: 10, per_channel: 10 }).unwrap()
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<u128> {
@@ -79,9 +81,29 @@ fn instances_and_channels_do_not_wait_for_each_other(engine: &mut dyn Engine) {
     let other_channel = NewDelivery { channel: ChannelId::from_bits(2), ..delivery(2, NoticeKind::Fired, 0, 0) };
     let other_instance = NewDelivery { instance: "other".to_owned(), ..delivery(3, NoticeKind::Fired, 7, 0) };
     put(engine, &[delivery(1, NoticeKind::Fired, 0, 0), delivery(4, NoticeKind::Repeat, 0, 0), other_channel, other_instance]);
-    let limited = engine.store().claim(engine.lease(), at(1), at(9), 2).unwrap();
+    let limited = engine.store().claim(engine.lease(), at(1), at(9), ClaimRoom { all: 2, per_channel: 2 }).unwrap();
     assert_eq!(ids(&limited), [1, 2]);
     assert_eq!(ids(&claim(engine, 1)), [3]);
+}
+
+fn a_slow_channel_leaves_room_for_others(engine: &mut dyn Engine) {
+    let on = |id: u128, channel: u128| {
+        let row = delivery(id, NoticeKind::Fired, 0, 0);
+        NewDelivery {
+            channel: ChannelId::from_bits(channel),
+            instance: format!("instance {id}"),
+            incident: IncidentId::from_bits(id),
+            ..row
+        }
+    };
+    put(engine, &[on(1, 7), on(2, 7), on(3, 7), on(4, 8), on(5, 8)]);
+    let room = |all| ClaimRoom { all, per_channel: 2 };
+    let first = engine.store().claim(engine.lease(), at(1), at(100), room(3)).unwrap();
+    assert_eq!(ids(&first), [1, 2, 4], "two of one channel, then the next one's");
+    let second = engine.store().claim(engine.lease(), at(1), at(100), room(9)).unwrap();
+    assert_eq!(ids(&second), [5], "what is being sent counts");
+    settle(engine, 1, sent(), 2);
+    assert_eq!(ids(&engine.store().claim(engine.lease(), at(2), at(100), room(9)).unwrap()), [3]);
 }
 
 fn nothing_goes_out_before_its_time(engine: &mut dyn Engine) {
@@ -216,7 +238,7 @@ fn deliveries_are_listed_and_counted(engine: &mut dyn Engine) {
     }
     commit.effects.events = vec![event(0, EventKind::Fired)];
     engine.store().commit(engine.lease(), &commit).unwrap();
-    engine.store().claim(engine.lease(), at(0), at(9), 2).unwrap();
+    engine.store().claim(engine.lease(), at(0), at(9), ClaimRoom { all: 2, per_channel: 2 }).unwrap();
     let list = |query: DeliveryQuery| {
         let page = engine.store().deliveries(&DeliveryQuery { limit: 4, ..query }).unwrap();
         (ids(&page.items), page.next)
