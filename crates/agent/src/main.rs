@@ -9,8 +9,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The helper thread that reads the host is kept: making it anew for every heartbeat would cost more than it does.
-const KEEP_ALIVE: Duration = Duration::from_secs(4 * 3600);
+/// Longer than the usual interval, so that the helper thread that reads the host is kept; not longer than two, so that the one
+/// that once looked up the hub's name is not.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     match start() {

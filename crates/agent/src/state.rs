@@ -64,7 +64,7 @@ pub(crate) fn prepare(state: &Path) -> Result<(), AgentError> {
     let failed = |action, source| AgentError::State { action, path: PathBuf::from(state), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(|error| failed("create", error))?;
     let probe = state.join(".writable");
-    write_private(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| failed("write to", error))
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| failed("write to", error))
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

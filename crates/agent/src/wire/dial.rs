@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +16,9 @@ use tokio_rustls::TlsConnector;
 
 /// Resolving, connecting and the TLS handshake together.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The system's certificates in one file: Debian and Arch, Fedora, SUSE, Alpine.
+const BUNDLES: [&str; 4] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 /// One hub needs few sessions remembered.
 const SESSIONS: usize = 4;
 
@@ -80,9 +83,9 @@ impl Dialer {
 
 fn tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<(TlsConnector, ServerName<'static>), AgentError> {
     let mut roots = RootCertStore::empty();
-    let (known, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let own = ca_file.map_or(Ok(0), |file| add_file(&mut roots, file))?;
-    if known + own == 0 {
+    add_system(&mut roots);
+    ca_file.map_or(Ok(0), |file| add_file(&mut roots, file))?;
+    if roots.is_empty() {
         let mend = "install the package ca-certificates, or name the hub's certificate with --ca-file";
         return Err(AgentError::config("--hub", "this system trusts no certificate, so no TLS connection can be verified", mend));
     }
@@ -95,6 +98,21 @@ fn tls(endpoint: &Endpoint, ca_file: Option<&Path>) -> Result<(TlsConnector, Ser
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok((TlsConnector::from(Arc::new(config)), name))
+}
+
+/// The system's own certificates. One by one from the bundle that every distribution has (or `SSL_CERT_FILE` names), because the
+/// general way reads a folder of hundreds of files as well and holds them all at once; that way is taken where nothing else is.
+fn add_system(roots: &mut RootCertStore) {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let known = BUNDLES.iter().map(PathBuf::from).filter(|_| std::env::var_os("SSL_CERT_DIR").is_none());
+    let bundle = named.into_iter().chain(known).find_map(|bundle| CertificateDer::pem_file_iter(bundle).ok());
+    for certificate in bundle.into_iter().flatten().flatten() {
+        // Bundles hold some that are too old to be understood.
+        let _unusable = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
 }
 
 fn add_file(roots: &mut RootCertStore, file: &Path) -> Result<usize, AgentError> {
