@@ -80,6 +80,19 @@ pub struct ToldRecord {
     pub repeats: u32,
 }
 
+impl ToldRecord {
+    /// Whether there is nothing in it that later notices depend on.
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        self.told.is_none()
+            && self.told_nodata.is_none()
+            && self.last_fired_at.is_none()
+            && self.last_said_at.is_none()
+            && self.suppressed == 0
+            && self.repeats == 0
+    }
+}
+
 /// A user's word that somebody is on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {

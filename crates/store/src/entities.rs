@@ -470,6 +470,6 @@ pub struct Loaded {
     pub instances: Vec<InstanceRecord>,
     /// What channels have been told.
     pub told: Vec<ToldRecord>,
-    /// Incidents that are open.
+    /// Incidents that are open, and ended ones whose end some channel has not been told of.
     pub incidents: Vec<IncidentRecord>,
 }

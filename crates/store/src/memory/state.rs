@@ -67,8 +67,19 @@ impl State {
         }
         effects.forgotten.iter().for_each(|key| drop(self.instances.remove(key)));
         for record in &effects.told {
-            self.told.insert((record.key.clone(), record.channel), record.clone());
+            let key = (record.key.clone(), record.channel);
+            if record.is_blank() {
+                self.told.remove(&key);
+            } else {
+                self.told.insert(key, record.clone());
+            }
         }
+    }
+
+    /// Whether an incident is open, or some channel has not been told of its end.
+    fn is_unfinished(&self, incident: &IncidentRecord) -> bool {
+        let told = |record: &ToldRecord| [record.told, record.told_nodata].contains(&Some(incident.id));
+        incident.resolved_at.is_none() || self.told.values().any(told)
     }
 
     fn put_incident(&mut self, record: &IncidentRecord) {
@@ -234,7 +245,7 @@ impl State {
             settings: self.settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             instances: instances.collect(),
             told: self.told.values().cloned().collect(),
-            incidents: self.incidents.iter().filter(|entry| entry.1.resolved_at.is_none()).map(|entry| entry.1.clone()).collect(),
+            incidents: self.incidents.iter().map(|entry| &entry.1).filter(|one| self.is_unfinished(one)).cloned().collect(),
         }
     }
 

@@ -61,8 +61,15 @@ pub(super) fn instances(connection: &Connection) -> Answer<Vec<InstanceRecord>> 
     Ok(select.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Writes what a channel has been told.
+/// Writes what a channel has been told; a channel that was told nothing that matters any more is not kept.
 pub(super) fn put_told(connection: &Connection, record: &ToldRecord) -> Answer<()> {
+    if record.is_blank() {
+        let sql = "DELETE FROM notice_state WHERE rule = ?1 AND agent = ?2 AND series = ?3 AND channel = ?4";
+        let key = &record.key;
+        let row = params![key.rule.to_string(), key.agent.to_string(), key.series.as_str(), record.channel.to_string()];
+        connection.prepare_cached(sql)?.execute(row)?;
+        return Ok(());
+    }
     let sql = "INSERT OR REPLACE INTO notice_state (rule, agent, series, channel, told, told_nodata, last_fired_at, \
                last_said_at, suppressed, repeats) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     connection.prepare_cached(sql)?.execute(params![
@@ -170,9 +177,12 @@ pub(super) fn incidents(connection: &Connection, query: &IncidentQuery) -> Answe
     filter.page(connection, query.limit, read_incident)
 }
 
-/// The incidents that are open, oldest first.
-pub(super) fn open_incidents(connection: &Connection) -> Answer<Vec<IncidentRecord>> {
-    let mut select = connection.prepare_cached("SELECT * FROM incidents WHERE resolved_at IS NULL ORDER BY place")?;
+/// The incidents that are open and those whose end some channel has not been told of, oldest first.
+pub(super) fn unfinished_incidents(connection: &Connection) -> Answer<Vec<IncidentRecord>> {
+    let sql = "SELECT * FROM incidents WHERE place IN (SELECT place FROM incidents WHERE resolved_at IS NULL \
+               UNION SELECT place FROM incidents WHERE id IN \
+               (SELECT told FROM notice_state UNION SELECT told_nodata FROM notice_state)) ORDER BY place";
+    let mut select = connection.prepare_cached(sql)?;
     Ok(select.query_map([], read_incident)?.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -42,7 +42,7 @@ pub(super) fn load(connection: &Connection) -> Answer<Loaded> {
         settings: people::settings(connection)?,
         instances,
         told: alerts::told(connection)?,
-        incidents: alerts::open_incidents(connection)?,
+        incidents: alerts::unfinished_incidents(connection)?,
     })
 }
 
