@@ -1,6 +1,6 @@
 //! The agent: measures one host and tells the hub.
 //!
-//! [`run`] is all that a program needs; the hub calls it too, to watch its own host. Inside, readings (`collect`) become rows
+//! [`run()`] is all that a program needs; the hub calls it too, to watch its own host. Inside, readings (`collect`) become rows
 //! on a `sheet`, wait in a `buffer` until the hub calls them durable, and travel by `wire`; `schedule`, `backoff` and `courier`
 //! decide when, and know no clock. Containers, disks' health, services and GPUs are left to later parts.
 

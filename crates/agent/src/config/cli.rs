@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Measures this host and tells the hub.
 ///
-/// Every setting can also stand in the environment or in a file as NIGHTBELL_AGENT_<SETTING> (hyphens become underscores):
+/// Every setting can also stand in the environment or in a file as NIGHTBELL_AGENT_… and its name (NIGHTBELL_AGENT_CA_FILE):
 /// flags come first, then the environment, then the file given by --config or else .agent.env in the current folder.
 /// NIGHTBELL_AGENT_TOKEN_FILE names a file that holds the enrolment token.
 #[derive(Debug, Parser)]
