@@ -115,7 +115,7 @@ async fn the_http_way_takes_one_or_many_plain_or_compressed_and_the_seeds_own_fo
 
     let seed = json!({"node_id": id, "timestamp": start + 55_000,
         "system": {"cpu_percent": 12.5, "cpu_cores": [10, 15], "ram_used_percent": 40, "ram_total_bytes": 8_589_934_592_u64, "load_avg": [0.5, 0.25, 0.125], "disk_used_percent": 61, "net_rx_bytes_sec": 1000},
-        "processes": {"postfix": {"running": true, "memory_bytes": 1024, "cpu_percent": 3}},
+        "processes": {"postfix": {"status": "running", "pid": 7, "memory_mb": 16, "cpu_percent": 3}, "redis": {"status": "not_found", "pid": null, "memory_mb": 0, "cpu_percent": 0}},
         "services": {"port_25": true}});
     assert_eq!(agent.post(&seed).await.1["accepted"], 1);
     let shown = house.api.get(&format!("/agents/{id}")).await;
@@ -128,6 +128,8 @@ async fn the_http_way_takes_one_or_many_plain_or_compressed_and_the_seeds_own_fo
         ("disk.used_percent{mount=/}", 61.0),
         ("net.rx_bytes_per_second{iface=total}", 1000.0),
         ("process.count{process=postfix}", 1.0),
+        ("process.rss_bytes{process=postfix}", 16_777_216.0),
+        ("process.count{process=redis}", 0.0),
         ("port.open{port=25}", 1.0),
     ] {
         assert_eq!(shown["metrics"][series], value, "{series}: {shown:#}");

@@ -2,9 +2,9 @@
 
 use crate::support::house::{House, rule, with};
 use crate::support::receiver::Receiver;
-use crate::support::wait::{until, until_true};
+use crate::support::slow;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const HIGH: f64 = 95.0;
 const LOW: f64 = 5.0;
@@ -72,37 +72,32 @@ async fn somebody_who_is_on_it_is_not_reminded_and_still_told_of_the_end() {
     let house = House::start().await;
     let receiver = Receiver::start().await;
     let channel = house.api.make("/channels", &receiver.channel("hook")).await;
-    let draft = with(rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel]), &json!({"repeat": "1s"}));
+    let draft = with(rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel]), &json!({"repeat": "1m"}));
     house.api.make("/rules", &draft).await;
     let mut agent = house.json_agent("a").await;
     agent.beat(&cpu(HIGH)).await;
     let fired = receiver.nth("incident.fired", 1).await;
-    let repeat = receiver.nth("incident.repeat", 2).await;
-    assert_eq!(repeat.incident(), fired.incident());
     let incident = fired.incident();
+    if slow() {
+        // A reminder comes a minute after the page, and none a minute after the acknowledgement.
+        let repeat = receiver.nth("incident.repeat", 1).await;
+        assert!(repeat.incident() == incident && repeat.at_ms - fired.at_ms >= 59_000, "{repeat:?}");
+    }
     house.api.post(&format!("/incidents/{incident}/ack"), &json!({"note": "looking"})).await;
     let acked = house.api.get(&format!("/incidents/{incident}")).await;
-    assert_eq!(acked["acked"]["note"], "looking", "{acked:#}");
+    assert_eq!(acked["ack"]["note"], "looking", "{acked:#}");
     assert_eq!(house.api.events("ack").await.len(), 1);
-    until_true("an empty outbox", async || house.outbox("queued").await.is_empty() && house.outbox("sending").await.is_empty())
-        .await;
-    let told = receiver.all().len();
-    // Three times the pause between two reminders, counted by the hub's own clock.
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
-        agent.beat(&cpu(HIGH)).await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
+    if slow() {
+        tokio::time::sleep(Duration::from_secs(65)).await;
+        assert_eq!(receiver.of("incident.repeat").len(), 1, "reminders go on after the acknowledgement");
     }
-    assert_eq!(receiver.all().len(), told, "reminders go on after the acknowledgement");
     agent.beat(&cpu(LOW)).await;
     receiver.find("incident.resolved", |page| page.incident() == incident).await;
     agent.beat(&cpu(HIGH)).await;
     let again = receiver.nth("incident.fired", 2).await;
-    assert_ne!(again.incident(), incident, "the next time is another incident, which nobody is on");
-    until("a reminder of it", async || {
-        receiver.of("incident.repeat").into_iter().find(|page| page.incident() == again.incident())
-    })
-    .await;
+    assert_ne!(again.incident(), incident);
+    let shown = house.api.get(&format!("/incidents/{}", again.incident())).await;
+    assert!(shown["ack"].is_null(), "nobody is on the next one: {shown:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

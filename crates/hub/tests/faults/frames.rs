@@ -74,6 +74,7 @@ async fn bad_frames_are_refused_by_name_and_good_ones_go_on() {
         agent.beat(&cpu()).await;
     }
     agent.say("agent.of.the.future", &json!({})).await;
+    assert_eq!(agent.error().await["code"], "unknown_subject", "named, and no reason to part");
     agent.beat(&cpu()).await;
     let shown = house.api.get(&format!("/agents/{id}")).await;
     assert_eq!(shown["metrics"], cpu(), "{shown:#}");

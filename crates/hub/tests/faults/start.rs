@@ -105,7 +105,7 @@ async fn a_port_that_is_taken_is_named() {
 async fn a_data_folder_has_one_hub() {
     let house = House::start().await;
     let said = fails(&mut serve(house.hub.data()));
-    says(&said, &[&house.hub.data().to_string_lossy(), "--data"]);
+    says(&said, &[&house.hub.data().to_string_lossy(), "in use", "stop"]);
 }
 
 #[test]
