@@ -159,7 +159,8 @@ fn view_of(app: &App, id: AgentId) -> Result<Agent, Problem> {
 
 impl ListParams {
     fn admits(&self, row: &AgentRow, status: &str) -> bool {
-        let contains = |text: &str| row.name.to_lowercase().contains(text) || row.tags.iter().any(|tag| tag.to_lowercase().contains(text));
+        let contains =
+            |text: &str| row.name.to_lowercase().contains(text) || row.tags.iter().any(|tag| tag.to_lowercase().contains(text));
         self.status.as_deref().is_none_or(|wanted| wanted == status)
             && self.tag.as_ref().is_none_or(|tag| row.tags.contains(tag))
             && self.q.as_deref().is_none_or(|q| contains(&q.to_lowercase()) || q.eq_ignore_ascii_case(&row.id.to_string()))
@@ -248,7 +249,10 @@ fn apply(patch: AgentPatch, row: &mut AgentRow) -> Result<(), Problem> {
     }
     if let Some(mut tags) = patch.tags {
         for (at, tag) in tags.iter().enumerate().filter(|(_, tag)| !valid_tag(tag)) {
-            faults.push(Fault::new(format!("/tags/{at}"), format!("{tag:?} is no tag: letters, digits, . _ - : and /, 1 to 64 bytes")));
+            faults.push(Fault::new(
+                format!("/tags/{at}"),
+                format!("{tag:?} is no tag: letters, digits, . _ - : and /, 1 to 64 bytes"),
+            ));
         }
         tags.sort_unstable();
         tags.dedup();

@@ -206,7 +206,12 @@ async fn put(
 /// Removes a channel that no rule names; what waits on it is cancelled
 #[utoipa::path(delete, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
     responses((status = 204, description = "Removed")))]
-async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<ChannelId>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+async fn remove(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<ChannelId>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
     let _turn = change::turn().await;
     let row = find(&app, id)?;
     check_if_match(&headers, &etag(id, row.version))?;
@@ -222,7 +227,8 @@ async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPat
 fn rules_that_tell(app: &App, id: ChannelId) -> Vec<String> {
     let holdings = app.registry.read();
     let rules = holdings.rules.values().map(|(rule, _)| rule);
-    let telling = rules.filter(|rule| rule.channels.contains(&id) || rule.escalation.iter().any(|step| step.channels.contains(&id)));
+    let telling =
+        rules.filter(|rule| rule.channels.contains(&id) || rule.escalation.iter().any(|step| step.channels.contains(&id)));
     telling.map(|rule| rule.name.clone()).collect()
 }
 
@@ -236,7 +242,9 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_sent_as_shown_stays_and_nothing_shows_it() {
-        let old = read(body(json!({"url": "https://example.org/in", "secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"})), None).expect("good");
+        let old =
+            read(body(json!({"url": "https://example.org/in", "secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"})), None)
+                .expect("good");
         let shown = view(&old).config;
         assert!(!shown.to_string().contains("whsec_"), "{shown}");
         let new = read(body(shown), Some(&old)).expect("good");

@@ -118,7 +118,8 @@ pub(super) fn theme(name: Option<&str>) -> Result<Theme, Problem> {
 /// When there is none of that name.
 pub(super) fn zone(app: &App, name: Option<&str>) -> Result<chrono_tz::Tz, Problem> {
     let Some(name) = name else { return Ok(app.registry.read().settings.timezone) };
-    name.parse().map_err(|_unknown| Problem::invalid_field("tz", format!("{name:?} is no time zone such as Europe/Berlin or UTC")))
+    name.parse()
+        .map_err(|_unknown| Problem::invalid_field("tz", format!("{name:?} is no time zone such as Europe/Berlin or UTC")))
 }
 
 /// What a chart that cannot be drawn means to whoever asked.
@@ -201,7 +202,8 @@ impl Chart {
         (spec.width, spec.height) = self.size;
         (spec.scale, spec.theme, spec.tz) = (self.scale, self.theme, self.tz);
         if let [key] = self.keys.as_slice() {
-            spec.subtitle = catalogue::find(key.split_once('{').map_or(key, |(name, _)| name)).map_or_else(String::new, |row| row.help.to_owned());
+            spec.subtitle = catalogue::find(key.split_once('{').map_or(key, |(name, _)| name))
+                .map_or_else(String::new, |row| row.help.to_owned());
         }
         self.mark(app, &mut spec)?;
         let bytes = match self.form {
@@ -256,20 +258,32 @@ async fn by_path(
 /// Draws series as PNG
 #[utoipa::path(get, path = "/agents/{id}/chart.png", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
     responses((status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png")))]
-async fn png(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>, ApiQuery(params): ApiQuery<ChartParams>) -> Result<Response, Problem> {
+async fn png(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<AgentId>,
+    ApiQuery(params): ApiQuery<ChartParams>,
+) -> Result<Response, Problem> {
     by_parameter(app, id, Form::Png, params).await
 }
 
 /// Draws series as SVG
 #[utoipa::path(get, path = "/agents/{id}/chart.svg", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
     responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml")))]
-async fn svg(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>, ApiQuery(params): ApiQuery<ChartParams>) -> Result<Response, Problem> {
+async fn svg(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<AgentId>,
+    ApiQuery(params): ApiQuery<ChartParams>,
+) -> Result<Response, Problem> {
     by_parameter(app, id, Form::Svg, params).await
 }
 
 /// Reads the values of a chart as CSV
 #[utoipa::path(get, path = "/agents/{id}/chart.csv", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
     responses((status = 200, description = "The values", body = String, content_type = "text/csv")))]
-async fn csv(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>, ApiQuery(params): ApiQuery<ChartParams>) -> Result<Response, Problem> {
+async fn csv(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<AgentId>,
+    ApiQuery(params): ApiQuery<ChartParams>,
+) -> Result<Response, Problem> {
     by_parameter(app, id, Form::Csv, params).await
 }

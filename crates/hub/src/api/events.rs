@@ -103,7 +103,10 @@ pub(super) fn show(holdings: &Holdings, logged: &LoggedEvent) -> Value {
 ///
 /// # Errors
 /// When it is none.
-pub(super) fn id_in_query<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
+pub(super) fn id_in_query<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Problem> {
     text.map(|text| text.parse().map_err(|why: T::Err| Problem::invalid_field(name, why.to_string()))).transpose()
 }
 
@@ -111,7 +114,8 @@ impl EventParams {
     fn query(&self, limit: usize) -> Result<EventQuery, Problem> {
         let kinds = self.kind.iter().flat_map(|list| list.split(','));
         let kind = |name: &str| {
-            EventKind::from_name(name.trim()).ok_or_else(|| Problem::invalid_field("type", format!("{name:?} is no type of event")))
+            EventKind::from_name(name.trim())
+                .ok_or_else(|| Problem::invalid_field("type", format!("{name:?} is no type of event")))
         };
         let place = cursor(self.cursor.as_deref())?;
         let ascending = self.after.is_some();

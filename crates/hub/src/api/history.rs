@@ -3,8 +3,8 @@
 use super::agents;
 use super::extract::{ApiPath, ApiQuery, Moment, number};
 use super::problem::Problem;
-use super::wire::names::{file_part, labels};
 use super::wire::metric;
+use super::wire::names::{file_part, labels};
 use super::wire::seconds::Seconds;
 use crate::app::App;
 use crate::clock;
@@ -133,14 +133,18 @@ async fn find(app: &App, id: AgentId, params: HistoryParams) -> Result<Found, Pr
     }
     let tier = match params.tier.as_deref() {
         None | Some("auto") => None,
-        Some(name) => Some(Tier::from_name(name).ok_or_else(|| {
-            Problem::invalid_field("tier", format!("{name:?} is none of auto, raw, 5m, hourly, daily"))
-        })?),
+        Some(name) => Some(
+            Tier::from_name(name)
+                .ok_or_else(|| Problem::invalid_field("tier", format!("{name:?} is none of auto, raw, 5m, hourly, daily")))?,
+        ),
     };
     let query = RangeQuery { agent: id, series, start: asked.start, end: asked.until, tier, max_points, now };
     let frame = app.read_metrics(move |store| store.range(&query)).await?;
     if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
-        return Err(Problem::invalid_field("metrics", format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier")));
+        return Err(Problem::invalid_field(
+            "metrics",
+            format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier"),
+        ));
     }
     Ok(Found { agent, asked, frame })
 }
@@ -181,7 +185,8 @@ pub(super) fn csv_response(agent: &AgentRow, what: &str, frame: &Frame) -> Resul
     let mut bytes = Vec::new();
     nightbell_charts::write_csv(frame, &mut bytes).map_err(|error| Problem::internal(&error))?;
     let name = format!("attachment; filename=\"{}\"", file_name(agent, what, frame, "csv"));
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], bytes)
+        .into_response())
 }
 
 /// `db-01_cpu.usage_percent_2026-11-21T00-00Z_24h.csv`
@@ -220,7 +225,11 @@ async fn history(
 /// Reads an agent's history as CSV
 #[utoipa::path(get, path = "/agents/{id}/metrics/history.csv", tag = "metrics", params(("id" = String, Path, description = "Which agent"), HistoryParams),
     responses((status = 200, description = "The history, RFC 4180", body = String, content_type = "text/csv")))]
-async fn history_csv(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>, ApiQuery(params): ApiQuery<HistoryParams>) -> Result<Response, Problem> {
+async fn history_csv(
+    State(app): State<Arc<App>>,
+    ApiPath(id): ApiPath<AgentId>,
+    ApiQuery(params): ApiQuery<HistoryParams>,
+) -> Result<Response, Problem> {
     let found = find(&app, id, params).await?;
     csv_response(&found.agent, what(&found.frame), &found.frame)
 }

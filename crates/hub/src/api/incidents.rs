@@ -27,11 +27,7 @@ use utoipa_axum::routes;
 const MOST_LINES: usize = 500;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(one))
-        .merge(people::routes())
-        .merge(picture::routes())
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).merge(people::routes()).merge(picture::routes())
 }
 
 /// Which incidents.
@@ -82,7 +78,10 @@ struct Note {
 
 /// Lists incidents, newest first
 #[utoipa::path(get, path = "/incidents", tag = "incidents", params(IncidentParams), responses((status = 200, description = "A page of incidents", body = Listing<IncidentView>)))]
-async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<IncidentParams>) -> Result<Json<Listing<IncidentView>>, Problem> {
+async fn list(
+    State(app): State<Arc<App>>,
+    ApiQuery(params): ApiQuery<IncidentParams>,
+) -> Result<Json<Listing<IncidentView>>, Problem> {
     let open = match params.state.as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
@@ -112,8 +111,10 @@ struct Found {
 async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
     let found = app.read_state(move |store| {
         let Some((record, attachments)) = store.incident(id)? else { return Ok(None) };
-        let events = store.events(&EventQuery { incident: Some(id), after: Some(0), limit: MOST_LINES, ..EventQuery::default() })?.items;
-        let mut deliveries = store.deliveries(&DeliveryQuery { incident: Some(id), limit: MOST_LINES, ..DeliveryQuery::default() })?.items;
+        let events =
+            store.events(&EventQuery { incident: Some(id), after: Some(0), limit: MOST_LINES, ..EventQuery::default() })?.items;
+        let mut deliveries =
+            store.deliveries(&DeliveryQuery { incident: Some(id), limit: MOST_LINES, ..DeliveryQuery::default() })?.items;
         deliveries.reverse();
         Ok(Some(Found { record, attachments, events, deliveries }))
     });
@@ -135,14 +136,19 @@ fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
 }
 
 fn notes(attachments: &[Attachment]) -> Vec<Note> {
-    let read = |attachment: &Attachment| Some(Note { at: rfc3339(attachment.at), ..serde_json::from_str(&attachment.json).ok()? });
+    let read =
+        |attachment: &Attachment| Some(Note { at: rfc3339(attachment.at), ..serde_json::from_str(&attachment.json).ok()? });
     attachments.iter().filter(|attachment| attachment.kind == "note").filter_map(read).collect()
 }
 
 /// Shows an incident with its timeline, deliveries, processes and notes
 #[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
     responses((status = 200, description = "The incident", body = IncidentDetail)))]
-async fn one(State(app): State<Arc<App>>, caller: Caller, ApiPath(id): ApiPath<IncidentId>) -> Result<Json<IncidentDetail>, Problem> {
+async fn one(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    ApiPath(id): ApiPath<IncidentId>,
+) -> Result<Json<IncidentDetail>, Problem> {
     detail(&app, &caller, id).await.map(Json)
 }
 

@@ -51,7 +51,11 @@ pub(super) fn view(app: &App, caller: &Caller, delivery: &Delivery) -> DeliveryV
 
 /// Lists deliveries, newest first
 #[utoipa::path(get, path = "/outbox", tag = "outbox", params(OutboxParams), responses((status = 200, description = "A page of deliveries", body = Listing<DeliveryView>)))]
-async fn list(State(app): State<Arc<App>>, caller: Caller, ApiQuery(params): ApiQuery<OutboxParams>) -> Result<Json<Listing<DeliveryView>>, Problem> {
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    ApiQuery(params): ApiQuery<OutboxParams>,
+) -> Result<Json<Listing<DeliveryView>>, Problem> {
     let state = params.state.as_deref().map(|name| {
         let all = DeliveryState::ALL.map(DeliveryState::name).join(", ");
         DeliveryState::from_name(name).ok_or_else(|| Problem::invalid_field("state", format!("{name:?} is none of {all}")))
@@ -79,7 +83,12 @@ async fn one(State(app): State<Arc<App>>, caller: Caller, ApiPath(id): ApiPath<U
 /// Tries a delivery again at once
 #[utoipa::path(post, path = "/outbox/{id}/retry", tag = "outbox", params(("id" = String, Path, description = "Which delivery")),
     responses((status = 200, description = "The delivery, queued", body = DeliveryView)))]
-async fn retry(State(app): State<Arc<App>>, caller: Caller, editor: Editor, ApiPath(id): ApiPath<Ulid>) -> Result<Json<DeliveryView>, Problem> {
+async fn retry(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    editor: Editor,
+    ApiPath(id): ApiPath<Ulid>,
+) -> Result<Json<DeliveryView>, Problem> {
     let delivery = command(&app, &editor, id, DeliveryCommand::Retry).await?;
     app.outbox.wake();
     Ok(Json(view(&app, &caller, &delivery)))
@@ -88,7 +97,12 @@ async fn retry(State(app): State<Arc<App>>, caller: Caller, editor: Editor, ApiP
 /// Takes a waiting delivery back
 #[utoipa::path(post, path = "/outbox/{id}/cancel", tag = "outbox", params(("id" = String, Path, description = "Which delivery")),
     responses((status = 200, description = "The delivery, cancelled", body = DeliveryView)))]
-async fn cancel(State(app): State<Arc<App>>, caller: Caller, editor: Editor, ApiPath(id): ApiPath<Ulid>) -> Result<Json<DeliveryView>, Problem> {
+async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    editor: Editor,
+    ApiPath(id): ApiPath<Ulid>,
+) -> Result<Json<DeliveryView>, Problem> {
     let delivery = command(&app, &editor, id, DeliveryCommand::Cancel).await?;
     Ok(Json(view(&app, &caller, &delivery)))
 }

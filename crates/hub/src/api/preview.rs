@@ -107,7 +107,8 @@ fn moment(body: &mut Object, names: [&str; 2]) -> Result<Option<Moment>, Problem
             None | Some(Value::Null) => {}
             Some(value) => {
                 let read = serde_json::from_value(value);
-                found = Some(read.map_err(|why: serde_json::Error| Problem::invalid_field(&format!("/{name}"), why.to_string()))?);
+                found =
+                    Some(read.map_err(|why: serde_json::Error| Problem::invalid_field(&format!("/{name}"), why.to_string()))?);
             }
         }
     }
@@ -217,7 +218,8 @@ impl Job {
         if values.is_empty() {
             return Vec::new();
         }
-        let joined = (0..frame.times.len()).map(|row| aggregate(self.rule.selector.aggregate, values.iter().map(|column| column[row])));
+        let joined =
+            (0..frame.times.len()).map(|row| aggregate(self.rule.selector.aggregate, values.iter().map(|column| column[row])));
         vec![Track { key, values: joined.collect() }]
     }
 
@@ -233,7 +235,8 @@ impl Job {
     }
 
     fn replay(&self, agent: &AgentRow, frame: &Frame, track: &Track) -> BacktestReport {
-        let samples = frame.times.iter().copied().zip(track.values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())));
+        let samples =
+            frame.times.iter().copied().zip(track.values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())));
         let samples = samples.skip_while(|(_, value)| value.is_none() && !self.rule.is_offline());
         let is_for = |mute: &&Mute| {
             mute.agent.is_none_or(|wanted| wanted == agent.id) && mute.tag.as_ref().is_none_or(|tag| agent.tags.contains(tag))

@@ -201,7 +201,12 @@ async fn put(
 /// Removes a rule; its open incidents end
 #[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Which rule")),
     responses((status = 204, description = "Removed")))]
-async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<RuleId>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+async fn remove(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiPath(id): ApiPath<RuleId>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
     let _turn = change::turn().await;
     let (rule, _) = find(&app, id)?;
     check_if_match(&headers, &etag(id, rule.version))?;
@@ -257,7 +262,9 @@ pub(super) fn agents_in_scope(holdings: &Holdings, scope: &Scope) -> Result<Vec<
     let mut rows: Vec<_> = match scope {
         Scope::Global => holdings.agents.values().cloned().collect(),
         Scope::Tag(tag) => holdings.agents.values().filter(|row| row.tags.contains(tag)).cloned().collect(),
-        Scope::Agent(id) => vec![agents::find(holdings, *id).map_err(|_gone| Problem::invalid_field("/scope/agent", "there is no such agent"))?],
+        Scope::Agent(id) => {
+            vec![agents::find(holdings, *id).map_err(|_gone| Problem::invalid_field("/scope/agent", "there is no such agent"))?]
+        }
     };
     rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)

@@ -122,7 +122,13 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// What `read` makes of a text, if there is one; `why` if it makes nothing of it.
-    fn optional<T>(&mut self, pointer: &str, text: Option<&str>, why: &str, read: impl FnOnce(&Holdings, &str) -> Option<T>) -> Option<T> {
+    fn optional<T>(
+        &mut self,
+        pointer: &str,
+        text: Option<&str>,
+        why: &str,
+        read: impl FnOnce(&Holdings, &str) -> Option<T>,
+    ) -> Option<T> {
         let text = text?;
         let found = read(self.holdings, text);
         if found.is_none() {
@@ -156,7 +162,13 @@ impl Reading<'_> {
 }
 
 /// Understands a body. `old` is what it takes the place of.
-fn read(holdings: &Holdings, body: &SilenceBody, author: &str, old: Option<&SilenceRow>, now: Timestamp) -> Result<SilenceRow, Problem> {
+fn read(
+    holdings: &Holdings,
+    body: &SilenceBody,
+    author: &str,
+    old: Option<&SilenceRow>,
+    now: Timestamp,
+) -> Result<SilenceRow, Problem> {
     let mut reading = Reading { holdings, faults: Vec::new() };
     let starts_at = body.starts_at.map_or(now, |start| start.0);
     let row = SilenceRow {
@@ -178,9 +190,12 @@ fn read(holdings: &Holdings, body: &SilenceBody, author: &str, old: Option<&Sile
         series: reading.optional("/metric", body.metric.as_deref(), "is no metric or series key", |_, text| {
             text.parse::<SeriesKey>().ok().map(|key| key.to_string())
         }),
-        up_to: reading.optional("/severity_up_to", body.severity_up_to.as_deref(), "must be info, warning or critical", |_, name| {
-            Severity::from_name(name)
-        }),
+        up_to: reading.optional(
+            "/severity_up_to",
+            body.severity_up_to.as_deref(),
+            "must be info, warning or critical",
+            |_, name| Severity::from_name(name),
+        ),
         comment: body.comment.clone().unwrap_or_default(),
         created_by: old.map_or_else(|| author.to_owned(), |old| old.created_by.clone()),
         created_at: old.map_or(now, |old| old.created_at),
@@ -211,7 +226,11 @@ async fn list(State(app): State<Arc<App>>) -> Json<Listing<SilenceView>> {
 
 /// Makes a silence
 #[utoipa::path(post, path = "/silences", tag = "silences", request_body = SilenceBody, responses((status = 201, description = "Made", body = SilenceView)))]
-async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<(StatusCode, Json<SilenceView>), Problem> {
+async fn create(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<(StatusCode, Json<SilenceView>), Problem> {
     let body: SilenceBody = typed(body, &READ_ONLY)?;
     let _turn = change::turn().await;
     let row = read(&app.registry.read(), &body, &editor.name(), None, clock::now())?;

@@ -86,7 +86,11 @@ fn faults(key: &SeriesKey, levels: LevelsBody, base: &str) -> Vec<Fault> {
     match catalogue::find(key.metric()).map(|row| row.worse) {
         Some(None) => faults.push(Fault::new(base, format!("{} has no worse side, so it has no levels", key.metric()))),
         Some(Some(worse)) if !(Levels { warn: levels.warn, crit: levels.crit }).are_ordered(worse) => {
-            let side = if worse == Worse::High { "high values are bad: crit must not lie below warn" } else { "low values are bad: crit must not lie above warn" };
+            let side = if worse == Worse::High {
+                "high values are bad: crit must not lie below warn"
+            } else {
+                "low values are bad: crit must not lie above warn"
+            };
             faults.push(Fault::new(format!("{base}/crit"), format!("of {} {side}", key.metric())));
         }
         _ => {}
@@ -116,7 +120,12 @@ async fn of_agent(State(app): State<Arc<App>>, ApiPath(id): ApiPath<AgentId>) ->
 #[utoipa::path(put, path = "/agents/{id}/thresholds/{*metric}", tag = "thresholds", request_body = LevelsBody,
     params(("id" = String, Path, description = "Which agent"), ("metric" = String, Path, description = "Which metric or series")),
     responses((status = 200, description = "Set", body = LevelsView)))]
-async fn set(State(app): State<Arc<App>>, editor: Editor, path: AgentAndKey, ApiJson(body): ApiJson<Object>) -> Result<Json<LevelsView>, Problem> {
+async fn set(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    path: AgentAndKey,
+    ApiJson(body): ApiJson<Object>,
+) -> Result<Json<LevelsView>, Problem> {
     let (agent, key) = agent_and_key(&app, path)?;
     let levels: LevelsBody = typed(body, &["custom"])?;
     let faults = faults(&key, levels, "");
@@ -165,7 +174,11 @@ async fn defaults(State(app): State<Arc<App>>) -> Json<DefaultLevels> {
 /// Replaces the default levels of the whole fleet; what is not named has none any more
 #[utoipa::path(put, path = "/thresholds", tag = "thresholds", request_body = DefaultLevels,
     responses((status = 200, description = "Replaced", body = DefaultLevels)))]
-async fn set_defaults(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<DefaultLevels>) -> Result<Json<DefaultLevels>, Problem> {
+async fn set_defaults(
+    State(app): State<Arc<App>>,
+    editor: Editor,
+    ApiJson(body): ApiJson<DefaultLevels>,
+) -> Result<Json<DefaultLevels>, Problem> {
     let wanted = checked(&app, &body).await?;
     let _turn = change::turn().await;
     let gone: Vec<String> = app.registry.read().levels.global.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
@@ -222,7 +235,9 @@ mod tests {
         table.global.insert("mem.used_percent".into(), low);
         table.agents.entry(agent).or_default().insert("cpu.usage_percent".into(), high);
         table.agents.entry(agent).or_default().insert("disk.used_percent{mount=/}".into(), high);
-        let of = |agent| levels_of(&table, agent).into_iter().map(|(key, levels)| (key, levels.warn, levels.custom)).collect::<Vec<_>>();
+        let of = |agent| {
+            levels_of(&table, agent).into_iter().map(|(key, levels)| (key, levels.warn, levels.custom)).collect::<Vec<_>>()
+        };
         assert_eq!(
             of(agent),
             [

@@ -1,5 +1,5 @@
-//! The agents' own endpoints in the description of the API. Their handlers are the ingest crate's, so they are described by hand;
-//! and the paths of catch-all routes are written as the specification wants them.
+//! What the description of the API cannot learn from the handlers: the agents' own endpoints, whose handlers are the ingest
+//! crate's, and names of paths and operations as the specification wants them.
 
 use crate::api::problem::Problem;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};
 
-/// Adds the agents' endpoints, and takes the stars out of `{*rest}`.
+/// Adds the agents' endpoints, takes the stars out of `{*rest}`, and gives each operation a name of its own.
 pub(crate) fn describe(document: &mut OpenApi) {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
@@ -23,6 +23,20 @@ pub(crate) fn describe(document: &mut OpenApi) {
             Err(error) => tracing::error!(%error, path, "the description of an agents' endpoint cannot be read"),
         }
     }
+    for (path, item) in &mut document.paths.paths {
+        let methods = [("get", &mut item.get), ("post", &mut item.post), ("put", &mut item.put)];
+        for (method, operation) in methods.into_iter().chain([("patch", &mut item.patch), ("delete", &mut item.delete)]) {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
+}
+
+/// `GET /agents/{id}/thresholds` is `get_agents_id_thresholds`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// The answer to everything that goes wrong.
@@ -42,7 +56,6 @@ fn answer(description: &str, schema: &Value) -> Value {
 fn connect() -> Value {
     json!({"get": {
         "tags": ["ingest"],
-        "operationId": "agent_connect",
         "summary": "Opens an agent's connection",
         "description": "A WebSocket with the subprotocol nightbell.v1.cbor or nightbell.v1.json; see the protocol's document.",
         "security": [{}],
@@ -61,7 +74,6 @@ fn nodes() -> Value {
     let enrolled = json!({"type": "object", "required": ["node_id"], "properties": {"node_id": text, "credential": text}});
     json!({"post": {
         "tags": ["ingest"],
-        "operationId": "node_register",
         "summary": "Enrols an agent, or updates what it says of itself",
         "description": "With an enrolment token it answers an id and a credential; with the credential it updates and answers the same id.",
         "security": [{"agent": []}],
@@ -94,7 +106,6 @@ fn system() -> Value {
     }});
     json!({"post": {
         "tags": ["ingest"],
-        "operationId": "heartbeats_send",
         "summary": "Takes heartbeats over plain HTTP",
         "description": "One heartbeat, an array of them, or {\"heartbeats\":[…]}, gzip or plain; answered once they are durable.",
         "security": [{"agent": []}],
@@ -113,6 +124,15 @@ mod tests {
         let item: PathItem = serde_json::from_value(json!({"get": {"responses": {}}})).expect("an item");
         document.paths.paths.insert("/agents/{id}/charts/{*chart}".to_owned(), item);
         describe(&mut document);
+        let ids: std::collections::BTreeSet<_> = document
+            .paths
+            .paths
+            .values()
+            .flat_map(|item| [&item.get, &item.post])
+            .flatten()
+            .map(|op| op.operation_id.clone())
+            .collect();
+        assert_eq!((ids.len(), ids.contains(&Some("get_agents_id_charts_chart".to_owned()))), (4, true), "{ids:?}");
         let paths: Vec<&str> = document.paths.paths.keys().map(String::as_str).collect();
         for path in ["/agents/connect", "/agents/{id}/charts/{chart}", "/metrics/system", "/nodes"] {
             assert!(paths.contains(&path), "{path} is not among {paths:?}");

@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn times_and_values_come_in_several_forms() {
         check("time_utc,value\n1763769600,1\n1763769601.5,\n", &[(1_763_769_600_000, Some(1.0)), (1_763_769_601_500, None)]);
-        check("timestamp,value\r\n2025-11-22T00:00:00Z,+Inf\r\n2025-11-22 00:00:15,-Inf\r\n", &[
-            (1_763_769_600_000, Some(f64::INFINITY)),
-            (1_763_769_615_000, Some(f64::NEG_INFINITY)),
-        ]);
+        check(
+            "timestamp,value\r\n2025-11-22T00:00:00Z,+Inf\r\n2025-11-22 00:00:15,-Inf\r\n",
+            &[(1_763_769_600_000, Some(f64::INFINITY)), (1_763_769_615_000, Some(f64::NEG_INFINITY))],
+        );
         check("\u{feff}time_utc,value\n\n1763769600,NaN", &[(1_763_769_600_000, None)]);
     }
 
