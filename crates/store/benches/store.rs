@@ -221,9 +221,6 @@ fn day() {
         rolled.buckets
     );
     store.close().unwrap();
-    if let Some(keep) = std::env::var_os("KEEP_DB") {
-        std::fs::copy(store.path(), keep).unwrap();
-    }
     println!("rollups of all tiers: {:.2} bytes/raw sample", (bytes(&store) - raw) / samples);
     let query = |agent: u128, series: &[&str], hours: i64, tier| RangeQuery {
         agent: AgentId::from_bits(agent),

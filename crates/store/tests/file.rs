@@ -317,6 +317,32 @@ fn checkpoints_keep_the_log_short_and_space_is_given_back() {
 }
 
 #[test]
+fn a_long_reader_stops_neither_commits_nor_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let schema = schema();
+    store.append(lease, &[beat(&schema, 1, 0)]).unwrap();
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM agent_metrics", [], |row| row.get::<_, u64>(0)).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(count(), 1);
+    let log_bytes = || std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
+    let mut n = 1;
+    while log_bytes() < 18 << 20 {
+        store.append(lease, &(n..n + 200).map(|n| beat(&schema, 1, n)).collect::<Vec<_>>()).unwrap();
+        n += 200;
+    }
+    store.checkpoint().unwrap();
+    store.append(lease, &[beat(&schema, 1, n)]).unwrap();
+    assert_eq!(count(), 1, "the reader still sees what it began with");
+    assert!(log_bytes() > 16 << 20);
+    reader.execute_batch("COMMIT").unwrap();
+    store.checkpoint().unwrap();
+    assert_eq!((count(), log_bytes()), (n + 1, 0));
+}
+
+#[test]
 fn a_person_can_read_the_headline_with_plain_sql() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.db");

@@ -5,12 +5,17 @@ use super::open::beside;
 use super::{SqliteStore, open};
 use crate::seams::{LeaseToken, StoreError, StoreStats};
 use rusqlite::Connection;
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// A log longer than this is emptied at the next checkpoint, in bytes; a shorter one is only copied, which stops nobody.
 const LOG_LIMIT_BYTES: u64 = 16 << 20;
+/// Emptying the log keeps commits waiting for as long as it waits for readers: not long.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long the last checkpoint waits, when nobody commits any more.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// So many free pages are left to be used again; space beyond that is given back.
 const FREE_PAGES_KEPT: i64 = 1024;
 /// At most so many pages are given back while commits wait.
@@ -23,9 +28,9 @@ impl SqliteStore {
     /// `Unavailable` if the file cannot be written.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let connection = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint(&connection, "PASSIVE")?;
+        checkpoint(&connection, "PASSIVE", PATIENCE)?;
         if file_bytes(&beside(&self.path, "-wal")) > LOG_LIMIT_BYTES {
-            checkpoint(&connection, "TRUNCATE")?;
+            checkpoint(&connection, "TRUNCATE", PATIENCE)?;
         }
         Ok(())
     }
@@ -36,7 +41,7 @@ impl SqliteStore {
     /// `Unavailable` if the file cannot be written.
     pub fn close(&self) -> Result<(), StoreError> {
         let connection = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint(&connection, "TRUNCATE")
+        checkpoint(&connection, "TRUNCATE", LAST_PATIENCE)
     }
 
     /// Writes a copy of the store as it is now to `path`, which must not be there yet, while the store is in use. Deliveries
@@ -83,15 +88,23 @@ fn file_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+/// Checkpoints, waiting for readers at most so long. One that does not get through is no error: the next one will.
+fn checkpoint(connection: &Connection, mode: &str, patience: Duration) -> Result<(), StoreError> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    connection.query_row(&sql, [], |_row| Ok(())).map_err(|error| Failure::from(error).while_doing("copy the log into the file"))
+    connection
+        .busy_timeout(patience)
+        .and_then(|()| connection.query_row(&sql, [], |_row| Ok(())))
+        .map_err(|error| Failure::from(error).while_doing("copy the log into the file"))
 }
 
 /// Copies the snapshot that `connection` reads into a new file, all at once: commits go on meanwhile.
 fn copy(connection: &Connection, path: &Path) -> Answer<()> {
     let mut target = open::backup_target(path)?;
-    Backup::new(connection, &mut target)?.step(-1)?;
+    let step = Backup::new(connection, &mut target)?.step(-1)?;
+    if !matches!(step, StepResult::Done) {
+        let source = "the file is being used in a way that keeps it from being copied".into();
+        return Err(StoreError::Unavailable { operation: "back up the store", source }.into());
+    }
     target.execute_batch(
         "UPDATE outbox SET state = 'held', lease_until = NULL, maybe_repeat = max(maybe_repeat, state = 'sending') \
          WHERE state IN ('queued', 'sending')",
