@@ -1,12 +1,9 @@
-//! Reads a series from CSV: a header, then a time and a value on each line.
+//! Reads a series from CSV: a time and a value on each line, mostly below a header.
 
 use crate::api::time;
 use anyhow::{Context, bail};
 use nightbell_model::{SeriesKey, Timestamp};
 use std::collections::BTreeMap;
-
-/// What the column of times may be called.
-const TIME_NAMES: [&str; 5] = ["time_utc", "timestamp", "time", "ts", "t"];
 
 /// The samples in the order of their times, a missing value as `None`; of several at one time the last counts.
 ///
@@ -15,8 +12,13 @@ const TIME_NAMES: [&str; 5] = ["time_utc", "timestamp", "time", "ts", "t"];
 pub(super) fn read(text: &str, key: &SeriesKey) -> anyhow::Result<Vec<(Timestamp, Option<f64>)>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let Some((_, header)) = lines.next() else { bail!("the file is empty") };
-    let column = value_column(&cells(header).context("line 1")?, key)?;
+    let Some((_, first)) = lines.clone().next() else { bail!("the file is empty") };
+    let header = cells(first).context("line 1")?;
+    let has_header = time::moment_in_file(&header[0]).is_err();
+    if has_header {
+        lines.next();
+    }
+    let column = value_column(&header, has_header, key)?;
     let mut samples = BTreeMap::new();
     for (index, line) in lines {
         let (at, value) = sample(line, column).with_context(|| format!("line {}: {line:?}", index + 1))?;
@@ -26,16 +28,13 @@ pub(super) fn read(text: &str, key: &SeriesKey) -> anyhow::Result<Vec<(Timestamp
 }
 
 /// Which column holds the values: the only one, or the one called after the series.
-fn value_column(header: &[String], key: &SeriesKey) -> anyhow::Result<usize> {
-    let is_time = header.first().is_some_and(|name| TIME_NAMES.contains(&name.trim().to_ascii_lowercase().as_str()));
-    if !is_time {
-        bail!("line 1: the header must be time_utc,value (or timestamp,value)");
-    }
+fn value_column(first: &[String], has_header: bool, key: &SeriesKey) -> anyhow::Result<usize> {
     let named = |name: &String| name.trim().parse::<SeriesKey>().is_ok_and(|named| named == *key);
-    match header.len() {
+    match first.len() {
         2 => Ok(1),
-        0 | 1 => bail!("line 1: there is no column of values"),
-        _ => header.iter().position(named).with_context(|| format!("line 1: of several columns none is called {key}")),
+        0 | 1 => bail!("line 1: there is no column of values; write time_utc,value"),
+        _ if !has_header => bail!("line 1: of several columns a header must say which is {key}"),
+        _ => first.iter().position(named).with_context(|| format!("line 1: of several columns none is called {key}")),
     }
 }
 
@@ -100,6 +99,7 @@ mod tests {
             "timestamp,value\r\n2025-11-22T00:00:00Z,+Inf\r\n2025-11-22 00:00:15,-Inf\r\n",
             &[(1_763_769_600_000, Some(f64::INFINITY)), (1_763_769_615_000, Some(f64::NEG_INFINITY))],
         );
+        check("1763769600,1\n", &[(1_763_769_600_000, Some(1.0))]);
         check("\u{feff}time_utc,value\n\n1763769600,NaN", &[(1_763_769_600_000, None)]);
     }
 
@@ -119,7 +119,8 @@ mod tests {
         assert!(refusal("time_utc,value\nyesterday,1\n").contains("line 2"));
         assert!(refusal("time_utc,value\n10\n").contains("line 2"));
         assert!(refusal("time_utc,value\n10,\"1\n").contains("line 2"));
-        assert!(refusal("10,1\n20,2\n").contains("header"));
+        assert!(refusal("10,1,2\n").contains("header"));
+        assert!(refusal("time_utc\n10\n").contains("line 1"));
         assert!(refusal("time_utc,x,y\n").contains("a.b"));
         assert!(refusal("").contains("empty"));
     }
