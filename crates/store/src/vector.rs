@@ -1,6 +1,6 @@
 //! The packed vector of one heartbeat: `docs/formats/agent-metrics-row.md`, version 1.
 //!
-//! Packing goes straight from a batch's values through a [`Layout`], made once for each schema, without allocating. Keeping the
+//! Packing goes straight from a batch's values through a list of slots, made once for each schema, without allocating. Keeping the
 //! dictionary that gives series their numbers is left to the engine.
 
 use crate::varint::{Damage, Reader, put};

@@ -324,7 +324,7 @@ fn a_long_reader_stops_neither_commits_nor_checkpoints() {
     let schema = schema();
     store.append(lease, &[beat(&schema, 1, 0)]).unwrap();
     let reader = rusqlite::Connection::open(&path).unwrap();
-    let count = || reader.query_row("SELECT count(*) FROM agent_metrics", [], |row| row.get::<_, u64>(0)).unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM agent_metrics", [], |row| row.get::<_, u32>(0)).map(u64::from).unwrap();
     reader.execute_batch("BEGIN").unwrap();
     assert_eq!(count(), 1);
     let log_bytes = || std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
