@@ -1,6 +1,6 @@
 //! The API's domain routes on a hub inside the test's process: shapes, faults, and what follows from what.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 #[path = "api_domain/agents.rs"]
 mod agents;

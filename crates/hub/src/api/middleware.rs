@@ -58,7 +58,7 @@ async fn name_problems(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.0.to_string());
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return with_body(response, serde_json::to_vec(&Problem { request_id: id, ..problem }));
+        return with_body(response, serde_json::to_vec(&Problem { request_id: id.map(Into::into), ..problem }));
     }
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
     if !is_problem {

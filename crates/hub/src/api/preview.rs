@@ -18,7 +18,7 @@ use nightbell_alerts::matching::Filter;
 use nightbell_alerts::{
     Aggregate, BacktestInput, BacktestReport, Comparison, LevelTable, Mute, OFFLINE_METRIC, Rule, backtest, median_spacing,
 };
-use nightbell_model::{Column, Frame, RuleId, SeriesKey, Timestamp};
+use nightbell_model::{Column, Frame, SeriesKey, Timestamp};
 use nightbell_store::{AgentRow, RangeQuery};
 use serde::Serialize;
 use serde_json::Value;
@@ -131,7 +131,7 @@ impl Job {
     async fn new(app: &App, mut body: Object) -> Result<Self, Problem> {
         let now = clock::now();
         let asked = history::span(moment(&mut body, ["start", "from"])?, moment(&mut body, ["end", "to"])?, now)?;
-        let id = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).unwrap_or_else(RuleId::default);
+        let id = body.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()).unwrap_or_default();
         let rule = read(&body, Needs::Draft, id, 1).map_err(Problem::invalid)?;
         let faults: Vec<Fault> = faults(app, &rule, allows_unknown(&body)).await?;
         if !faults.is_empty() {

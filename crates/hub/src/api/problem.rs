@@ -27,39 +27,39 @@ impl Fault {
     }
 }
 
-/// An error answer.
+/// An error answer. It is returned from almost every function of the API, so it is kept small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// A URL path that names the kind of problem.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// The kind in words.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// This case in words.
-    pub detail: String,
+    pub detail: Box<str>,
     /// The kind as a stable word for programs.
-    pub code: String,
+    pub code: &'static str,
     /// Names this request in the hub's log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// The fields that cannot be accepted.
     pub errors: Vec<Fault>,
     /// After how many seconds to try again.
     #[serde(skip)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl Problem {
     /// A problem of a kind.
-    pub fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("/problems/{code}"),
-            title: title.to_owned(),
+            kind: format!("/problems/{code}").into(),
+            title,
             status: status.as_u16(),
-            detail: detail.into(),
-            code: code.to_owned(),
+            detail: detail.into().into(),
+            code,
             request_id: None,
             errors: Vec::new(),
             retry_after: None,
@@ -115,7 +115,7 @@ impl Problem {
     /// 429: too often.
     pub fn too_many(detail: impl Into<String>, retry_after_s: u64) -> Self {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail);
-        Self { retry_after: Some(retry_after_s), ..problem }
+        Self { retry_after: Some(u32::try_from(retry_after_s).unwrap_or(u32::MAX)), ..problem }
     }
 
     /// 503: not now.

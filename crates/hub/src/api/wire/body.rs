@@ -27,14 +27,12 @@ pub(crate) fn typed<T: DeserializeOwned>(mut object: Object, read_only: &[&str])
 
 /// Faults without the lines and columns of a text that nobody has sent.
 fn without_places(mut problem: Problem) -> Problem {
-    let cut = |text: &mut String| {
-        if let Some(at) = text.rfind(" at line ") {
-            text.truncate(at);
+    for fault in &mut problem.errors {
+        if let Some(at) = fault.detail.rfind(" at line ") {
+            fault.detail.truncate(at);
         }
-    };
-    problem.errors.iter_mut().for_each(|fault| cut(&mut fault.detail));
-    cut(&mut problem.detail);
-    problem
+    }
+    if problem.errors.is_empty() { problem } else { Problem::invalid(problem.errors) }
 }
 
 /// The object as it is shown, with the fields of `patch` in the place of its own.
