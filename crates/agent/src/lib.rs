@@ -13,11 +13,13 @@ pub mod courier;
 mod endpoint;
 mod error;
 pub mod log;
+mod offset;
 mod once;
 mod probe;
 mod run;
 pub mod schedule;
 pub mod sheet;
+mod signals;
 mod state;
 mod wire;
 

@@ -8,9 +8,11 @@ use crate::collect::{Dealings, Reading, Top};
 use crate::config::AgentConfig;
 use crate::courier::{Courier, empty_reading};
 use crate::error::AgentError;
+use crate::offset::Offset;
 use crate::probe::{Done, LIMIT_MS, Probe, Rank, Wanted};
 use crate::schedule::Schedule;
 use crate::sheet::Gap;
+use crate::signals::stop_or_signal;
 use crate::state;
 use crate::wire::{About, Event, Link, Order, Up, chance};
 use nightbell_model::id::Ulid;
@@ -19,7 +21,6 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How often the processes are ranked and the host's address is looked at.
@@ -57,32 +58,12 @@ fn fresh_id() -> String {
     Ulid::from_bits(u128::from(chance())).to_string().split_off(26 - 12)
 }
 
-/// Done when `stop` is, or at SIGTERM or SIGINT if those are ours.
-fn stop_or_signal(stop: impl Future<Output = ()>, signals: bool) -> Result<impl Future<Output = ()>, AgentError> {
-    let listen = |kind| signal(kind).map_err(|source| AgentError::System { action: "listen for signals", source });
-    let mut heard = if signals { Some((listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?)) } else { None };
-    Ok(async move {
-        let signalled = async {
-            match &mut heard {
-                Some((terminate, interrupt)) => tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                },
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = stop => {}
-            () = signalled => {}
-        }
-    })
-}
-
 struct Agent {
     courier: Courier,
     schedule: Schedule,
     probe: Probe,
     dealings: Dealings,
+    offset: Offset,
     /// When the last heartbeat was taken.
     last_ms: i64,
     /// When the processes were last ranked.
@@ -109,6 +90,7 @@ impl Agent {
             schedule: Schedule::new(identity, interval_ms, now.boot_ms),
             probe: Probe::new(&config.roots),
             dealings: Dealings::default(),
+            offset: Offset::default(),
             last_ms: now.boot_ms,
             minute_ms: None,
             rank_at_ms: None,
@@ -189,6 +171,7 @@ impl Agent {
             self.last_ms = now.boot_ms;
         }
         (self.dealings.buffered, self.dealings.dropped) = (self.courier.waiting(), self.courier.dropped());
+        self.dealings.clock_offset_ms = self.offset.best_ms();
         self.probe.start(now, self.dealings, Wanted { beat, rank });
     }
 
@@ -253,7 +236,10 @@ impl Agent {
                 self.outgoing.clear();
                 self.courier.disconnected();
             }
-            Event::Acknowledged { boot_id, seq } => self.courier.acknowledge(boot_id.as_deref(), seq),
+            Event::Acknowledged { boot_id, seq, clock_offset_ms } => {
+                clock_offset_ms.into_iter().for_each(|difference| self.offset.heard(difference));
+                self.courier.acknowledge(boot_id.as_deref(), seq);
+            }
             Event::Slow(retry_after_ms) => self.courier.slow_down(retry_after_ms, now_ms),
             Event::TopRequested => self.rank_at_ms = Some(now_ms),
             Event::Heard => {}
@@ -265,7 +251,7 @@ impl Agent {
         if std::mem::replace(&mut self.ever_up, true) {
             self.dealings.reconnects += 1;
         }
-        self.dealings.clock_offset_ms = up.clock_offset_ms.or(self.dealings.clock_offset_ms);
+        up.clock_offset_ms.into_iter().for_each(|difference| self.offset.heard(difference));
         self.schedule.identify(&up.agent_id);
         // The introduction said the address; gaps are said again on every connection.
         self.told.ip = up.local;

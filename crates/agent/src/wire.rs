@@ -62,6 +62,8 @@ pub(crate) enum Event {
         boot_id: Option<String>,
         /// Up to which number.
         seq: Option<u64>,
+        /// The host's clock minus the hub's in milliseconds, if the hub told its time.
+        clock_offset_ms: Option<i64>,
     },
     /// The hub asks for patience.
     Slow(u64),

@@ -162,7 +162,7 @@ async fn accepted(link: &Link, parcel: &Parcel, answer: &Answer, size: u64) {
 
 async fn acknowledge(link: &Link, parcel: &Parcel) {
     let seq = parcel.beats.last().map(|beat| beat.seq);
-    link.tell(Event::Acknowledged { boot_id: Some(link.boot_id.clone()), seq }).await;
+    link.tell(Event::Acknowledged { boot_id: Some(link.boot_id.clone()), seq, clock_offset_ms: None }).await;
 }
 
 fn gzip(json: &[u8]) -> Result<Bytes, Ended> {

@@ -78,7 +78,7 @@ async fn introduce(link: &mut Link, open: &mut Open, local: Option<IpAddr>) -> R
     match answer.map_err(|_elapsed| Ended::lost("the hub does not answer the introduction"))?? {
         FromHub::AuthOk { agent_id, server_time, .. } => {
             let between = asked_ms + (clock::wall_ms() - asked_ms) / 2;
-            Ok((agent_id, (server_time > 0).then(|| between - server_time)))
+            Ok((agent_id, (server_time > 0).then(|| between.saturating_sub(server_time))))
         }
         FromHub::Registered { agent_id, credential, .. } => {
             link.keep(agent_id.clone(), credential).map_err(Ended::Fatal)?;
@@ -139,7 +139,10 @@ async fn carry_out(link: &Link, open: &mut Open, order: Order) -> Result<(), End
 
 async fn report(link: &mut Link, open: &mut Open, said: FromHub) {
     let event = match said {
-        FromHub::Ack { boot_id, seq, .. } => Event::Acknowledged { boot_id, seq },
+        FromHub::Ack { timestamp, boot_id, seq } => {
+            let clock_offset_ms = (timestamp > 0).then(|| clock::wall_ms().saturating_sub(timestamp));
+            Event::Acknowledged { boot_id, seq, clock_offset_ms }
+        }
         FromHub::Slow { retry_after_ms } => return link.slow_down(retry_after_ms).await,
         FromHub::TopRequest => Event::TopRequested,
         FromHub::Error { code, message, seq, .. } => {

@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     pub(crate) async fn acknowledge(&mut self, beats: &[Heartbeat]) {
         let last = beats.last().unwrap();
-        self.say(FromHub::Ack { timestamp: 1, boot_id: last.boot_id.clone(), seq: last.seq }, None).await;
+        self.say(FromHub::Ack { timestamp: 1_795_000_000_000, boot_id: last.boot_id.clone(), seq: last.seq }, None).await;
     }
 
     /// Answers the introduction: a registration with a credential, a credential with a welcome.

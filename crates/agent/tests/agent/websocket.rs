@@ -34,6 +34,8 @@ async fn enrols_once_sends_rates_after_a_second_and_says_goodbye() {
     let second = conversation.heartbeats().await;
     assert_eq!(second[0].seq, Some(2));
     assert!(conversation.value(&second[0], "cpu.usage_percent").is_some_and(|usage| (0.0..=100.0).contains(&usage)));
+    // The hub of the tests lives in November 2026.
+    assert!(conversation.value(&second[0], "clock.offset_seconds").is_some_and(|offset| offset > 0.0));
     assert_eq!(conversation.schemas.len(), 1, "the names are sent once");
     conversation.acknowledge(&second).await;
     let file = state.path().join("credential.json");
