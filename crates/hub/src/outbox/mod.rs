@@ -11,11 +11,11 @@ pub use picture::{ChartRequest, PictureError, incident_chart, incident_chart_svg
 pub use send::Sender;
 
 use crate::clock;
-use nightbell_model::ChannelId;
+use nightbell_model::{ChannelId, Ulid};
 use nightbell_notify::{ChannelRate, TokenBucket};
 use nightbell_store::{ClaimRoom, Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -28,6 +28,8 @@ const LANES: usize = 64;
 const LANES_PER_CHANNEL: usize = 4;
 /// The longest wait between two looks, should a wake-up be lost.
 const POLL: Duration = Duration::from_secs(5);
+/// How long to wait before asking again what became of a page that is sent without the store.
+const UNDER_WAY: Duration = Duration::from_millis(50);
 /// How many unstored pages are remembered: a full disk lasts long, but pages are few.
 const UNSTORED: usize = 10_000;
 
@@ -36,7 +38,8 @@ const UNSTORED: usize = 10_000;
 pub struct OutboxHandle {
     wake: Arc<Notify>,
     unstored: mpsc::Sender<NewDelivery>,
-    sent_unstored: Arc<Mutex<HashSet<nightbell_model::Ulid>>>,
+    /// Pages that could not be stored: `false` while they are under way, `true` once they went out.
+    direct: Arc<Mutex<HashMap<Ulid, bool>>>,
 }
 
 /// The worker's end of the handle.
@@ -50,7 +53,7 @@ pub struct OutboxInput {
 #[must_use]
 pub fn outbox() -> (OutboxHandle, OutboxInput) {
     let (sender, unstored) = mpsc::channel(UNSTORED);
-    let handle = OutboxHandle { wake: Arc::default(), unstored: sender, sent_unstored: Arc::default() };
+    let handle = OutboxHandle { wake: Arc::default(), unstored: sender, direct: Arc::default() };
     (handle.clone(), OutboxInput { handle, unstored })
 }
 
@@ -62,18 +65,33 @@ impl OutboxHandle {
 
     /// Hands over a page that could not be stored. Beyond some thousand the oldest are enough to wake somebody.
     pub fn send_unstored(&self, delivery: NewDelivery) {
+        let id = delivery.id;
+        self.direct().insert(id, false);
         if self.unstored.try_send(delivery).is_err() {
+            self.direct().remove(&id);
             tracing::error!("too many pages that could not be stored; this one waits for the store");
         }
     }
 
-    /// Whether this delivery went out before it was stored; asked once, when it is claimed.
-    fn was_sent_unstored(&self, id: nightbell_model::Ulid) -> bool {
-        self.sent_unstored.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    /// Whether this delivery went out before it was stored. While it is under way, this waits for its outcome, but not for ever.
+    async fn was_sent_unstored(&self, id: Ulid) -> bool {
+        let begun = clock::boot_millis();
+        while self.direct().get(&id) == Some(&false) && clock::boot_millis() - begun < LEASE_MS / 2 {
+            tokio::time::sleep(UNDER_WAY).await;
+        }
+        self.direct().remove(&id) == Some(true)
     }
 
-    fn note_sent_unstored(&self, id: nightbell_model::Ulid) {
-        self.sent_unstored.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    fn ended_unstored(&self, id: Ulid, sent: bool) {
+        if sent {
+            self.direct().insert(id, true);
+        } else {
+            self.direct().remove(&id);
+        }
+    }
+
+    fn direct(&self) -> MutexGuard<'_, HashMap<Ulid, bool>> {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,13 +167,12 @@ impl Outbox {
 
     fn start(&mut self, delivery: Delivery) {
         *self.busy.entry(delivery.row.channel).or_default() += 1;
-        let sent_already = self.input.handle.was_sent_unstored(delivery.row.id);
         let pause = self.pause(delivery.row.channel);
-        let sender = Arc::clone(&self.sender);
+        let (sender, handle) = (Arc::clone(&self.sender), self.input.handle.clone());
         self.tasks.spawn(async move {
             let channel = delivery.row.channel;
             tokio::time::sleep(pause).await;
-            if sent_already {
+            if handle.was_sent_unstored(delivery.row.id).await {
                 sender.settle_sent(&delivery).await;
             } else {
                 sender.send(delivery).await;
@@ -188,9 +205,7 @@ impl Outbox {
             let now = clock::now();
             let wait = row.not_before.millis_since(now).max(0).unsigned_abs();
             tokio::time::sleep(Duration::from_millis(wait)).await;
-            if sender.send_without_store(fresh(row)).await {
-                handle.note_sent_unstored(id);
-            }
+            handle.ended_unstored(id, sender.send_without_store(fresh(row)).await);
             channel
         });
     }

@@ -228,23 +228,30 @@ impl Pipeline {
 
     fn commit(&mut self, turn: Turn) {
         match self.stuck.take() {
-            None => self.write(turn),
+            None => {
+                if let Some(unwritten) = self.write(turn) {
+                    self.page_directly(&unwritten);
+                    self.stuck = Some((unwritten, Instant::now() + RETRY));
+                }
+            }
             Some((mut stuck, at)) => {
                 self.page_directly(&turn);
                 merge(&mut stuck, turn);
-                if Instant::now() >= at || self.stopping {
-                    self.write(stuck);
+                // What could not be written has been paged already: only the writing is tried again.
+                self.stuck = if Instant::now() >= at || self.stopping {
+                    self.write(stuck).map(|unwritten| (unwritten, Instant::now() + RETRY))
                 } else {
-                    self.stuck = Some((stuck, at));
-                }
+                    Some((stuck, at))
+                };
             }
         }
     }
 
-    fn write(&mut self, turn: Turn) {
+    /// Commits a turn and answers everyone; gives it back if it has to be tried again.
+    fn write(&mut self, turn: Turn) -> Option<Turn> {
         if !turn.writes() {
             turn.answer();
-            return;
+            return None;
         }
         let begun = Instant::now();
         match self.parts.store.commit(self.parts.lease, &turn.commit) {
@@ -258,18 +265,19 @@ impl Pipeline {
                 self.parts.live.tell_events(events);
                 self.attach_top_processes(&turn);
                 turn.answer();
+                None
             }
             Err(StoreError::Conflict(why)) => {
                 // Another hub has taken over: what it does not know of, its agents will send again.
                 tracing::error!(why, "the right to write is lost; this hub stops writing");
                 self.parts.measure.writable(false);
                 self.stopping = true;
+                None
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store cannot write; trying again");
                 self.parts.measure.writable(false);
-                self.page_directly(&turn);
-                self.stuck = Some((turn, Instant::now() + RETRY));
+                Some(turn)
             }
         }
     }
@@ -330,7 +338,14 @@ fn merge(stuck: &mut Turn, later: Turn) {
 }
 
 fn batch_of(heard: Heard, ts: Timestamp) -> Batch {
-    Batch { agent: heard.agent, ts, received: heard.received, boot_seq: heard.boot_seq, schema: heard.schema, values: heard.values }
+    Batch {
+        agent: heard.agent,
+        ts,
+        received: heard.received,
+        boot_seq: heard.boot_seq,
+        schema: heard.schema,
+        values: heard.values,
+    }
 }
 
 fn seen_row(seen: nightbell_ingest::SeenRanges) -> SeenRow {

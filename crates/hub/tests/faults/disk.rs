@@ -81,6 +81,11 @@ async fn a_full_disk_still_pages_and_loses_nothing_that_was_acknowledged() {
     let fired = receiver.nth("incident.fired", 1).await;
     assert!(fired.data["why"].as_str().unwrap().contains("cannot write"), "{:#}", fired.data);
     assert_eq!(posts.await.unwrap(), (None, None), "what is not written is not acknowledged");
+    // The hub goes on trying to write, and does not page again for that.
+    let tries = || house.hub.log().matches("cannot write").count();
+    let before = tries();
+    until_true("some more tries", async || tries() >= before + 4).await;
+    assert_eq!(receiver.all().len(), 1, "{:#?}", receiver.all());
     fs::remove_file(&filler).unwrap();
     until_true("the hub to write again", async || house.api.ask(reqwest::Method::GET, "//readyz", None).await.0 == 200).await;
     for number in last..=last + 1 {

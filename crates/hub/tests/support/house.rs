@@ -119,7 +119,7 @@ impl AgentProcess {
 
 fn spawn(program: &Path, words: &[String]) -> Child {
     let mut command = clean(program);
-    command.args(words).args(["--log", "warn"]).stdin(Stdio::null());
+    command.args(words).args(["--log", "error"]).stdin(Stdio::null());
     command.spawn().expect("the agent can be started")
 }
 
