@@ -47,7 +47,8 @@ impl Jobs {
     /// next is not run twice.
     pub async fn at(self, name: &'static str, schedule: cron::Schedule, job: fn(&Self) -> Result<Housekeeping, StoreError>) {
         loop {
-            let pause = schedule.upcoming(Utc).next().map_or(FOREVER, |next| (next - Utc::now()).to_std().unwrap_or(Duration::ZERO));
+            let pause =
+                schedule.upcoming(Utc).next().map_or(FOREVER, |next| (next - Utc::now()).to_std().unwrap_or(Duration::ZERO));
             tokio::time::sleep(pause.max(Duration::from_millis(10))).await;
             self.run(name, job).await;
         }
@@ -63,7 +64,11 @@ impl Jobs {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(job = name, error = &error as &dyn std::error::Error, "housekeeping failed; it runs again at its next time");
+                tracing::warn!(
+                    job = name,
+                    error = &error as &dyn std::error::Error,
+                    "housekeeping failed; it runs again at its next time"
+                );
                 false
             }
             Err(error) => {

@@ -15,6 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// For how long a lost register reply may be asked for again by the same name with the same token.
 const RETRY_REGISTER_MS: i64 = 600_000;
+/// How often another name is chosen when agents of one name enrol at once.
+const NAME_TRIES: u32 = 20;
+/// The refusal that says so; it never leaves this file.
+const NAME_TAKEN: &str = "name_taken";
 /// The longest name of an agent, in characters.
 const NAME_LIMIT: usize = 200;
 
@@ -54,7 +58,21 @@ impl Port {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Enrols, choosing another name as long as somebody else takes the chosen one first.
     async fn enrol(&self, request: Enrol) -> Result<Enrolled, Refusal> {
+        for _attempt in 0..NAME_TRIES {
+            match self.enrol_once(&request).await {
+                Err(refusal) if refusal.code == NAME_TAKEN => {}
+                done => return done,
+            }
+        }
+        Err(Refusal {
+            code: "unavailable".to_owned(),
+            message: "too many agents of this name enrol at once; try again".to_owned(),
+        })
+    }
+
+    async fn enrol_once(&self, request: &Enrol) -> Result<Enrolled, Refusal> {
         let refused = |message: &str| Refusal { code: "bad_token".to_owned(), message: message.to_owned() };
         if token::kind_of(&request.token) != Some(Kind::Enrolment) {
             return Err(refused("this is not an enrolment token: make one with `nightbell enroll create`"));
@@ -65,17 +83,25 @@ impl Port {
         let Some(enrolment) = known else {
             return Err(refused("this enrolment token does not exist (any more): make a new one with `nightbell enroll create`"));
         };
-        let name = wanted_name(&request);
+        let name = wanted_name(request);
         let again = self.lost_reply(&name, &enrolment, now);
         let (credential, credential_hash) = token::mint(Kind::Agent).map_err(|error| internal(&error))?;
         let row = match again {
             Some(row) => AgentRow { credential: credential_hash, ..row },
-            None => self.new_agent(&request, &name, &enrolment, credential_hash, now)?,
+            None if enrolment.expires_at.is_some_and(|at| at <= now) => {
+                return Err(refused("this enrolment token has expired: make a new one with `nightbell enroll create`"));
+            }
+            None => self.new_agent(request, &name, &enrolment, credential_hash),
         };
         let fresh = self.fleet.get(row.id).is_none();
         let id = row.id;
-        self.registry.apply(changes(row.clone(), &enrolment, fresh, now), Some(audit(&row, &request, now))).await.map_err(
+        self.registry.apply(changes(row.clone(), &enrolment, fresh, now), Some(audit(&row, request, now))).await.map_err(
             |error| match error {
+                StoreError::Conflict(why)
+                    if self.registry.read().agent_named(&row.name).is_some_and(|other| other.id != row.id) =>
+                {
+                    Refusal { code: NAME_TAKEN.to_owned(), message: why }
+                }
                 StoreError::Conflict(why) => refused(&why),
                 error => {
                     tracing::error!(error = &error as &dyn std::error::Error, "an agent cannot be enrolled");
@@ -91,26 +117,29 @@ impl Port {
     fn lost_reply(&self, name: &str, enrolment: &EnrolmentToken, now: Timestamp) -> Option<AgentRow> {
         let holdings = self.registry.read();
         let row = holdings.agents.values().find(|row| row.enrolled_as == enrolled_as(name, enrolment))?;
+        // A token with uses left may be meant for another host of the same name: two agents must never share an identity.
+        let spent = enrolment.uses_left == Some(0);
         let silent = self.fleet.get(row.id).is_none_or(|vitals| vitals.last_seen.is_none());
-        (silent && now.millis_since(row.created_at) <= RETRY_REGISTER_MS).then(|| row.clone())
+        (spent && silent && now.millis_since(row.created_at) <= RETRY_REGISTER_MS).then(|| row.clone())
     }
 
-    fn new_agent(&self, request: &Enrol, name: &str, enrolment: &EnrolmentToken, credential: [u8; 32], now: Timestamp) -> Result<AgentRow, Refusal> {
-        if enrolment.expires_at.is_some_and(|at| at <= now) {
-            return Err(Refusal { code: "bad_token".to_owned(), message: "this enrolment token has expired: make a new one with `nightbell enroll create`".to_owned() });
-        }
+    fn new_agent(&self, request: &Enrol, name: &str, enrolment: &EnrolmentToken, credential: [u8; 32]) -> AgentRow {
         let holdings = self.registry.read();
         let mut tags = enrolment.tags.clone();
         tags.extend(request.tags.iter().filter(|tag| valid_tag(tag)).cloned());
         tags.sort_unstable();
         tags.dedup();
         let taken = |name: &str| holdings.agent_named(name).is_some();
-        let free = if taken(name) { (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name)).unwrap_or_default() } else { name.to_owned() };
-        Ok(AgentRow {
+        let free = if taken(name) {
+            (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name)).unwrap_or_default()
+        } else {
+            name.to_owned()
+        };
+        AgentRow {
             id: AgentId(ids::fresh()),
             name: free,
             tags,
-            created_at: now,
+            created_at: clock::now(),
             last_seen: None,
             interval_ms: i64::try_from(request.interval_ms.unwrap_or(self.interval_ms)).unwrap_or(15_000),
             paused: false,
@@ -118,7 +147,7 @@ impl Port {
             facts_json: request.facts_json.clone().unwrap_or_else(|| "{}".to_owned()),
             credential,
             enrolled_as: enrolled_as(name, enrolment),
-        })
+        }
     }
 }
 
@@ -147,6 +176,19 @@ fn changes(row: AgentRow, enrolment: &EnrolmentToken, fresh: bool, now: Timestam
     }
     changes.insert(usize::from(fresh), Change::PutAgent(row));
     changes
+}
+
+/// Writes what an agent says of itself into its row.
+fn describe(row: &mut AgentRow, description: &Description) {
+    if let Some(interval) = description.interval_ms {
+        row.interval_ms = i64::try_from(interval).unwrap_or(row.interval_ms);
+    }
+    if let Some(version) = &description.version {
+        row.version.clone_from(version);
+    }
+    if let Some(facts) = &description.facts_json {
+        row.facts_json.clone_from(facts);
+    }
 }
 
 const fn event(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
@@ -186,7 +228,10 @@ impl HubPort for Port {
 
     fn authenticate<'a>(&'a self, agent_id: Option<AgentId>, credential: &'a str) -> BoxFuture<'a, Result<AgentId, Refusal>> {
         Box::pin(async move {
-            let refused = || Refusal { code: "bad_credential".to_owned(), message: "this credential is unknown or revoked: enrol again".to_owned() };
+            let refused = || Refusal {
+                code: "bad_credential".to_owned(),
+                message: "this credential is unknown or revoked: enrol again".to_owned(),
+            };
             if token::kind_of(credential) != Some(Kind::Agent) {
                 return Err(refused());
             }
@@ -196,39 +241,37 @@ impl HubPort for Port {
                 Some(id) => holdings.agents.get(&id),
                 None => holdings.credentials.get(&hash).and_then(|id| holdings.agents.get(id)),
             };
-            let fits = known.is_some_and(|row| bool::from(subtle::ConstantTimeEq::ct_eq(row.credential.as_slice(), hash.as_slice())));
+            let fits =
+                known.is_some_and(|row| bool::from(subtle::ConstantTimeEq::ct_eq(row.credential.as_slice(), hash.as_slice())));
             known.filter(|_| fits).map(|row| row.id).ok_or_else(refused)
         })
     }
 
     fn described(&self, agent: AgentId, description: Description) {
-        let row = self.registry.read().agents.get(&agent).cloned();
-        let Some(row) = row else { return };
-        let mut changed = row.clone();
+        let known = self.registry.read().agents.get(&agent).is_some_and(|row| {
+            let mut same = row.clone();
+            describe(&mut same, &description);
+            same == *row
+        });
+        if known {
+            return;
+        }
         if let Some(interval) = description.interval_ms {
-            changed.interval_ms = i64::try_from(interval).unwrap_or(row.interval_ms);
+            self.fleet.update(agent, |vitals| vitals.interval_ms = i64::try_from(interval).unwrap_or(vitals.interval_ms));
         }
-        if let Some(version) = description.version {
-            changed.version = version;
-        }
-        if let Some(facts) = description.facts_json {
-            changed.facts_json = facts;
-        }
-        if changed != row {
-            let mut changes = Vec::new();
-            if rebooted(&row.facts_json, &changed.facts_json) {
-                changes.push(Change::LogEvent(event(EventKind::Reboot, agent, clock::now(), String::new())));
-            }
-            let interval_ms = changed.interval_ms;
-            self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
-            changes.push(Change::PutAgent(changed));
-            let registry = Arc::clone(&self.registry);
-            tokio::spawn(async move {
-                if let Err(error) = registry.apply(changes, None).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
-                }
+        let registry = Arc::clone(&self.registry);
+        tokio::task::spawn_blocking(move || {
+            let altered = registry.alter_agent_blocking(agent, |row| {
+                let before = row.facts_json.clone();
+                describe(row, &description);
+                let reboot = rebooted(&before, &row.facts_json);
+                let event = || Change::LogEvent(event(EventKind::Reboot, agent, clock::now(), String::new()));
+                reboot.then(event).into_iter().collect()
             });
-        }
+            if let Err(error) = altered {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
+            }
+        });
     }
 
     fn opened(&self, agent: AgentId, connection: u64, closer: Closer) {

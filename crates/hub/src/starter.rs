@@ -1,9 +1,7 @@
 //! What a new hub begins with: default levels and five rules worth having everywhere. They are ordinary objects from then on.
 
 use crate::ids;
-use nightbell_alerts::{
-    Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, Scope, Selector, Severity, Threshold,
-};
+use nightbell_alerts::{Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, Scope, Selector, Severity, Threshold};
 use nightbell_model::{Levels, RuleId, Timestamp};
 use nightbell_store::Change;
 
@@ -19,8 +17,11 @@ pub fn changes(settings: &[(String, String)], now: Timestamp) -> Vec<Change> {
     if settings.iter().any(|(key, _)| key == FURNISHED) {
         return Vec::new();
     }
-    let levels = ["cpu.usage_percent", "mem.used_percent", "disk.used_percent"]
-        .map(|metric| Change::PutLevels { agent: None, key: metric.to_owned(), levels: LEVELS });
+    let levels = ["cpu.usage_percent", "mem.used_percent", "disk.used_percent"].map(|metric| Change::PutLevels {
+        agent: None,
+        key: metric.to_owned(),
+        levels: LEVELS,
+    });
     let mut changes = levels.to_vec();
     changes.extend(rules().into_iter().map(|rule| Change::PutRule { rule, created_at: now }));
     changes.push(Change::PutSetting { key: FURNISHED.to_owned(), value: "1".to_owned() });

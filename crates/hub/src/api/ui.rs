@@ -36,7 +36,7 @@ fn answer(asset: Asset, headers: &HeaderMap) -> Response {
     set(header::VARY, "accept-encoding");
     set(header::CONTENT_SECURITY_POLICY, nightbell_ui::CSP);
     if !unchanged {
-        set(header::CONTENT_TYPE, &asset.content_type);
+        set(header::CONTENT_TYPE, asset.content_type);
         if asset.gzip {
             set(header::CONTENT_ENCODING, "gzip");
         }

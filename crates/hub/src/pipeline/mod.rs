@@ -7,8 +7,8 @@
 mod run;
 mod turn;
 
-pub use run::{Pipeline, PipelineParts};
 pub(crate) use run::view_of;
+pub use run::{Pipeline, PipelineParts};
 
 use nightbell_alerts::{Ack, Evaluator, LevelTable, Mute, Rule};
 use nightbell_ingest::Submission;

@@ -4,7 +4,7 @@ use super::{Settings, Topic};
 use nightbell_alerts::{LevelTable, Mute, Rule};
 use nightbell_model::{AgentId, ChannelId, RuleId, Timestamp, Ulid};
 use nightbell_store::{
-    AgentRow, ApiTokenRow, ChannelRow, Change, EnrolmentToken, Loaded, SessionRow, SilenceRow, TokenHash, UserRow,
+    AgentRow, ApiTokenRow, Change, ChannelRow, EnrolmentToken, Loaded, SessionRow, SilenceRow, TokenHash, UserRow,
 };
 use std::collections::{BTreeMap, HashMap};
 

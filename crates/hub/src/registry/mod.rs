@@ -12,8 +12,9 @@ pub use settings::{Settings, TIMEZONE};
 use crate::live::{Happening, Live};
 use crate::pipeline::{Control, PipelineHandle};
 use nightbell_alerts::{Mute, Rule};
-use nightbell_store::{AuditEntry, Change, LeaseToken, StateStore, StoreError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use nightbell_model::AgentId;
+use nightbell_store::{AgentRow, AuditEntry, Change, LeaseToken, StateStore, StoreError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The configuration and the one way to change it.
 #[derive(Debug)]
@@ -45,6 +46,33 @@ impl Registry {
     /// What the store says; nothing has changed then.
     pub fn apply_blocking(&self, changes: Vec<Change>, audit: Option<AuditEntry>) -> Result<(), StoreError> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.apply_in_turn(&turn, changes, audit)
+    }
+
+    /// Changes one agent as it is at this moment, so that two who change different fields do not undo each other. `alter`
+    /// answers which further changes belong to it; an agent that is gone or stays as it was changes nothing.
+    ///
+    /// # Errors
+    /// What the store says; nothing has changed then.
+    pub fn alter_agent_blocking(&self, id: AgentId, alter: impl FnOnce(&mut AgentRow) -> Vec<Change>) -> Result<(), StoreError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = self.read().agents.get(&id).cloned() else { return Ok(()) };
+        let mut row = before.clone();
+        let mut changes = alter(&mut row);
+        if row == before {
+            return Ok(());
+        }
+        changes.push(Change::PutAgent(row));
+        self.apply_in_turn(&turn, changes, None)
+    }
+
+    /// The transaction, then memory, then word to the others; `_turn` shows that the order is ours to keep.
+    fn apply_in_turn(
+        &self,
+        _turn: &MutexGuard<'_, ()>,
+        changes: Vec<Change>,
+        audit: Option<AuditEntry>,
+    ) -> Result<(), StoreError> {
         let events = self.store.apply(self.lease, &changes, audit.as_ref())?;
         let controls = {
             let mut holdings = self.holdings.write().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +87,6 @@ impl Registry {
         for control in controls {
             self.pipeline.tell(control);
         }
-        drop(turn);
         self.live.tell_events(events);
         self.live.tell(Happening::Config);
         Ok(())
@@ -82,7 +109,7 @@ pub(crate) enum Topic {
     Rules,
     Levels,
     Mutes,
-    Agent(nightbell_model::AgentId),
+    Agent(AgentId),
 }
 
 fn control(holdings: &Holdings, topic: Topic) -> Control {
