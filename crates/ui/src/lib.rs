@@ -1,8 +1,6 @@
-//! The web UI, embedded in the hub: files by path, each with what an HTTP
-//! answer needs to say about it.
+//! The web UI, embedded in the hub: files by path, each with what an HTTP answer needs to say about it.
 //!
-//! `build.rs` makes the files from `web/`. This crate knows no HTTP server:
-//! routing, conditional requests and headers are the hub's.
+//! `build.rs` makes the files from `web/`. This crate knows no HTTP server: routing, conditional requests and headers are the hub's.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,3 +1,5 @@
+//! Rules as the API writes them: what is taken, what comes back, what is refused.
+
 use super::*;
 use nightbell_model::RuleId;
 use serde_json::{Map, Value, json};
