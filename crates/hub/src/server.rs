@@ -2,10 +2,13 @@
 //!
 //! What is answered is the router's business.
 
+mod linger;
+
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use linger::Linger;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -104,7 +107,9 @@ impl Server {
     pub async fn bind(address: SocketAddr, tls: Option<TlsMaterial>) -> Result<Self, ListenError> {
         let listener = TcpListener::bind(address).await.map_err(|source| {
             let mend = match source.kind() {
-                std::io::ErrorKind::AddrInUse => "another program (perhaps another hub) uses it: stop that one or choose another port with --listen",
+                std::io::ErrorKind::AddrInUse => {
+                    "another program (perhaps another hub) uses it: stop that one or choose another port with --listen"
+                }
                 std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: choose a higher one with --listen",
                 _ => "choose an address of this host with --listen",
             };
@@ -186,7 +191,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(READ_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Linger::new(stream)), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -147,7 +147,10 @@ impl Hub {
         ended("the outbox", self.outbox.await);
         let engine = Arc::clone(&self.app.engine);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || engine.checkpoint()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the log could not be folded; that happens at the next start");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the log could not be folded; that happens at the next start"
+            );
         }
     }
 }
@@ -163,8 +166,9 @@ fn ended(what: &str, joined: Result<(), tokio::task::JoinError>) {
 /// # Errors
 /// When the folder cannot be used; the text says why and what to do.
 pub fn open(config: &Config) -> anyhow::Result<SqliteStore> {
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("cannot make the data folder {}; choose one you may write to with --data", config.data.display()))?;
+    std::fs::create_dir_all(&config.data).with_context(|| {
+        format!("cannot make the data folder {}; choose one you may write to with --data", config.data.display())
+    })?;
     Ok(SqliteStore::open(&config.data.join("nightbell.db"), SqliteOptions::default())?)
 }
 
@@ -186,9 +190,9 @@ fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {
             vitals.interval_ms = row.interval_ms;
         })
     }));
-    fleet.update_all(loaded.latest.iter().map(|batch| {
-        (batch.agent, move |vitals: &mut Vitals| vitals.latest = Some(Arc::new(batch.clone())))
-    }));
+    fleet.update_all(
+        loaded.latest.iter().map(|batch| (batch.agent, move |vitals: &mut Vitals| vitals.latest = Some(Arc::new(batch.clone())))),
+    );
 }
 
 fn restore_admission(loaded: &Loaded) -> Admission {
@@ -240,7 +244,12 @@ fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
 }
 
 fn start_jobs(app: &App) -> JoinSet<()> {
-    let jobs = Jobs { store: Arc::clone(&app.engine), lease: app.lease, retention: app.config.retention, measure: Arc::clone(&app.measure) };
+    let jobs = Jobs {
+        store: Arc::clone(&app.engine),
+        lease: app.lease,
+        retention: app.config.retention,
+        measure: Arc::clone(&app.measure),
+    };
     let mut tasks = JoinSet::new();
     tasks.spawn(jobs.clone().at("roll_up", app.config.jobs.roll_up.clone(), Jobs::roll_up));
     tasks.spawn(jobs.clone().at("retain", app.config.jobs.retain.clone(), Jobs::retain));

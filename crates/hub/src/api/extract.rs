@@ -43,6 +43,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 
 /// Reads JSON, naming the field that does not fit.
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // The reader would take a list for the fields of an object in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::invalid_field("", "the body is a list and should be an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (mut pointer, inner) = (pointer(error.path()), error.into_inner());

@@ -205,20 +205,23 @@ async fn subscribe(socket: &mut WebSocket, door: &Door, who: &Principal, topics:
 
 fn add(topics: &mut Topics, topic: &str, who: &Principal, app: &App) -> Result<(), String> {
     let (name, id) = topic.split_once(':').unwrap_or((topic, ""));
-    let need = if name == "events" { Scope::AlertsRead } else { Scope::MetricsRead };
+    let need = match (name, id) {
+        ("events", "") => Scope::AlertsRead,
+        ("fleet" | "metrics", "") | ("agent" | "agent-log", _) => Scope::MetricsRead,
+        _ => return Err(format!("there is no topic {topic:?}; topics are fleet, agent:<id>, events, metrics")),
+    };
     if !who.may(need) {
         return Err(format!("{topic} needs the scope {}", need.name()));
     }
-    match (name, id) {
-        ("fleet", "") => topics.fleet = true,
-        ("events", "") => topics.events = true,
-        ("metrics", "") => topics.metrics = true,
-        ("agent", id) => {
+    match name {
+        "fleet" => topics.fleet = true,
+        "events" => topics.events = true,
+        "metrics" => topics.metrics = true,
+        "agent" => {
             let id = id.parse().ok().filter(|id| app.registry.read().agents.contains_key(id));
             topics.agents.insert(id.ok_or_else(|| format!("{topic}: there is no such agent"))?);
         }
-        ("agent-log", _) => return Err("agents do not send their log yet".to_owned()),
-        _ => return Err(format!("there is no topic {topic:?}; topics are fleet, agent:<id>, events, metrics")),
+        _ => return Err("agents do not send their log yet".to_owned()),
     }
     Ok(())
 }

@@ -59,7 +59,9 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
     let whole = Router::new()
         .nest("/api/v1", api.clone())
         .nest("/api", api)
-        .merge(Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method).with_state(Arc::clone(&app)))
+        .merge(
+            Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method).with_state(Arc::clone(&app)),
+        )
         .fallback(ui::serve);
     middleware::wrap(whole, &app)
 }

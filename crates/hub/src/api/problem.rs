@@ -171,3 +171,28 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_inside_stays_inside() {
+        let source = || Box::new(std::io::Error::other("/var/lib/secret is full"));
+        for (error, status) in [
+            (StoreError::Unavailable { operation: "commit", source: source() }, 503),
+            (StoreError::Corrupt { what: "the row /var/lib/secret".to_owned(), source: source() }, 500),
+        ] {
+            let problem = Problem::from(error);
+            let text = serde_json::to_string(&problem).expect("JSON");
+            assert_eq!(problem.status, status);
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_detail_says_each_fault_with_its_place() {
+        let problem = Problem::invalid(vec![Fault::new("", "no object"), Fault::new("/for", "is negative")]);
+        assert_eq!(&*problem.detail, "no object; /for: is negative");
+    }
+}

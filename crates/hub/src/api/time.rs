@@ -79,7 +79,8 @@ pub fn duration_ms(text: &str) -> Result<i64, String> {
     if text.starts_with('-') {
         return Err(format!("{text} is negative"));
     }
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{text:?} is no duration such as 90s, 5m, 12h or 7d: {error}"))?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{text:?} is no duration such as 90s, 5m, 12h or 7d: {error}"))?;
     if duration > LONGEST {
         return Err(format!("{text} is longer than a century"));
     }

@@ -68,7 +68,8 @@ impl Fleet {
             let answer: serde_json::Value = fleet.post("nodes", &token, &body).await?;
             let credential = answer["credential"].as_str().context("the hub gave no credential")?.to_owned();
             let steps = HISTORY_MS / STEP_MS;
-            let past: Vec<serde_json::Value> = (0..steps).map(|step| host.heartbeat(now.plus_millis((step - steps) * STEP_MS))).collect();
+            let past: Vec<serde_json::Value> =
+                (0..steps).map(|step| host.heartbeat(now.plus_millis((step - steps) * STEP_MS))).collect();
             fleet.post("metrics/system", &credential, &serde_json::json!({"heartbeats": past})).await?;
             fleet.hosts.push((host, credential));
         }

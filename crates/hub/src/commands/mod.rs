@@ -1,7 +1,7 @@
 //! The command line: what it understands, and which file does it.
 
-mod backup;
 mod backtest;
+mod backup;
 mod demo;
 mod inspect;
 mod operate;
@@ -195,7 +195,9 @@ fn sources(common: &Common) -> anyhow::Result<Sources> {
         sources.add_file(file)?;
     }
     // What is no text cannot be one of ours.
-    sources.add_environment(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))?;
+    sources.add_environment(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )?;
     sources.add_flag("data", "--data", common.data.clone());
     sources.add_flag("listen", "--listen", common.listen.clone());
     sources.add_flag("log", "--log", common.log.clone());

@@ -33,8 +33,13 @@ pub(super) enum Guest {
 /// Sets up logging to standard error.
 pub(super) fn start_logging(log: &Log) -> anyhow::Result<()> {
     let filter = log.filter.parse::<tracing_subscriber::EnvFilter>().context("the log filter")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    if log.json { lines.json().init() } else { lines.with_target(false).init() }
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    if log.json {
+        lines.json().init()
+    } else {
+        lines.with_target(false).init()
+    }
     Ok(())
 }
 

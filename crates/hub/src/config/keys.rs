@@ -38,7 +38,11 @@ pub static KEYS: &[Key] = &[
     key("retention.hourly", Some("7d"), "How long hourly buckets are kept"),
     key("retention.daily", Some("90d"), "How long daily buckets are kept"),
     key("retention.log", Some("90d"), "How long events, ended incidents, deliveries and audit lines are kept"),
-    key("notify.allow_networks", Some(""), "Private networks that every channel may reach, such as 192.168.0.0/16, comma-separated"),
+    key(
+        "notify.allow_networks",
+        Some(""),
+        "Private networks that every channel may reach, such as 192.168.0.0/16, comma-separated",
+    ),
     key("jobs.roll_up", Some("20 * * * * *"), "When rollups are written (cron, seconds first, UTC)"),
     key("jobs.retain", Some("40 */10 * * * *"), "When what is too old is removed (cron, seconds first, UTC)"),
 ];

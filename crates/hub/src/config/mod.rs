@@ -128,7 +128,11 @@ impl Config {
         };
         Ok(Self {
             data: PathBuf::from(sources.text("data")),
-            server: Server { listen: sources.parse("listen", "an address and a port such as 127.0.0.1:8787")?, tls, public_url: public_url(sources)? },
+            server: Server {
+                listen: sources.parse("listen", "an address and a port such as 127.0.0.1:8787")?,
+                tls,
+                public_url: public_url(sources)?,
+            },
             retention: retention(sources)?,
             agents: Agents { interval: interval(sources)? },
             allow_networks: networks(sources)?,
@@ -168,7 +172,10 @@ fn networks(sources: &Sources) -> Result<Vec<IpNet>, ConfigError> {
     text.split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())
-        .map(|part| part.parse().map_err(|_parse| sources.bad("notify.allow_networks", "must be networks such as 192.168.0.0/16, fd00::/8")))
+        .map(|part| {
+            part.parse()
+                .map_err(|_parse| sources.bad("notify.allow_networks", "must be networks such as 192.168.0.0/16, fd00::/8"))
+        })
         .collect()
 }
 

@@ -66,9 +66,11 @@ impl Sources {
                     continue;
                 }
                 toml::Value::String(text) => text.clone(),
-                toml::Value::Array(items) => {
-                    items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(",")
-                }
+                toml::Value::Array(items) => items
+                    .iter()
+                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .collect::<Vec<_>>()
+                    .join(","),
                 other => other.to_string(),
             };
             self.set(&name, text, Origin::File(path.to_owned()))?;
@@ -153,7 +155,8 @@ impl Sources {
         let duration = humantime::parse_duration(self.text(key).trim())
             .map_err(|error| self.bad(key, &format!("must be a duration such as 15s, 5m, 12h or 7d: {error}")))?;
         if duration < least || duration > most {
-            let bounds = format!("must be between {} and {}", humantime::format_duration(least), humantime::format_duration(most));
+            let bounds =
+                format!("must be between {} and {}", humantime::format_duration(least), humantime::format_duration(most));
             return Err(self.bad(key, &bounds));
         }
         i64::try_from(duration.as_millis()).map_err(|_range| self.bad(key, "is too long"))

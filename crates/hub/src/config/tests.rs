@@ -36,7 +36,8 @@ fn what_cannot_be_used_is_named_with_its_origin_and_the_mend() {
     let unknown = with_file("lissten = \"x\"").expect_err("unknown key").to_string();
     assert!(unknown.contains("`lissten`") && unknown.contains("listen"), "{unknown}");
     let mut sources = Sources::default();
-    let variable = sources.add_environment([("NIGHTBELL_PORT".to_owned(), "1".to_owned())].into_iter()).expect_err("unknown variable");
+    let variable =
+        sources.add_environment([("NIGHTBELL_PORT".to_owned(), "1".to_owned())].into_iter()).expect_err("unknown variable");
     assert!(variable.to_string().contains("NIGHTBELL_PORT") && variable.to_string().contains("NIGHTBELL_LISTEN"));
     for (key, value, say) in [
         ("listen", "8787", "127.0.0.1:8787"),

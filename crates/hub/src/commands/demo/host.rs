@@ -23,7 +23,14 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(number: u32) -> Self {
-        let mut host = Self { number, chance: u64::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15), cpu: 0.0, memory: 0.0, disk: 0.0, seq: 0 };
+        let mut host = Self {
+            number,
+            chance: u64::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            cpu: 0.0,
+            memory: 0.0,
+            disk: 0.0,
+            seq: 0,
+        };
         host.cpu = 8.0 + 50.0 * host.uniform();
         host.memory = 25.0 + 45.0 * host.uniform();
         host.disk = if number % SICK_EVERY == 3 { 92.0 } else { 20.0 + 55.0 * host.uniform() };

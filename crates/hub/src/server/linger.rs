@@ -1,0 +1,108 @@
+//! A connection that is closed with patience: what the other side still sends is read away for a moment.
+//!
+//! A request may be refused before its body has arrived. Closing at once, with bytes unread, makes the system reset the
+//! connection, and the refusal is lost on its way to a client that is still sending.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// How long a client may go on sending after it was answered.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much is read at once.
+const CHUNK: usize = 8 * 1024;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Linger<S> {
+    inner: S,
+    /// Until when the other side is listened to; set once everything is written.
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Linger<S> {
+    pub(super) const fn new(inner: S) -> Self {
+        Self { inner, until: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Linger<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, until } = &mut *self;
+        let until = match until {
+            Some(until) => until,
+            None => {
+                ready!(Pin::new(&mut *inner).poll_shutdown(cx))?;
+                until.insert(Box::pin(tokio::time::sleep(PATIENCE)))
+            }
+        };
+        let mut chunk = [0; CHUNK];
+        while until.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut chunk);
+            // An error is an end like any other: everything that was to be said is said.
+            if ready!(Pin::new(&mut *inner).poll_read(cx, &mut buffer)).is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn what_still_comes_is_read_to_its_end() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut near = Linger::new(near);
+        let closing = tokio::spawn(async move {
+            near.write_all(b"no").await.expect("written");
+            near.shutdown().await
+        });
+        far.write_all(&[7; 10_000]).await.expect("somebody reads");
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.expect("read");
+        drop(far);
+        assert_eq!(heard, b"no");
+        closing.await.expect("no panic").expect("closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_on_for_ever_is_left() {
+        let (near, _far) = tokio::io::duplex(64);
+        let begun = tokio::time::Instant::now();
+        Linger::new(near).shutdown().await.expect("closed");
+        assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+}

@@ -1,0 +1,91 @@
+//! Passwords: how often they may be wrong, and what the answers give away.
+
+use crate::inside::{Inside, PASSWORD, Who};
+use nightbell::auth::attempts::FAILURES;
+use reqwest::Method;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn after_ten_wrong_passwords_the_right_one_has_to_wait_too() {
+    let (inside, other) = (Inside::new().await, Inside::new().await);
+    inside.admin().await;
+    other.admin().await;
+    for _ in 0..FAILURES {
+        inside.try_login("ada", "not the password").await.problem(401, "unauthorized");
+    }
+    let answer = inside.try_login("ada", PASSWORD).await;
+    answer.problem(429, "too_many_requests");
+    let wait: u64 = answer.header("retry-after").parse().expect("seconds");
+    assert!((1..=900).contains(&wait), "{wait}");
+    assert_eq!(other.try_login("ada", PASSWORD).await.status, 200, "another hub is not concerned");
+    inside.hub.app.attempts.clear();
+    assert_eq!(inside.try_login("ada", PASSWORD).await.status, 200);
+    inside.hub.stop().await;
+    other.hub.stop().await;
+}
+
+#[tokio::test]
+async fn many_at_once_guess_no_more_often() {
+    let inside = Inside::new().await;
+    inside.admin().await;
+    let guesses = (0..30).map(|number| {
+        let password = if number == 29 { PASSWORD.to_owned() } else { format!("guess number {number}") };
+        let body = json!({"username": "ada", "password": password});
+        let request = inside.request(&Who::Nobody, Method::POST, "/auth/login").json(&body);
+        tokio::spawn(async move {
+            // The right one comes last, when the others have failed.
+            tokio::time::sleep(Duration::from_millis(if number == 29 { 50 } else { 0 })).await;
+            request.send().await.unwrap().status().as_u16()
+        })
+    });
+    let mut statuses = Vec::new();
+    for guess in guesses.collect::<Vec<_>>() {
+        statuses.push(guess.await.unwrap());
+    }
+    assert!(statuses.iter().filter(|status| **status == 401).count() <= FAILURES + 1, "{statuses:?}");
+    assert_eq!(statuses[29], 429, "{statuses:?}");
+    inside.hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_is_guarded_from_many_addresses_and_forgets_after_the_right_one() {
+    let inside = Inside::new().await;
+    inside.admin().await;
+    let account = nightbell::auth::attempts::account("ada");
+    let now = nightbell::clock::now();
+    for _ in 1..FAILURES {
+        inside.hub.app.attempts.failed(&account, now);
+    }
+    assert_eq!(inside.try_login("ADA ", PASSWORD).await.status, 200, "nine failures are forgiven");
+    assert_eq!(inside.hub.app.attempts.wait_ms(&account, now), None);
+    for _ in 0..FAILURES {
+        inside.hub.app.attempts.failed(&account, now);
+    }
+    inside.try_login("ada", PASSWORD).await.problem(429, "too_many_requests");
+    inside.try_login("bob", PASSWORD).await.problem(401, "unauthorized");
+    inside.hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_user_is_not_told_from_a_wrong_password() {
+    let inside = Inside::new().await;
+    inside.admin().await;
+    let mut fastest = [Duration::MAX; 3];
+    let mut details = Vec::new();
+    for _ in 0..4 {
+        for (kind, name) in ["ada", "nobody", "no name at all"].into_iter().enumerate() {
+            let begun = Instant::now();
+            let answer = inside.try_login(name, "not the password").await;
+            fastest[kind] = fastest[kind].min(begun.elapsed());
+            let problem = answer.problem(401, "unauthorized");
+            details.push(problem["detail"].clone());
+            inside.hub.app.attempts.clear();
+        }
+    }
+    assert!(details.iter().all(|detail| *detail == details[0]), "{details:?}");
+    let [known, rest @ ..] = fastest;
+    // One hash takes some 20 ms, no hash less than one: half of it tells the two apart, whatever else the machine does.
+    assert!(rest.iter().all(|unknown| *unknown * 2 > known), "{fastest:?}");
+    inside.hub.stop().await;
+}
