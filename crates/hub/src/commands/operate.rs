@@ -1,6 +1,6 @@
 //! Commands that change a hub's data: through its socket if it runs, else on the data folder itself.
 
-use super::say;
+use super::{existing, say};
 use crate::config::Config;
 use crate::control::{self, Answer};
 use crate::operations::{self, Operation};
@@ -46,6 +46,10 @@ fn operate(config: &Config, operation: &Operation) -> anyhow::Result<ExitCode> {
 }
 
 fn offline(config: &Config, operation: &Operation) -> anyhow::Result<String> {
+    if existing(config).is_err() {
+        // What cannot be done makes no folder either.
+        operations::plan(operation, &Holdings::default())?;
+    }
     let store = wiring::open(config)?;
     let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
     let holdings = Holdings::from_loaded(&store.load().context("cannot read the database")?);
