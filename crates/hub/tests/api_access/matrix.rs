@@ -85,7 +85,8 @@ async fn knock(inside: &Inside, base: &str, caller: &Caller, method: &str, path:
     Answer::of(if writes { request.header("content-type", "application/json").body("{") } else { request }).await
 }
 
-async fn check(inside: &Inside, base: &str, caller: &Caller, method: &str, path: &str, need: &str) {
+async fn check(inside: &Inside, base: &str, caller: &Caller, route: &(String, String, &str)) {
+    let (method, path, need) = route;
     let about = format!("{} {method} {base}{path} ({need})", caller.name);
     let answer = knock(inside, base, caller, method, path).await;
     match caller.expected(need) {
@@ -118,8 +119,8 @@ async fn everybody_may_what_the_table_says_and_nothing_else() {
     routes.sort_by_key(|(_, path, _)| path == "/auth/logout");
     for caller in &callers {
         for base in ["/api/v1", "/api"] {
-            for (method, path, need) in routes.iter().filter(|(_, path, _)| base == "/api" || path != "/auth/logout") {
-                check(&inside, base, caller, method, path, need).await;
+            for route in routes.iter().filter(|(_, path, _)| base == "/api" || path != "/auth/logout") {
+                check(&inside, base, caller, route).await;
             }
         }
     }

@@ -1,6 +1,9 @@
 //! People and tokens as admins keep them.
 
+use crate::inside::live::Listener;
 use crate::inside::{Answer, Inside, PASSWORD, Who};
+use nightbell::{auth::token, clock};
+use nightbell_store::{ApiTokenRow, Change};
 use reqwest::Method;
 use serde_json::json;
 
@@ -84,6 +87,19 @@ async fn a_token_is_shown_once_and_does_what_it_carries() {
     assert_eq!(Answer::of(inside.request(&admin, Method::DELETE, &path)).await.status, 204);
     assert_eq!(inside.get(&program, "/agents").await.status, 401);
     Answer::of(inside.request(&admin, Method::DELETE, &path)).await.problem(404, "not_found");
+    inside.hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_so_does_what_it_opened() {
+    let inside = Inside::new().await;
+    let Who::Bearer(text) = inside.program(&["metrics:read"]).await else { panic!() };
+    let program = Who::Bearer(text.clone());
+    let mut listener = Listener::connect(&inside, &program).await;
+    let row = inside.hub.app.registry.read().tokens[&token::hash(&text)].clone();
+    let ended = ApiTokenRow { expires_at: Some(clock::now()), ..row };
+    inside.hub.app.registry.apply(vec![Change::PutToken(ended)], None).await.unwrap();
+    assert_eq!((inside.get(&program, "/agents").await.status, listener.end().await), (401, 1008));
     inside.hub.stop().await;
 }
 
