@@ -15,3 +15,5 @@ mod page;
 mod restart;
 #[expect(dead_code, reason = "each of the test programs uses a part")]
 mod support;
+#[path = "e2e/tls.rs"]
+mod tls;

@@ -8,6 +8,7 @@ use crate::support::wait::{until, within};
 use crate::support::{now_ms, slow};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// What every host has.
@@ -113,26 +114,28 @@ async fn the_real_agent_measures_pages_falls_silent_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_hub_is_away_an_agent_keeps_its_heartbeats_with_their_times() {
     let Some(program) = agent_program() else { return };
+    tokio::join!(kept_while_away(&program, "ws"), kept_while_away(&program, "http"));
+}
+
+async fn kept_while_away(program: &Path, transport: &str) {
     let away = Duration::from_secs(if slow() { 300 } else { 12 });
-    for transport in ["ws", "http"] {
-        let mut house = House::start().await;
-        let flags = ["--interval", "1s", "--reconnect-max", "1s", "--transport", transport];
-        let _agent = AgentProcess::start(&program, &house, "real-02", &flags);
-        let shown = measured(&house.api, "real-02", Duration::from_secs(60)).await;
-        let id = shown["id"].as_str().unwrap();
-        house.hub.end(Signal::KILL).await;
-        let from = now_ms();
-        tokio::time::sleep(away).await;
-        let to = now_ms();
-        house.hub.again().await;
-        let least = away.as_secs() - 2;
-        let raw = until("the heartbeats of the time between", async || {
-            let raw = house.api.raw_history(id, "mem.used_percent", from, to).await;
-            (raw.len() as u64 >= least).then_some(raw)
-        })
-        .await;
-        let widest = raw.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
-        assert!(widest <= 2_600, "{transport}: a gap of {widest} ms: {raw:?}");
-        assert!(raw.len() as u64 <= away.as_secs() + 2, "{transport}: {} heartbeats in {away:?}", raw.len());
-    }
+    let mut house = House::start().await;
+    let flags = ["--interval", "1s", "--reconnect-max", "1s", "--transport", transport];
+    let _agent = AgentProcess::start(program, &house, "real-02", &flags);
+    let shown = measured(&house.api, "real-02", Duration::from_secs(60)).await;
+    let id = shown["id"].as_str().unwrap();
+    house.hub.end(Signal::KILL).await;
+    let from = now_ms();
+    tokio::time::sleep(away).await;
+    let to = now_ms();
+    house.hub.again().await;
+    let least = away.as_secs() - 2;
+    let raw = until("the heartbeats of the time between", async || {
+        let raw = house.api.raw_history(id, "mem.used_percent", from, to).await;
+        (raw.len() as u64 >= least).then_some(raw)
+    })
+    .await;
+    let widest = raw.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
+    assert!(widest <= 2_600, "{transport}: a gap of {widest} ms: {raw:?}");
+    assert!(raw.len() as u64 <= away.as_secs() + 2, "{transport}: {} heartbeats in {away:?}", raw.len());
 }
