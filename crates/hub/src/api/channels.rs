@@ -2,7 +2,7 @@
 
 mod trial;
 
-use super::extract::{ApiJson, ApiPath, Listing, check_if_match, etag};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, PageParams, check_if_match, etag};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, patched, typed};
 use super::wire::change::{self, Editor};
@@ -143,9 +143,12 @@ async fn store(app: &App, editor: &Editor, action: &str, row: ChannelRow) -> Res
 }
 
 /// Lists channels, the oldest first
-#[utoipa::path(get, path = "/channels", tag = "channels", responses((status = 200, description = "All channels", body = Listing<ChannelView>)))]
-async fn list(State(app): State<Arc<App>>) -> Json<Listing<ChannelView>> {
-    Json(Listing::whole(app.registry.read().channels.values().map(view).collect()))
+#[utoipa::path(get, path = "/channels", tag = "channels", params(PageParams), responses((status = 200, description = "All channels", body = Listing<ChannelView>)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    ApiQuery(params): ApiQuery<PageParams>,
+) -> Result<Json<Listing<ChannelView>>, Problem> {
+    params.page(app.registry.read().channels.iter().map(|(id, row)| (id.to_string(), view(row))), false).map(Json)
 }
 
 /// Makes a channel

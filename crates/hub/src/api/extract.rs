@@ -16,7 +16,7 @@ use std::str::FromStr;
 /// The largest body of an ordinary request: a rule is a kilobyte, a channel less.
 const BODY_LIMIT: usize = 1 << 20;
 /// How many rows a list gives at most, and by default.
-pub(crate) const LIMIT_MOST: usize = 500;
+const LIMIT_MOST: usize = 500;
 const LIMIT_DEFAULT: usize = 50;
 
 /// A JSON body. Types that refuse unknown fields make typing errors errors.
@@ -217,7 +217,7 @@ pub(crate) fn cursor(asked: Option<&str>) -> Result<Option<u64>, Problem> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageParams {
-    /// At most so many, 1 to 500; 50 if left out.
+    /// At most so many, 1 to 500.
     #[serde(default, deserialize_with = "number")]
     pub(crate) limit: Option<usize>,
     /// The `next_cursor` of the page before.
@@ -226,13 +226,14 @@ pub(crate) struct PageParams {
 }
 
 impl PageParams {
-    /// The page of rows that are kept in memory, in the order of the text that names each.
+    /// The page of rows that are kept in memory, in the order of the text that names each, or against it. These lists are short,
+    /// and whoever does not say how much is wanted gets as much as may be.
     ///
     /// # Errors
     /// When limit or cursor cannot be used.
-    pub(crate) fn page<R>(&self, rows: impl Iterator<Item = (String, R)>) -> Result<Listing<R>, Problem> {
+    pub(crate) fn page<R>(&self, rows: impl Iterator<Item = (String, R)>, descending: bool) -> Result<Listing<R>, Problem> {
         let rows = rows.map(|(name, row)| ((name, String::new()), row)).collect();
-        paging::page(rows, false, page_size(self.limit)?, self.cursor.as_deref())
+        paging::page(rows, descending, page_size(self.limit.or(Some(LIMIT_MOST)))?, self.cursor.as_deref())
     }
 }
 

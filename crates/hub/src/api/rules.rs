@@ -1,7 +1,7 @@
 //! Alert rules: made, changed, checked, and explained.
 
 use super::agents;
-use super::extract::{ApiJson, ApiPath, Listing, check_if_match, etag};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, PageParams, check_if_match, etag};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, patched};
 use super::wire::change::{self, Editor};
@@ -122,10 +122,11 @@ fn detail(rule: &Rule) -> Value {
 }
 
 /// Lists rules, the oldest first
-#[utoipa::path(get, path = "/rules", tag = "rules", responses((status = 200, description = "All rules", body = Listing<RuleView>)))]
-async fn list(State(app): State<Arc<App>>) -> Json<Listing<RuleView>> {
+#[utoipa::path(get, path = "/rules", tag = "rules", params(PageParams), responses((status = 200, description = "All rules", body = Listing<RuleView>)))]
+async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<RuleView>>, Problem> {
     let holdings = app.registry.read();
-    Json(Listing::whole(holdings.rules.values().map(|(rule, created_at)| RuleView::of(rule, *created_at)).collect()))
+    let rows = holdings.rules.iter().map(|(id, (rule, created_at))| (id.to_string(), RuleView::of(rule, *created_at)));
+    params.page(rows, false).map(Json)
 }
 
 /// Makes a rule

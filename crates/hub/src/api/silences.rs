@@ -1,6 +1,6 @@
 //! Silences: times in which matching pages are withheld.
 
-use super::extract::{ApiJson, ApiPath, Listing, Moment, Span};
+use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, Moment, PageParams, Span};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, patched, typed};
 use super::wire::change::{self, Editor};
@@ -218,10 +218,13 @@ async fn put(app: &App, editor: &Editor, action: &str, row: SilenceRow) -> Resul
 }
 
 /// Lists silences, the newest first
-#[utoipa::path(get, path = "/silences", tag = "silences", responses((status = 200, description = "All silences", body = Listing<SilenceView>)))]
-async fn list(State(app): State<Arc<App>>) -> Json<Listing<SilenceView>> {
+#[utoipa::path(get, path = "/silences", tag = "silences", params(PageParams), responses((status = 200, description = "All silences", body = Listing<SilenceView>)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    ApiQuery(params): ApiQuery<PageParams>,
+) -> Result<Json<Listing<SilenceView>>, Problem> {
     let now = clock::now();
-    Json(Listing::whole(app.registry.read().silences.values().rev().map(|row| view(row, now)).collect()))
+    params.page(app.registry.read().silences.iter().map(|(id, row)| (id.to_string(), view(row, now))), true).map(Json)
 }
 
 /// Makes a silence

@@ -1,6 +1,6 @@
 //! The hub about itself, and the catalogue of metrics.
 
-use super::extract::{ApiQuery, LIMIT_MOST, Listing, PageParams};
+use super::extract::{ApiQuery, Listing, PageParams};
 use super::problem::Problem;
 use crate::app::App;
 use crate::measure::Snapshot;
@@ -78,7 +78,5 @@ async fn catalog(ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<
         label: row.label,
         help: row.help,
     });
-    // It is short, and whoever asks for it wants it whole.
-    let params = PageParams { limit: params.limit.or(Some(LIMIT_MOST)), ..params };
-    params.page(rows.map(|row| (row.metric.to_owned(), row))).map(Json)
+    params.page(rows.map(|row| (row.metric.to_owned(), row)), false).map(Json)
 }

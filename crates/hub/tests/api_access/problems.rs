@@ -81,9 +81,20 @@ async fn a_huge_body_is_refused_and_the_refusal_arrives() {
 async fn a_query_out_of_range_is_refused_and_never_clamped() {
     let inside = Inside::new().await;
     let root = inside.program(&["admin"]).await;
-    for path in
-        ["/audit", "/users", "/tokens", "/enrolment-tokens", "/metrics/catalog", "/agents", "/events", "/incidents", "/outbox"]
-    {
+    for path in [
+        "/audit",
+        "/users",
+        "/rules",
+        "/channels",
+        "/silences",
+        "/tokens",
+        "/enrolment-tokens",
+        "/metrics/catalog",
+        "/agents",
+        "/events",
+        "/incidents",
+        "/outbox",
+    ] {
         for (query, pointer) in [
             ("limit=0", "limit"),
             ("limit=501", "limit"),
