@@ -28,4 +28,4 @@ pub use config::{AgentConfig, Encoding, Transport};
 pub use error::AgentError;
 pub use once::once;
 pub use run::run;
-pub use state::has_credential;
+pub use state::{enrolled_as, has_credential};

@@ -31,7 +31,13 @@ impl std::fmt::Debug for Credential {
 /// Whether the folder holds a credential, so that an agent that uses it needs no enrolment token.
 #[must_use]
 pub fn has_credential(state: &Path) -> bool {
-    matches!(load(state), Ok(Some(_)))
+    enrolled_as(state).is_some()
+}
+
+/// The id under which the agent of this folder is enrolled, if it is.
+#[must_use]
+pub fn enrolled_as(state: &Path) -> Option<String> {
+    load(state).ok().flatten().map(|credential| credential.agent_id)
 }
 
 /// The credential, if there is one.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use nightbell_agent::AgentConfig;
 use nightbell_store::Change;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl SelfAgent {
     pub(super) async fn start(hub: &Hub) -> anyhow::Result<Self> {
         let (address, door) = door(hub).await?;
         let state = hub.app.config.data.join("agent");
-        let token = if nightbell_agent::has_credential(&state) { None } else { Some(enrolment(&hub.app).await?) };
+        let token = if is_known(&hub.app, &state) { None } else { Some(enrol_anew(&hub.app, &state).await?) };
         let config = AgentConfig {
             hub: address,
             token,
@@ -133,7 +134,19 @@ async fn door(hub: &Hub) -> anyhow::Result<(String, Option<tokio::sync::watch::S
     Ok((address, Some(stop)))
 }
 
-async fn enrolment(app: &Arc<App>) -> anyhow::Result<String> {
+/// Whether the agent of this folder is one of this hub's: the database may have been replaced, or the agent deleted.
+fn is_known(app: &App, state: &Path) -> bool {
+    let id = nightbell_agent::enrolled_as(state).and_then(|id| id.parse().ok());
+    id.is_some_and(|id| app.registry.read().agents.contains_key(&id))
+}
+
+/// An enrolment token for the agent of this folder, which forgets who it was.
+async fn enrol_anew(app: &Arc<App>, state: &Path) -> anyhow::Result<String> {
+    if let Err(error) = std::fs::remove_dir_all(state)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove the old credential in {}", state.display()));
+    }
     let now = clock::now();
     let (row, text) = operations::enrolment(Some(now.plus_millis(SELF_ENROLMENT_MS)), Some(1), &[], now)?;
     app.registry.apply(vec![Change::PutEnrolment(row)], None).await.context("cannot enrol this host")?;
