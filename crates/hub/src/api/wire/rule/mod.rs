@@ -1,4 +1,4 @@
-//! A rule as JSON: how it is written, and with [`read`] how it is understood, every fault named. What only the hub can say
+//! A rule as JSON: how it is written, and with [`read()`] how it is understood, every fault named. What only the hub can say
 //! (whether its channels, agent and metric exist) is left to the routes.
 
 mod fields;
