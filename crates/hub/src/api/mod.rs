@@ -1,6 +1,6 @@
 //! The HTTP face of the hub: routes, their middlewares, and the pages of the UI.
 //!
-//! Who may do what stands in [`access`], how errors look in [`problem`], how requests are read in [`extract`]; each other file
+//! Who may do what stands in `access`, how errors look in `problem`, how requests are read in `extract`; each other file
 //! is one kind of object.
 
 mod access;
