@@ -108,7 +108,8 @@ async fn run() {
         times.extend(own);
     }
     let durable = fleet.acknowledged.load(Ordering::Relaxed);
-    report("fleet", format!("{agents} agents x {metrics} metrics over {transport}, {} in flight each", fleet.in_flight));
+    let in_flight = if transport == "ws" { fleet.in_flight } else { 1 };
+    report("fleet", format!("{agents} agents x {metrics} metrics over {transport}, {in_flight} in flight each"));
     report("heartbeats durable a second", format!("{:.0}", durable as f64 / took.as_secs_f64()));
     report("samples durable a second", format!("{:.0}", durable as f64 * metrics as f64 / took.as_secs_f64()));
     report("acknowledged after, p50", ms(percentile(&mut times, 50)));

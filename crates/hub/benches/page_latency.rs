@@ -1,6 +1,8 @@
 //! From the heartbeat that breaks a rule to the page in the receiver's hands: a real hub, a real webhook, over loopback.
 //!
-//! `cargo bench -p nightbell --bench page_latency -- [--pages 300]`
+//! `cargo bench -p nightbell --bench page_latency -- [--pages 200] [--pause-ms 120]`
+//!
+//! The pause keeps below the ten pages a second that one webhook is sent.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a program for the console")]
 
@@ -22,7 +24,8 @@ fn main() {
 }
 
 async fn run() {
-    let pages: usize = flag("--pages", 300);
+    let pages: usize = flag("--pages", 200);
+    let pause = Duration::from_millis(flag("--pause-ms", 120));
     let house = House::start_with(&["--log", "warn"]).await;
     let receiver = Receiver::start().await;
     let channel = house.api.make("/channels", &receiver.channel("hook")).await;
@@ -31,6 +34,7 @@ async fn run() {
     let (mut fired, mut resolved, mut durable) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..pages {
         for (value, times, kind) in [(95, &mut fired, "incident.fired"), (5, &mut resolved, "incident.resolved")] {
+            tokio::time::sleep(pause).await;
             let sent = Instant::now();
             agent.beat(&json!({"cpu.usage_percent": value})).await;
             durable.push(sent.elapsed());
