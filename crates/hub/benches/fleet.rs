@@ -2,7 +2,9 @@
 //! that costs the hub in CPU, memory and disk.
 //!
 //! `cargo bench -p nightbell --bench fleet -- [--agents 1000] [--metrics 100] [--seconds 20] [--warm-up 3] [--in-flight 4]
-//! [--transport ws|http] [--client-threads 1]`
+//! [--transport ws|http] [--client-threads 1] [--every-ms 0]`
+//!
+//! Without `--every-ms` each agent sends as fast as it is acknowledged; with it, at that pace, as a real fleet does.
 //!
 //! Over a WebSocket heartbeats are packed CBOR with the names sent once, as our agent does it; over HTTP each is a POST of
 //! compressed JSON on a connection that is kept.
@@ -37,6 +39,7 @@ pub(crate) struct Fleet {
     pub(crate) root: String,
     pub(crate) metrics: usize,
     pub(crate) in_flight: usize,
+    every: Duration,
     acknowledged: AtomicU64,
     measuring: AtomicBool,
     over: AtomicBool,
@@ -56,6 +59,13 @@ impl Fleet {
         self.over.load(Ordering::Relaxed)
     }
 
+    /// Waits until the next heartbeat is due.
+    pub(crate) async fn pace(&self) {
+        if !self.every.is_zero() && !self.is_over() {
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
     /// Waits until all agents are connected.
     pub(crate) async fn assemble(&self) {
         self.ready.wait().await;
@@ -71,14 +81,15 @@ fn main() {
 async fn run() {
     let (agents, metrics) = (flag("--agents", 1_000_usize), flag("--metrics", 100_usize));
     let (seconds, warm_up) = (flag("--seconds", 20_u64), flag("--warm-up", 3_u64));
-    let transport = flag("--transport", "ws".to_owned());
+    let (transport, every) = (flag("--transport", "ws".to_owned()), Duration::from_millis(flag("--every-ms", 0)));
     let mut house = House::start_with(&["--log", "warn"]).await;
     let identities = enrol(&house, agents).await;
     let idle_rss = house.hub.rss_bytes();
     let fleet = Arc::new(Fleet {
         root: house.hub.url.clone(),
         metrics,
-        in_flight: flag("--in-flight", 4),
+        in_flight: if every.is_zero() { flag("--in-flight", 4) } else { 1 },
+        every,
         acknowledged: AtomicU64::new(0),
         measuring: AtomicBool::new(false),
         over: AtomicBool::new(false),

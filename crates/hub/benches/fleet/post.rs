@@ -32,6 +32,7 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
         let answer = answer(&mut stream).await;
         assert!(answer.contains("\"accepted\":1"), "{answer}");
         fleet.durable(1, sent.elapsed(), &mut times);
+        fleet.pace().await;
     }
     (seq, times)
 }

@@ -35,6 +35,7 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
                 let sent: Instant = waiting.pop_front().unwrap();
                 fleet.durable(1, sent.elapsed(), &mut times);
             }
+            fleet.pace().await;
         }
     }
 }
