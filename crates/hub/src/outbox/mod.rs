@@ -20,8 +20,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-/// How long a worker has a delivery to itself: longer than any channel's time-out, so that it runs out only when we died.
-const LEASE_MS: i64 = 120_000;
+/// How long a worker has a delivery to itself: longer than waiting for its channel's rate and an attempt can take together, so
+/// that it runs out only when we died.
+const LEASE_MS: i64 = 300_000;
 /// How many deliveries are under way at once.
 const LANES: usize = 64;
 /// How many of them on one channel.
@@ -76,7 +77,7 @@ impl OutboxHandle {
     /// Whether this delivery went out before it was stored. While it is under way, this waits for its outcome, but not for ever.
     async fn was_sent_unstored(&self, id: Ulid) -> bool {
         let begun = clock::boot_millis();
-        while self.direct().get(&id) == Some(&false) && clock::boot_millis() - begun < LEASE_MS / 2 {
+        while self.direct().get(&id) == Some(&false) && clock::boot_millis() - begun < LEASE_MS / 4 {
             tokio::time::sleep(UNDER_WAY).await;
         }
         self.direct().remove(&id) == Some(true)

@@ -12,8 +12,10 @@ use nightbell_notify::retry::{self, Decision};
 use nightbell_notify::{ChannelConfig, Message, Notification, Notifier, Outcome};
 use nightbell_store::{Change, ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// How long an attempt may take in all: a relay that answers each of many steps just in time must not outlast the lease.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(180);
 /// How often writing down an outcome is tried before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
 
@@ -40,7 +42,12 @@ impl Sender {
     /// Tries a claimed delivery once and settles it.
     pub async fn send(&self, delivery: Delivery) {
         let begun = Instant::now();
-        let outcome = self.attempt(&delivery, None).await;
+        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.attempt(&delivery, None)).await;
+        let outcome = attempt.unwrap_or_else(|_late| Outcome::Retry {
+            error: format!("the receiver took longer than {} s", ATTEMPT_LIMIT.as_secs()),
+            after: None,
+            ambiguous: true,
+        });
         let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         let settled = self.judge(&delivery, &outcome, took).await;
         self.measure.delivery(word(&settled));
@@ -192,7 +199,7 @@ impl Sender {
                 }
                 Err(error) => tracing::error!(%error, "settling a delivery panicked"),
             }
-            tokio::time::sleep(std::time::Duration::from_millis(200 << attempt)).await;
+            tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::support::double::{Double, Reply, Rude, rude};
 use crate::support::house::{House, rule};
 use crate::support::mail::{Act, Relay};
 use crate::support::receiver::Receiver;
+use crate::support::slow;
 use crate::support::wait::until;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -139,4 +140,28 @@ async fn mail_relays_that_are_busy_refuse_or_hang() {
     let sent = settled(&house, &channels[2], "sent").await;
     assert!(sent["attempts"].as_u64() >= Some(2), "{sent:#}");
     assert_eq!(hangs.taken().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_slow_at_every_step_gets_one_mail() {
+    if !slow() {
+        return eprintln!("skipped: it takes three minutes; set NIGHTBELL_SLOW=1");
+    }
+    let house = House::start().await;
+    let relay = Relay::thinking(Duration::from_secs(19)).await;
+    let mut body = relay.channel("slow");
+    body["config"]["to"] = (0..8).map(|n| json!(format!("ops{n}@example.org"))).collect();
+    let channels = breach(&house, &[body]).await;
+    let sent = tokio::time::timeout(Duration::from_secs(240), async {
+        loop {
+            let rows = house.outbox("sent").await;
+            if let [row] = rows.as_slice() {
+                return row.clone();
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let sent = sent.await.expect("a mail that took 152 s");
+    assert_eq!((&sent["channel"]["id"], &sent["attempts"]), (&json!(channels[0]), &json!(1)), "{sent:#}");
+    assert_eq!(relay.all().len(), 1);
 }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -55,6 +55,8 @@ impl Mail {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// How long each recipient is thought about.
+    thinks: Duration,
     mails: Mutex<Vec<Mail>>,
     script: Mutex<VecDeque<Act>>,
 }
@@ -74,7 +76,16 @@ impl Relay {
 
     /// One that acts so for its first mails and then takes everything.
     pub(crate) async fn scripted(acts: &[Act]) -> Self {
-        let shared = Arc::new(Shared { script: Mutex::new(acts.iter().copied().collect()), ..Shared::default() });
+        Self::with(Shared { script: Mutex::new(acts.iter().copied().collect()), ..Shared::default() }).await
+    }
+
+    /// One that thinks so long about each recipient.
+    pub(crate) async fn thinking(thinks: Duration) -> Self {
+        Self::with(Shared { thinks, ..Shared::default() }).await
+    }
+
+    async fn with(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = Arc::clone(&shared);
@@ -118,6 +129,7 @@ async fn converse(mut stream: BufReader<TcpStream>, shared: Arc<Shared>) -> Opti
             "EHLO" => say(&mut stream, "250-localhost\r\n250 8BITMIME").await?,
             "RCPT" => {
                 to.push(line);
+                tokio::time::sleep(shared.thinks).await;
                 say(&mut stream, "250 2.1.5 ok").await?;
             }
             "DATA" => {
