@@ -4,6 +4,7 @@
 //! (buckets, plans, cuts, gaps, refusals) is pure and stands beside them.
 
 mod change;
+mod checksum;
 pub mod entities;
 mod frame;
 mod mark;

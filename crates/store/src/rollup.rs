@@ -1,11 +1,12 @@
 //! Buckets: what is kept of many samples of one series so that no peak is averaged away, and how a row of buckets is packed
-//! (`docs/formats/rollup-row.md`, version 1). Which buckets are made when is left to the engine.
+//! (`docs/formats/rollup-row.md`, version 2, and reading version 1). Which buckets are made when is left to the engine.
 
+use crate::checksum::Key;
 use crate::varint::{Damage, Reader, put, put_wide, unzigzag, zigzag};
-use crate::vector::{Sample, integer, power, scaled, unscaled, walk_runs};
+use crate::vector::{Sample, checked, integer, power, scaled, unscaled, walk_runs};
 
-/// The format's version.
-const VERSION: u8 = 1;
+/// The version that is written: with a checksum at the end.
+const VERSION: u8 = 2;
 const EMPTY: u64 = 0;
 const EXACT: u64 = 1;
 const OWN_COUNT: u64 = 2;
@@ -96,8 +97,9 @@ impl Bucket {
     }
 }
 
-/// Packs the buckets of an agent's series, indexed by series number, into `out`, which is emptied first.
-pub(crate) fn pack(out: &mut Vec<u8>, buckets: &[Bucket], decimals: &[u8]) {
+/// Packs the buckets of an agent's series, indexed by series number, into `out`, which is emptied first. `key` is of the row's
+/// other columns.
+pub(crate) fn pack(out: &mut Vec<u8>, key: Key, buckets: &[Bucket], decimals: &[u8]) {
     out.clear();
     out.push(VERSION);
     let common = most_common_count(buckets);
@@ -113,6 +115,7 @@ pub(crate) fn pack(out: &mut Vec<u8>, buckets: &[Bucket], decimals: &[u8]) {
             next = at + 1;
         }
     }
+    key.seal(out);
 }
 
 /// The count that most of the buckets have, the larger of two that are equally common.
@@ -176,15 +179,18 @@ fn put_bucket(out: &mut Vec<u8>, bucket: &Bucket, decimals: u8, common: u64) {
 }
 
 /// Calls `visit` with each bucket of a packed row that is not empty, ascending by series number, up to the series `last`.
-/// `decimals` are those of the dictionary, by series number.
+/// `decimals` are those of the dictionary, by series number; `key` is of the row's other columns.
 ///
 /// # Errors
 /// If the bytes are damaged or name a series that the dictionary does not have.
-pub(crate) fn walk(bytes: &[u8], last: u32, decimals: &[u8], mut visit: impl FnMut(u32, &Bucket)) -> Result<(), Damage> {
-    let mut reader = Reader::new(bytes);
-    if reader.byte()? != VERSION {
-        return Err(Damage("its version is not known"));
-    }
+pub(crate) fn walk(
+    bytes: &[u8],
+    key: Key,
+    last: u32,
+    decimals: &[u8],
+    mut visit: impl FnMut(u32, &Bucket),
+) -> Result<(), Damage> {
+    let mut reader = checked(bytes, key)?;
     let common = reader.varint()?;
     walk_runs(&mut reader, last, |id, reader| {
         let decimals = *decimals.get(id as usize).ok_or(Damage("a series is not in the dictionary"))?;

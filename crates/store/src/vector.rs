@@ -1,12 +1,15 @@
-//! The packed vector of one heartbeat: `docs/formats/agent-metrics-row.md`, version 1.
+//! The packed vector of one heartbeat: `docs/formats/agent-metrics-row.md`, version 2, and reading version 1.
 //!
 //! Packing goes straight from a batch's values through a list of slots, made once for each schema, without allocating. Keeping the
 //! dictionary that gives series their numbers is left to the engine.
 
+use crate::checksum::Key;
 use crate::varint::{Damage, Reader, put};
 
-/// The format's version.
-const VERSION: u8 = 1;
+/// The version that is written: with a checksum at the end.
+const VERSION: u8 = 2;
+/// The first version, without one.
+const UNCHECKED: u8 = 1;
 const MISSING: u64 = 0;
 const EXACT: u64 = 1;
 const NEGATIVE: u64 = 2;
@@ -90,8 +93,8 @@ pub(crate) struct Slot {
     pub(crate) decimals: u8,
 }
 
-/// Packs `values` into `out`, which is emptied first. `slots` ascend by id.
-pub(crate) fn pack(out: &mut Vec<u8>, slots: &[Slot], values: &[f64]) {
+/// Packs `values` into `out`, which is emptied first. `slots` ascend by id; `key` is of the row's other columns.
+pub(crate) fn pack(out: &mut Vec<u8>, key: Key, slots: &[Slot], values: &[f64]) {
     out.clear();
     out.push(VERSION);
     let mut next = 0;
@@ -104,6 +107,7 @@ pub(crate) fn pack(out: &mut Vec<u8>, slots: &[Slot], values: &[f64]) {
             next = slot.id + 1;
         }
     }
+    key.seal(out);
 }
 
 #[inline]
@@ -125,15 +129,28 @@ fn put_value(out: &mut Vec<u8>, value: f64, decimals: u8) {
 }
 
 /// Calls `visit` with each value of a packed vector that is not missing, ascending by series number, up to the series `last`.
+/// `key` is of the row's other columns.
 ///
 /// # Errors
 /// If the bytes are damaged; what was visited before is to be thrown away.
-pub(crate) fn walk(bytes: &[u8], last: u32, mut visit: impl FnMut(u32, Sample) -> Result<(), Damage>) -> Result<(), Damage> {
-    let mut reader = Reader::new(bytes);
-    if reader.byte()? != VERSION {
-        return Err(Damage("its version is not known"));
-    }
+pub(crate) fn walk(
+    bytes: &[u8],
+    key: Key,
+    last: u32,
+    mut visit: impl FnMut(u32, Sample) -> Result<(), Damage>,
+) -> Result<(), Damage> {
+    let mut reader = checked(bytes, key)?;
     walk_runs(&mut reader, last, |id, reader| read_value(reader)?.map_or(Ok(()), |sample| visit(id, sample)))
+}
+
+/// What follows the version in a row's blob, after its checksum was verified.
+pub(crate) fn checked(bytes: &[u8], key: Key) -> Result<Reader<'_>, Damage> {
+    let bytes = match bytes.first() {
+        Some(&UNCHECKED) => bytes,
+        Some(&VERSION) => key.open(bytes)?,
+        _ => return Err(Damage("its version is not known")),
+    };
+    Ok(Reader::new(bytes.get(1..).unwrap_or_default()))
 }
 
 /// Reads `skip length entry…` to the end of the bytes, or until the series `last` is passed.
@@ -185,6 +202,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const KEY: Key = Key::NONE;
+
     fn any_value() -> impl Strategy<Value = f64> {
         prop_oneof![
             Just(f64::NAN),
@@ -202,7 +221,7 @@ mod tests {
 
     fn unpacked(bytes: &[u8], count: usize, decimals: &[u8]) -> Vec<Option<u64>> {
         let mut values = vec![None; count];
-        walk(bytes, u32::MAX, |id, sample| {
+        walk(bytes, KEY, u32::MAX, |id, sample| {
             values[id as usize] = Some(sample.value(decimals[id as usize]).to_bits());
             Ok(())
         })
@@ -219,7 +238,7 @@ mod tests {
                 .map(|(at, one)| (u32::try_from(at).unwrap(), one.1))
                 .map(|(at, decimals)| Slot { id: at, position: at, decimals }).collect();
             let mut bytes = vec![7; 3];
-            pack(&mut bytes, &slots, &values);
+            pack(&mut bytes, KEY, &slots, &values);
             let expected: Vec<Option<u64>> =
                 series.iter().map(|one| (one.2 && !one.0.is_nan()).then(|| one.0.to_bits())).collect();
             prop_assert_eq!(unpacked(&bytes, series.len(), &decimals), expected);
@@ -227,7 +246,10 @@ mod tests {
 
         #[test]
         fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = walk(&bytes, u32::MAX, |_, _| Ok(()));
+            let _ = walk(&bytes, KEY, u32::MAX, |_, _| Ok(()));
+            let mut sealed = [&[VERSION], &*bytes].concat();
+            KEY.seal(&mut sealed);
+            let _ = walk(&sealed, KEY, u32::MAX, |_, _| Ok(()));
         }
     }
 
@@ -236,9 +258,11 @@ mod tests {
         let slots = [(0, 2), (1, 0), (5, 2)].map(|(id, decimals)| Slot { id, position: id, decimals });
         let values = [91.3, -2.0, f64::NAN, f64::NAN, f64::NAN, -0.0];
         let mut bytes = Vec::new();
-        pack(&mut bytes, &slots, &values);
-        // version; skip 0, length 2; 9130 + 3 as a varint; negative 1 + 1; skip 3, length 1; a double
-        assert_eq!(bytes, [1, 0, 2, 0xad, 0x47, 2, 1, 3, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0x80]);
+        pack(&mut bytes, KEY, &slots, &values);
+        // version; skip 0, length 2; 9130 + 3 as a varint; negative 1 + 1; skip 3, length 1; a double; the checksum
+        let mut expected = vec![2, 0, 2, 0xad, 0x47, 2, 1, 3, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0x80];
+        KEY.seal(&mut expected);
+        assert_eq!(bytes, expected);
     }
 
     #[test]
@@ -246,7 +270,7 @@ mod tests {
         let slots: Vec<Slot> = (0..100).map(|id| Slot { id, position: id, decimals: 2 }).collect();
         let values: Vec<f64> = (0..100).map(|n| f64::from(n) + 0.25).collect();
         let mut bytes = Vec::new();
-        pack(&mut bytes, &slots, &values);
-        assert!(bytes.len() <= 204, "{}", bytes.len());
+        pack(&mut bytes, KEY, &slots, &values);
+        assert!(bytes.len() <= 208, "{}", bytes.len());
     }
 }

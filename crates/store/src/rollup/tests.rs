@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
+const KEY: Key = Key::NONE;
+
 fn any_value() -> impl Strategy<Value = f64> {
     prop_oneof![
         Just(-0.0),
@@ -31,7 +33,7 @@ fn bits(bucket: &Bucket) -> (u64, [u64; 4], i128) {
 
 fn unpacked(bytes: &[u8], count: usize, decimals: &[u8]) -> Vec<Bucket> {
     let mut buckets = vec![Bucket::default(); count];
-    walk(bytes, u32::MAX, decimals, |id, bucket| buckets[id as usize] = *bucket).unwrap();
+    walk(bytes, KEY, u32::MAX, decimals, |id, bucket| buckets[id as usize] = *bucket).unwrap();
     buckets
 }
 
@@ -71,14 +73,17 @@ proptest! {
         let decimals: Vec<u8> = series.iter().map(|one| one.1).collect();
         let buckets: Vec<Bucket> = series.iter().map(|(values, decimals)| fold(values, *decimals)).collect();
         let mut bytes = vec![9];
-        pack(&mut bytes, &buckets, &decimals);
+        pack(&mut bytes, KEY, &buckets, &decimals);
         let back = unpacked(&bytes, buckets.len(), &decimals);
         prop_assert_eq!(back.iter().map(bits).collect::<Vec<_>>(), buckets.iter().map(bits).collect::<Vec<_>>());
     }
 
     #[test]
     fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-        let _ = walk(&bytes, u32::MAX, &[2; 50], |_, _| ());
+        let _ = walk(&bytes, KEY, u32::MAX, &[2; 50], |_, _| ());
+        let mut sealed = [&[VERSION], &*bytes].concat();
+        KEY.seal(&mut sealed);
+        let _ = walk(&sealed, KEY, u32::MAX, &[2; 50], |_, _| ());
     }
 }
 
@@ -86,9 +91,12 @@ proptest! {
 fn the_bytes_are_those_of_the_document() {
     let buckets = [fold(&[1.0, 2.5, 2.0], 1), Bucket::default(), fold(&[-3.0, -3.0, -3.0], 0), fold(&[7.0], 0)];
     let mut bytes = Vec::new();
-    pack(&mut bytes, &buckets, &[1, 0, 0, 0]);
+    pack(&mut bytes, KEY, &buckets, &[1, 0, 0, 0]);
     // version, common 3; skip 0 length 1: smallest 10, +15, +10, 55 - 30; skip 1 length 2: constant -3; own count 1, constant 7
-    assert_eq!(bytes, [1, 3, 0, 1, 24, 15, 10, 25, 1, 2, 3, 5, 2, 1, 19]);
+    // and the checksum
+    let mut expected = vec![2, 3, 0, 1, 24, 15, 10, 25, 1, 2, 3, 5, 2, 1, 19];
+    KEY.seal(&mut expected);
+    assert_eq!(bytes, expected);
 }
 
 #[test]
@@ -100,8 +108,8 @@ fn equal_values_have_exactly_their_mean() {
 
 #[test]
 fn a_row_of_zero_samples_or_of_unknown_series_is_damage() {
-    assert!(walk(&[1, 0, 0, 1, 5], u32::MAX, &[0], |_, _| ()).is_err());
-    assert!(walk(&[1, 3, 5, 1, 5], u32::MAX, &[0], |_, _| ()).is_err());
-    assert!(walk(&[2, 3], u32::MAX, &[0], |_, _| ()).is_err());
-    assert!(walk(&[1, 3, 0, 1, 2, 1, 2], u32::MAX, &[0], |_, _| ()).is_err());
+    assert!(walk(&[1, 0, 0, 1, 5], KEY, u32::MAX, &[0], |_, _| ()).is_err());
+    assert!(walk(&[1, 3, 5, 1, 5], KEY, u32::MAX, &[0], |_, _| ()).is_err());
+    assert!(walk(&[2, 3], KEY, u32::MAX, &[0], |_, _| ()).is_err());
+    assert!(walk(&[1, 3, 0, 1, 2, 1, 2], KEY, u32::MAX, &[0], |_, _| ()).is_err());
 }

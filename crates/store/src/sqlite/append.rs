@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::failure::Answer;
+use crate::checksum::Key;
 use crate::entities::SeenRow;
 use crate::ranges::Ranges;
 use crate::vector;
@@ -78,7 +79,7 @@ fn is_stored(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answe
 fn insert(connection: &Connection, cache: &mut Cache, batch: &Batch, boot_seq: Option<(i64, i64)>) -> Answer<()> {
     let mut buffer = std::mem::take(&mut cache.buffer);
     let layout = cache.layout(connection, batch.agent, &batch.schema, &batch.values)?;
-    vector::pack(&mut buffer, &layout.slots, &batch.values);
+    vector::pack(&mut buffer, Key::NONE, &layout.slots, &batch.values);
     let [cpu, mem, disk] = layout.headline(&batch.values);
     let key = cache.known(connection, batch.agent)?.key;
     let sql = "INSERT INTO agent_metrics (agent, ts, received, boot, seq, cpu_percent, mem_percent, disk_percent, vector) \

@@ -2,6 +2,7 @@
 
 use super::cells::At;
 use super::failure::{Answer, damaged};
+use crate::checksum::Key;
 use crate::rollup::{self, Bucket};
 use crate::vector::{self, MAX_DECIMALS};
 use nightbell_model::{SeriesKey, Tier, Timestamp};
@@ -91,7 +92,7 @@ impl Selection {
             }
             Ok(())
         };
-        vector::walk(bytes, self.last, visit).map_err(|damage| damaged("a heartbeat's row".to_owned(), damage))
+        vector::walk(bytes, Key::NONE, self.last, visit).map_err(|damage| damaged("a heartbeat's row".to_owned(), damage))
     }
 
     /// Adds the buckets of a rolled up row to `columns`.
@@ -101,7 +102,8 @@ impl Selection {
                 column.merge(bucket);
             }
         };
-        rollup::walk(bytes, self.last, &self.decimals, visit).map_err(|damage| damaged("a rolled up row".to_owned(), damage))
+        rollup::walk(bytes, Key::NONE, self.last, &self.decimals, visit)
+            .map_err(|damage| damaged("a rolled up row".to_owned(), damage))
     }
 
     fn empty(&self) -> Vec<Bucket> {

@@ -89,7 +89,7 @@ fn newest(connection: &Connection, agent: AgentId, names: &mut Names) -> Answer<
 /// Calls `visit` with each series of a raw row that has a value.
 fn walk(bytes: &[u8], entries: &[Entry], decimals: &[u8], mut visit: impl FnMut(&Entry, f64)) -> Answer<()> {
     let unknown = crate::varint::Damage("a series is not in the dictionary");
-    vector::walk(bytes, u32::MAX, |id, sample| {
+    vector::walk(bytes, crate::checksum::Key::NONE, u32::MAX, |id, sample| {
         let at = entries.binary_search_by_key(&id, |entry| entry.id).map_err(|_absent| unknown)?;
         visit(&entries[at], sample.value(decimals[id as usize]));
         Ok(())

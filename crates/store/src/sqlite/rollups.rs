@@ -6,6 +6,7 @@ use super::cache::Cache;
 use super::cells::{At, parse};
 use super::failure::Answer;
 use super::history::{self, Selection};
+use crate::checksum::Key;
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
 use nightbell_model::{AgentId, Tier, Timestamp};
@@ -68,7 +69,7 @@ fn write(connection: &Connection, mark: &Marked, tier: Tier, buffer: &mut Vec<u8
     };
     history::make(connection, &selection, tier, mark.bucket, &mut keep)?;
     let Some(columns) = found else { return Ok(false) };
-    rollup::pack(buffer, &columns, &selection.decimals);
+    rollup::pack(buffer, Key::NONE, &columns, &selection.decimals);
     let sql = format!(
         "INSERT INTO {table} (agent, bucket, vector) VALUES (?1, ?2, ?3) \
          ON CONFLICT (agent, bucket) DO UPDATE SET vector = excluded.vector"
