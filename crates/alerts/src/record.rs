@@ -187,6 +187,16 @@ pub enum NoticeKind {
     Escalated,
     /// A test that a user asked for.
     Test,
+    /// Somebody is on it.
+    Acked,
+    /// What happened while a channel was quiet, and what still fires.
+    Digest,
+    /// Most of the fleet fell silent at once: the hub doubts itself.
+    HubDoubt,
+    /// The hub trusts itself again.
+    HubDoubtEnd,
+    /// Another channel refuses its pages.
+    ChannelBroken,
 }
 
 named!(NoticeKind {
@@ -197,6 +207,11 @@ named!(NoticeKind {
     Repeat => "repeat",
     Escalated => "escalated",
     Test => "test",
+    Acked => "acked",
+    Digest => "digest",
+    HubDoubt => "hub_doubt",
+    HubDoubtEnd => "hub_doubt_end",
+    ChannelBroken => "channel_broken",
 });
 
 /// Something one channel is to be told: becomes one row of the outbox, unique by (incident, kind, n, channel).

@@ -51,7 +51,6 @@ impl Context<'_> {
         let agent = self.holdings.agents.get(&incident.key.agent);
         let firing = matches!(notice.kind, NoticeKind::Fired | NoticeKind::Repeat | NoticeKind::Escalated);
         Notification {
-            kind: word(notice.kind),
             timestamp: rfc3339(notice.at),
             incident_id: incident.id.to_string(),
             rule: RuleFacts {
@@ -79,11 +78,8 @@ impl Context<'_> {
             top_processes: if firing { self.top(incident, notice.at) } else { Vec::new() },
             suppressed_count: notice.suppressed,
             late: notice.late,
-            maybe_repeat: false,
-            url: String::new(),
-            chart_url: String::new(),
             timezone: self.holdings.settings.timezone.name().to_owned(),
-            hub_note: None,
+            ..Notification::new(NoticeWord::from(notice.kind))
         }
     }
 
@@ -119,18 +115,6 @@ pub fn top_by_cpu(json: &str) -> Vec<TopProcess> {
 #[must_use]
 pub fn why(incident: &IncidentRecord) -> String {
     nightbell_alerts::why(incident)
-}
-
-const fn word(kind: NoticeKind) -> NoticeWord {
-    match kind {
-        NoticeKind::Fired => NoticeWord::Fired,
-        NoticeKind::Resolved => NoticeWord::Resolved,
-        NoticeKind::NoDataStart => NoticeWord::NodataStart,
-        NoticeKind::NoDataEnd => NoticeWord::NodataEnd,
-        NoticeKind::Repeat => NoticeWord::Repeat,
-        NoticeKind::Escalated => NoticeWord::Escalated,
-        NoticeKind::Test => NoticeWord::Test,
-    }
 }
 
 /// A number that JSON can say.

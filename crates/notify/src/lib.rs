@@ -22,5 +22,7 @@ mod words;
 pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, SlackConfig, SmtpConfig, WebhookConfig};
 pub use delivery::{Message, Outcome, without_receivers_words};
 pub use limiter::{ChannelRate, TokenBucket};
-pub use notification::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+pub use notification::{
+    AckFacts, AgentFacts, BrokenFacts, DoubtFacts, NoticeWord, Notification, QuietFacts, RuleFacts, TopProcess,
+};
 pub use notifier::{Notifier, NotifierError, NotifierOptions};

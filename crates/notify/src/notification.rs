@@ -2,14 +2,21 @@
 //!
 //! Choosing the facts is the hub's job; turning them into words is left to `page`, and into a channel's own form to the channels.
 
+mod facts;
+#[cfg(test)]
+mod tests;
+
+pub use facts::{AckFacts, AgentFacts, BrokenFacts, DoubtFacts, QuietFacts, RuleFacts, TopProcess};
+
 use nightbell_alerts::{NoticeKind, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a notification says, in the words of the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NoticeWord {
     /// It fired.
+    #[default]
     #[serde(rename = "fired")]
     Fired,
     /// It ended.
@@ -30,6 +37,21 @@ pub enum NoticeWord {
     /// A test that a user asked for.
     #[serde(rename = "test")]
     Test,
+    /// Somebody is on it.
+    #[serde(rename = "acked")]
+    Acked,
+    /// What happened while the channel was quiet, and what still fires.
+    #[serde(rename = "digest")]
+    Digest,
+    /// Most of the fleet fell silent at once: the hub doubts itself.
+    #[serde(rename = "hub_doubt")]
+    HubDoubt,
+    /// The hub trusts itself again.
+    #[serde(rename = "hub_doubt_end")]
+    HubDoubtEnd,
+    /// Another channel refuses its pages.
+    #[serde(rename = "channel_broken")]
+    ChannelBroken,
 }
 
 impl From<NoticeKind> for NoticeWord {
@@ -42,45 +64,13 @@ impl From<NoticeKind> for NoticeWord {
             NoticeKind::Repeat => Self::Repeat,
             NoticeKind::Escalated => Self::Escalated,
             NoticeKind::Test => Self::Test,
+            NoticeKind::Acked => Self::Acked,
+            NoticeKind::Digest => Self::Digest,
+            NoticeKind::HubDoubt => Self::HubDoubt,
+            NoticeKind::HubDoubtEnd => Self::HubDoubtEnd,
+            NoticeKind::ChannelBroken => Self::ChannelBroken,
         }
     }
-}
-
-/// The rule that a notification speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RuleFacts {
-    /// Its id.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// `info`, `warning` or `critical`.
-    pub severity: String,
-}
-
-/// The agent that a notification speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct AgentFacts {
-    /// Its id.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-/// One of the busiest processes at the moment of the breach.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TopProcess {
-    /// Its name.
-    pub name: String,
-    /// Its process id, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// 100 is one core.
-    pub cpu_percent: f64,
-    /// Resident memory in bytes.
-    pub rss_bytes: u64,
 }
 
 /// The facts of one notification, as the outbox stores them (`payload_json`). Times are RFC 3339 in UTC with milliseconds.
@@ -137,9 +127,62 @@ pub struct Notification {
     /// Something the hub has to say about itself, such as that it cannot write to its disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub_note: Option<String>,
+    /// Who is on it (`acked`; on other kinds, if somebody is).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<AckFacts>,
+    /// What a `digest` tells, the worst first: each as it would have been said by itself last (`fired` or `repeat` if it still
+    /// fires), without items of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Self>,
+    /// The quiet time that a `digest` tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<QuietFacts>,
+    /// How much of the fleet is silent (`hub_doubt`, `hub_doubt_end`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<DoubtFacts>,
+    /// Which channel refuses its pages (`channel_broken`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<BrokenFacts>,
 }
 
 impl Notification {
+    /// A notification that says `kind` and nothing else yet.
+    #[must_use]
+    pub fn new(kind: NoticeWord) -> Self {
+        Self {
+            kind,
+            timestamp: String::new(),
+            incident_id: String::new(),
+            rule: RuleFacts::default(),
+            agent: AgentFacts::default(),
+            metric: String::new(),
+            labels: BTreeMap::new(),
+            unit: String::new(),
+            value: None,
+            op: String::new(),
+            threshold: None,
+            for_seconds: 0.0,
+            started_at: String::new(),
+            fired_at: None,
+            resolved_at: None,
+            peak: None,
+            why: String::new(),
+            top_processes: Vec::new(),
+            suppressed_count: 0,
+            late: false,
+            maybe_repeat: false,
+            url: String::new(),
+            chart_url: String::new(),
+            timezone: String::new(),
+            hub_note: None,
+            ack: None,
+            items: Vec::new(),
+            quiet: None,
+            doubt: None,
+            broken: None,
+        }
+    }
+
     /// The rule's severity; one that no version knows is taken as `warning`.
     pub(crate) fn severity(&self) -> Severity {
         Severity::from_name(&self.rule.severity).unwrap_or(Severity::Warning)
@@ -147,7 +190,12 @@ impl Notification {
 
     /// Whether something is wrong at this moment, as far as this notification knows.
     pub(crate) const fn is_open(&self) -> bool {
-        !matches!(self.kind, NoticeWord::Resolved | NoticeWord::NodataEnd)
+        !matches!(self.kind, NoticeWord::Resolved | NoticeWord::NodataEnd | NoticeWord::HubDoubtEnd)
+    }
+
+    /// Whether it says of one incident that it goes on.
+    pub(crate) const fn is_firing(&self) -> bool {
+        matches!(self.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated | NoticeWord::NodataStart)
     }
 
     /// The series in words: the metric, and its labels in braces where it has any.

@@ -1,6 +1,7 @@
 //! A notification in the words of people, before it takes a channel's form: what, where, how bad, since when, why, and
 //! everything that makes it less than certain. Pure. Escaping and cutting to a service's limits is left to the channels.
 
+mod others;
 mod sentences;
 #[cfg(test)]
 mod tests;
@@ -37,8 +38,11 @@ pub(crate) enum Tone {
 impl Tone {
     fn of(notification: &Notification) -> Self {
         match (notification.kind, notification.severity()) {
-            (NoticeWord::Resolved | NoticeWord::NodataEnd, _) => Self::Good,
-            (NoticeWord::Test | NoticeWord::NodataStart, _) => Self::Neutral,
+            (NoticeWord::Resolved | NoticeWord::NodataEnd | NoticeWord::HubDoubtEnd, _) => Self::Good,
+            (NoticeWord::Test | NoticeWord::NodataStart | NoticeWord::Acked, _) => Self::Neutral,
+            (NoticeWord::HubDoubt, _) => Self::Critical,
+            (NoticeWord::ChannelBroken, _) => Self::Warning,
+            (NoticeWord::Digest, _) => others::tone(notification),
             (_, Severity::Critical) => Self::Critical,
             (_, Severity::Warning) => Self::Warning,
             (_, Severity::Info) => Self::Info,
@@ -83,6 +87,13 @@ pub(crate) struct ProcessLine {
     pub(crate) memory: String,
 }
 
+/// Some lines under a title.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct List {
+    pub(crate) title: String,
+    pub(crate) lines: Vec<String>,
+}
+
 /// A notification in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Page {
@@ -101,8 +112,8 @@ pub(crate) struct Page {
     /// What makes this page special: a repeat, a late one, one after silence, a hub in trouble.
     pub(crate) notes: Vec<String>,
     pub(crate) processes: Vec<ProcessLine>,
-    /// The other notifications that travel along, one line each.
-    pub(crate) others: Vec<String>,
+    /// What else there is to say, one line each: the other notifications that travel along, the matters of a digest.
+    pub(crate) lists: Vec<List>,
     /// The incident's page; empty where there is none.
     pub(crate) url: String,
     /// The time zone of all times above.
@@ -120,9 +131,13 @@ impl Page {
         if more > 0 {
             page.subject = format!("{} and {more} more", page.subject);
         }
-        page.others = message.folded.iter().take(OTHERS_SHOWN).map(|folded| Self::of_one(folded).headline()).collect();
+        let mut lines: Vec<String> =
+            message.folded.iter().take(OTHERS_SHOWN).map(|folded| Self::of_one(folded).headline()).collect();
         if more > OTHERS_SHOWN {
-            page.others.push(format!("… and {} more", more - OTHERS_SHOWN));
+            lines.push(format!("… and {} more", more - OTHERS_SHOWN));
+        }
+        if more > 0 {
+            page.lists.push(List { title: "Also".to_owned(), lines });
         }
         page
     }
@@ -130,7 +145,8 @@ impl Page {
     fn of_one(notification: &Notification) -> Self {
         let wall = Wall::of(&notification.timezone);
         // Where no value is the matter, no comparison explains it and no process caused it.
-        let about_values = !matches!(notification.kind, NoticeWord::NodataStart | NoticeWord::NodataEnd | NoticeWord::Test);
+        let about_values = !others::is_other(notification.kind)
+            && !matches!(notification.kind, NoticeWord::NodataStart | NoticeWord::NodataEnd | NoticeWord::Test);
         Self {
             tone: Tone::of(notification),
             status: sentences::status(notification).to_owned(),
@@ -141,7 +157,7 @@ impl Page {
             why: if about_values { clean(&notification.why) } else { String::new() },
             notes: notes(notification, wall),
             processes: if about_values { processes(notification) } else { Vec::new() },
-            others: Vec::new(),
+            lists: others::lists(notification, wall),
             url: clean(&notification.url),
             zone: wall.zone(),
             at: wall.long(&notification.timestamp),
@@ -172,9 +188,9 @@ impl Page {
             lines.extend([String::new(), "Busiest processes:".to_owned()]);
             lines.extend(self.processes.iter().map(|line| format!("  {}  {} CPU  {}", line.name, line.cpu, line.memory)));
         }
-        if !self.others.is_empty() {
-            lines.extend([String::new(), "Also:".to_owned()]);
-            lines.extend(self.others.iter().map(|line| format!("  {line}")));
+        for list in &self.lists {
+            lines.extend([String::new(), format!("{}:", list.title)]);
+            lines.extend(list.lines.iter().map(|line| format!("  {line}")));
         }
         if !self.url.is_empty() {
             lines.extend([String::new(), self.url.clone()]);
@@ -199,7 +215,7 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
         }
     };
     add("Host", sentences::host(notification));
-    if notification.kind == NoticeWord::Test {
+    if notification.kind == NoticeWord::Test || (others::is_other(notification.kind) && notification.kind != NoticeWord::Acked) {
         return facts;
     }
     if notification.metric == OFFLINE_METRIC {

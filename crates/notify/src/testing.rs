@@ -2,6 +2,7 @@
 
 pub(crate) mod double;
 pub(crate) mod relay;
+mod samples;
 pub(crate) mod vendors;
 
 use crate::config::ChannelConfig;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All kinds, with the name they have in files.
-pub(crate) const KINDS: [(&str, NoticeWord); 7] = [
+pub(crate) const KINDS: [(&str, NoticeWord); 12] = [
     ("fired", NoticeWord::Fired),
     ("resolved", NoticeWord::Resolved),
     ("nodata_start", NoticeWord::NodataStart),
@@ -22,55 +23,18 @@ pub(crate) const KINDS: [(&str, NoticeWord); 7] = [
     ("repeat", NoticeWord::Repeat),
     ("escalated", NoticeWord::Escalated),
     ("test", NoticeWord::Test),
+    ("acked", NoticeWord::Acked),
+    ("digest", NoticeWord::Digest),
+    ("hub_doubt", NoticeWord::HubDoubt),
+    ("hub_doubt_end", NoticeWord::HubDoubtEnd),
+    ("channel_broken", NoticeWord::ChannelBroken),
 ];
 
-/// A CPU rule on a database host, at the stage of its incident that `kind` tells of.
+/// A page of each kind: mostly a CPU rule on a database host, at the stage of its incident that `kind` tells of.
 pub(crate) fn notification(kind: NoticeWord) -> Notification {
-    let timestamp = match kind {
-        NoticeWord::Resolved | NoticeWord::NodataEnd => "2026-11-22T02:31:45.000Z",
-        NoticeWord::Repeat | NoticeWord::Escalated => "2026-11-22T03:09:05.000Z",
-        _ => "2026-11-22T02:09:05.000Z",
-    };
-    let ended = matches!(kind, NoticeWord::Resolved | NoticeWord::NodataEnd);
-    let top = |name: &str, pid, cpu_percent, rss_bytes| TopProcess { name: name.to_owned(), pid, cpu_percent, rss_bytes };
-    Notification {
-        kind,
-        timestamp: timestamp.to_owned(),
-        incident_id: "01KANB0000000000000000000A".to_owned(),
-        rule: RuleFacts {
-            id: "01KANB0000000000000000000R".to_owned(),
-            name: "CPU hot".to_owned(),
-            severity: "critical".to_owned(),
-        },
-        agent: AgentFacts { id: "01KANB0000000000000000000G".to_owned(), name: "db-01".to_owned(), tags: vec!["db".to_owned()] },
-        metric: "cpu.usage_percent".to_owned(),
-        labels: BTreeMap::new(),
-        unit: "percent".to_owned(),
-        value: Some(if ended { 61.3 } else { 97.2 }),
-        op: ">".to_owned(),
-        threshold: Some(90.0),
-        for_seconds: 300.0,
-        started_at: "2026-11-22T02:04:05.000Z".to_owned(),
-        fired_at: Some("2026-11-22T02:09:05.000Z".to_owned()),
-        resolved_at: ended.then(|| timestamp.to_owned()),
-        peak: Some(99.0),
-        why: "97.2 % > 90 % for 5 m 0 s (20 samples)".to_owned(),
-        top_processes: if ended {
-            Vec::new()
-        } else {
-            vec![
-                top("postgres", Some(4312), 81.0, 3_221_225_472),
-                top("walwriter", Some(4320), 9.5, 41_943_040),
-                top("node_exporter", None, 0.4, 20_971_520),
-            ]
-        },
-        suppressed_count: 0,
-        late: false,
-        maybe_repeat: false,
-        url: "https://nightbell.example/i/01KANB0000000000000000000A".to_owned(),
-        chart_url: "https://nightbell.example/i/01KANB0000000000000000000A/chart.png".to_owned(),
-        timezone: "Europe/Berlin".to_owned(),
-        hub_note: None,
+    match kind {
+        NoticeWord::Digest | NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd | NoticeWord::ChannelBroken => samples::other(kind),
+        _ => samples::incident(kind),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The phrases of a page, by what happened and to what.
 
-use super::clean;
+use super::{clean, others};
 use crate::notification::{NoticeWord, Notification};
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
@@ -21,14 +21,22 @@ pub(super) fn status(notification: &Notification) -> &'static str {
         (NoticeWord::Repeat, _) => "Still firing",
         (NoticeWord::Escalated, _) => "Escalated",
         (NoticeWord::Test, _) => "Test",
+        (NoticeWord::Acked, _) => "Acknowledged",
+        (NoticeWord::Digest, _) => "While it was quiet",
+        (NoticeWord::HubDoubt, _) => "Hub cut off",
+        (NoticeWord::HubDoubtEnd, _) => "Hub back",
+        (NoticeWord::ChannelBroken, _) => "Channel broken",
     }
 }
 
 /// What it is about.
 pub(super) fn subject(notification: &Notification) -> String {
+    if others::is_other(notification.kind) && notification.kind != NoticeWord::Acked {
+        return others::subject(notification);
+    }
     let (rule, agent) = (clean(&notification.rule.name), clean(&notification.agent.name));
     if notification.metric == OFFLINE_METRIC && !agent.is_empty() {
-        let happening = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Escalated);
+        let happening = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Escalated | NoticeWord::Acked);
         return if happening { format!("{agent} is offline") } else { agent };
     }
     match (rule.is_empty(), agent.is_empty()) {
@@ -43,6 +51,9 @@ pub(super) fn subject(notification: &Notification) -> String {
 pub(super) fn gist(notification: &Notification) -> String {
     if notification.kind == NoticeWord::Test {
         return String::new();
+    }
+    if others::is_other(notification.kind) {
+        return others::gist(notification);
     }
     if notification.kind == NoticeWord::Resolved {
         return lasted(notification).map_or_else(String::new, |span| format!("after {span}"));
@@ -108,6 +119,9 @@ pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
         NoticeWord::Test => "This is a test that somebody asked for. Pages reach you here.".to_owned(),
         NoticeWord::NodataStart => format!("{series} on {host} has stopped arriving; the last of it came before {since}."),
         NoticeWord::NodataEnd => format!("{series} on {host} arrives again."),
+        NoticeWord::Acked | NoticeWord::Digest | NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd | NoticeWord::ChannelBroken => {
+            others::sentence(notification, &subject(notification), wall)
+        }
         _ if notification.metric == OFFLINE_METRIC => offline(notification, &host, &since),
         NoticeWord::Resolved => resolved(notification, &host, &series),
         NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series, ""), held(notification)),

@@ -51,9 +51,9 @@ fn folded_notifications_have_a_line_each_up_to_a_number() {
     let with = |count: usize| Page::of(&Message { folded: vec![other.clone(); count], ..message(&leading) });
     let page = with(2);
     assert_eq!(page.headline(), "Critical: CPU hot on db-01 and 2 more (97.2 % > 90 %)");
-    assert_eq!(page.others, ["Resolved: CPU hot on db-02 (after 27 m 40 s)"; 2]);
-    assert_eq!(with(20).others.len(), 20);
-    assert_eq!(with(25).others.last().map(String::as_str), Some("… and 5 more"));
+    assert_eq!(page.lists[0].lines, ["Resolved: CPU hot on db-02 (after 27 m 40 s)"; 2]);
+    assert_eq!(with(20).lists[0].lines.len(), 20);
+    assert_eq!(with(25).lists[0].lines.last().map(String::as_str), Some("… and 5 more"));
 }
 
 #[test]

@@ -16,7 +16,6 @@ use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_notify::{AgentFacts, NoticeWord, Notification, RuleFacts};
 use nightbell_store::{Change, ChannelRow, Delivery, DeliveryState, NewDelivery};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
@@ -85,30 +84,17 @@ fn test_delivery(app: &App, channel: &ChannelRow, author: &str, now: Timestamp) 
 
 fn test_page(channel: &ChannelRow, incident: IncidentId, author: &str, now: Timestamp, zone: chrono_tz::Tz) -> Notification {
     Notification {
-        kind: NoticeWord::Test,
         timestamp: rfc3339(now),
         incident_id: incident.to_string(),
         rule: RuleFacts { id: incident.to_string(), name: "Test".to_owned(), severity: "info".to_owned() },
         agent: AgentFacts { id: String::new(), name: "nightbell".to_owned(), tags: Vec::new() },
         metric: "cpu.usage_percent".to_owned(),
-        labels: BTreeMap::new(),
         unit: "percent".to_owned(),
-        value: None,
         op: ">".to_owned(),
-        threshold: None,
-        for_seconds: 0.0,
         started_at: rfc3339(now),
         fired_at: Some(rfc3339(now)),
-        resolved_at: None,
-        peak: None,
         why: format!("{author} sent a test to the channel {}: pages reach you here.", channel.name),
-        top_processes: Vec::new(),
-        suppressed_count: 0,
-        late: false,
-        maybe_repeat: false,
-        url: String::new(),
-        chart_url: String::new(),
         timezone: zone.name().to_owned(),
-        hub_note: None,
+        ..Notification::new(NoticeWord::Test)
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct DeliveryView {
     channel: ChannelName,
     /// Which incident or no-data episode it speaks of; null for a test.
     incident_id: Option<String>,
-    /// fired, resolved, nodata_start, nodata_end, repeat, escalated or test
+    /// fired, resolved, nodata_start, nodata_end, repeat, escalated, acked, digest, hub_doubt, hub_doubt_end, channel_broken or test
     kind: &'static str,
     /// queued, sending, sent, dead, cancelled or held
     state: &'static str,

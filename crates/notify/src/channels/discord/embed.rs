@@ -96,9 +96,9 @@ fn embed(message: &Message<'_>, page: &Page, has_chart: bool) -> CreateEmbed {
 fn description(page: &Page) -> String {
     let mut lines = vec![escape(&page.sentence)];
     lines.extend(page.notes.iter().map(|note| format!("⚠️ {}", escape(note))));
-    if !page.others.is_empty() {
-        lines.push("**Also**".to_owned());
-        lines.extend(page.others.iter().map(|other| format!("• {}", escape(other))));
+    for list in &page.lists {
+        lines.push(format!("**{}**", escape(&list.title)));
+        lines.extend(list.lines.iter().map(|line| format!("• {}", escape(line))));
     }
     lines.join("\n")
 }

@@ -66,9 +66,9 @@ fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
             page.processes.iter().map(|line| format!("{} — {} CPU, {}", escape(&line.name), line.cpu, line.memory)).collect();
         blocks.push(section(&format!("*Busiest processes*\n{}", lines.join("\n")), budget));
     }
-    if !page.others.is_empty() {
-        let lines: Vec<String> = page.others.iter().map(|other| format!("• {}", escape(other))).collect();
-        blocks.push(section(&format!("*Also*\n{}", lines.join("\n")), budget));
+    for list in &page.lists {
+        let lines: Vec<String> = list.lines.iter().map(|line| format!("• {}", escape(line))).collect();
+        blocks.push(section(&format!("*{}*\n{}", escape(&list.title), lines.join("\n")), budget));
     }
     if page.url.starts_with("http") && page.url.len() <= BUTTON_URL_LIMIT {
         let label = json!({"type": "plain_text", "text": "Open the incident", "emoji": false});

@@ -15,10 +15,13 @@ const NO_END: &str = "0001-01-01T00:00:00Z";
 
 /// The body of a message: the alert it leads with, and those folded into it.
 pub(super) fn body(message: &Message<'_>) -> Value {
-    let alerts: Vec<Value> = message.all().map(alert).collect();
-    let labels: Vec<BTreeMap<String, String>> = message.all().map(labels).collect();
     let leading = message.notification;
-    let firing = message.all().any(Notification::is_open);
+    // A digest is what its matters are; an empty one still says that it is one.
+    let digest = leading.kind == NoticeWord::Digest && !leading.items.is_empty();
+    let all: Vec<&Notification> = if digest { leading.items.iter().collect() } else { message.all().collect() };
+    let alerts: Vec<Value> = all.iter().map(|one| alert(one)).collect();
+    let labels: Vec<BTreeMap<String, String>> = all.iter().map(|one| labels(one)).collect();
+    let firing = all.iter().any(|one| one.is_open());
     let common: BTreeMap<&String, &String> = labels
         .first()
         .into_iter()
@@ -85,6 +88,8 @@ fn labels(notification: &Notification) -> BTreeMap<String, String> {
     let kind = match notification.kind {
         NoticeWord::NodataStart | NoticeWord::NodataEnd => "nodata",
         NoticeWord::Test => "test",
+        NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd => "hub_doubt",
+        NoticeWord::ChannelBroken => "channel_broken",
         _ => "threshold",
     };
     labels.extend(

@@ -1,5 +1,5 @@
 //! PagerDuty's Events API, version 2 (<https://developer.pagerduty.com/docs/send-alert-event>): one incident there for one of
-//! ours, tied together by the incident's id. One request per notification; a test is opened and closed again.
+//! ours, tied together by the incident's id. One request per event.
 
 use super::standard::why;
 use crate::config::WebhookConfig;
@@ -17,21 +17,14 @@ pub(crate) const SUMMARY_LIMIT: usize = 1024;
 /// The longest `dedup_key`.
 pub(crate) const DEDUP_KEY_LIMIT: usize = 255;
 
-/// Sends the event, and for a test the one that closes it.
+/// Sends the events of a message, one after the other.
 pub(super) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message: &Message<'_>) -> Outcome {
     let Some(key) = &config.routing_key else {
         return Outcome::broken("the channel has no routing key");
     };
     let url = config.url.as_ref().unwrap_or(&notifier.services.pagerduty);
-    let is_test = message.notification.kind == NoticeWord::Test;
-    let dedup = if is_test { &message.delivery_id } else { &message.notification.incident_id };
-    let action = if message.notification.is_open() { "trigger" } else { "resolve" };
-    let mut bodies = vec![event(message, key.expose(), dedup, action)];
-    if is_test {
-        bodies.push(event(message, key.expose(), dedup, "resolve"));
-    }
-    let mut outcome = Outcome::broken("nothing was sent");
-    for body in bodies {
+    let mut outcome = Outcome::sent("nothing of it is open");
+    for body in events(message, key.expose()) {
         let request = notifier.http.post(config.allow_private, url).json(&body);
         outcome = match notifier.http.send(config.allow_private, url, request).await {
             Ok(answer) => answer.outcome(url.host_str().unwrap_or_default(), &[key.expose()], Utc::now()),
@@ -42,6 +35,24 @@ pub(super) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message
         }
     }
     outcome
+}
+
+/// What a message says there. A test is opened and closed again; of a digest every incident that still fires is opened, since
+/// it was held back, and will be closed by its own end. Sending one of them twice changes nothing there.
+pub(super) fn events(message: &Message<'_>, routing_key: &str) -> Vec<Value> {
+    let notification = message.notification;
+    let incident = &notification.incident_id;
+    match notification.kind {
+        NoticeWord::Test => ["trigger", "resolve"].map(|action| event(message, routing_key, &message.delivery_id, action)).into(),
+        NoticeWord::Digest => {
+            let open = notification.items.iter().filter(|item| item.is_firing());
+            let one = |item| Message { notification: item, folded: Vec::new(), chart_png: None, ..message.clone() };
+            open.map(|item| event(&one(item), routing_key, &item.incident_id, "trigger")).collect()
+        }
+        NoticeWord::Acked => vec![event(message, routing_key, incident, "acknowledge")],
+        _ if notification.is_open() => vec![event(message, routing_key, incident, "trigger")],
+        _ => vec![event(message, routing_key, incident, "resolve")],
+    }
 }
 
 /// One event. A resolving one needs no payload, but says why all the same.
@@ -101,6 +112,8 @@ fn source(notification: &Notification) -> String {
 
 fn severity(notification: &Notification) -> &'static str {
     match (notification.kind, notification.severity()) {
+        (NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd, _) => "critical",
+        (NoticeWord::ChannelBroken, _) => "warning",
         (NoticeWord::Test, _) | (_, Severity::Info) => "info",
         (_, Severity::Warning) => "warning",
         (_, Severity::Critical) => "critical",

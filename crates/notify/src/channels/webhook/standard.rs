@@ -1,6 +1,6 @@
 //! Our own page in JSON: exactly the shape that the API's documentation promises to receivers.
 
-use crate::notification::{AgentFacts, NoticeWord, Notification, RuleFacts};
+use crate::notification::{AckFacts, AgentFacts, BrokenFacts, DoubtFacts, NoticeWord, Notification, QuietFacts, RuleFacts};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -33,6 +33,16 @@ struct Data<'a> {
     maybe_repeat: bool,
     url: &'a str,
     chart_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack: Option<&'a AckFacts>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<Body<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet: Option<&'a QuietFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<DoubtFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<&'a BrokenFacts>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,6 +62,11 @@ pub(super) fn body(notification: &Notification) -> Body<'_> {
             NoticeWord::NodataStart => "nodata.start",
             NoticeWord::NodataEnd => "nodata.end",
             NoticeWord::Test => "test",
+            NoticeWord::Acked => "incident.acked",
+            NoticeWord::Digest => "digest",
+            NoticeWord::HubDoubt => "hub.doubt",
+            NoticeWord::HubDoubtEnd => "hub.doubt_end",
+            NoticeWord::ChannelBroken => "channel.broken",
         },
         timestamp: &notification.timestamp,
         data: Data {
@@ -78,6 +93,11 @@ pub(super) fn body(notification: &Notification) -> Body<'_> {
             maybe_repeat: notification.maybe_repeat,
             url: &notification.url,
             chart_url: &notification.chart_url,
+            ack: notification.ack.as_ref(),
+            items: notification.items.iter().map(body).collect(),
+            quiet: notification.quiet.as_ref(),
+            doubt: notification.doubt,
+            broken: notification.broken.as_ref(),
         },
     }
 }

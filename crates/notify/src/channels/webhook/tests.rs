@@ -120,7 +120,9 @@ async fn pagerduty_opens_and_closes_one_incident_for_one_of_ours() {
         let events: Vec<Value> = pagerduty.received().iter().map(Received::json).collect();
         let actions: Vec<&str> = events.iter().map(|event| event["event_action"].as_str().unwrap()).collect();
         match kind {
-            NoticeWord::Resolved | NoticeWord::NodataEnd => assert_eq!(actions, ["resolve"]),
+            NoticeWord::Resolved | NoticeWord::NodataEnd | NoticeWord::HubDoubtEnd => assert_eq!(actions, ["resolve"]),
+            NoticeWord::Acked => assert_eq!(actions, ["acknowledge"]),
+            NoticeWord::Digest => assert_eq!(actions, ["trigger"; 3], "what still fires"),
             NoticeWord::Test => assert_eq!(actions, ["trigger", "resolve"], "a test leaves nothing open"),
             _ => assert_eq!(actions, ["trigger"]),
         }
