@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::links::Links;
 use crate::live::Live;
+use crate::lookup::Lookup;
 use crate::measure::Measure;
 use crate::outbox::OutboxHandle;
 use crate::pipeline::PipelineHandle;
@@ -23,6 +24,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// The newest values.
     pub fleet: Arc<Fleet>,
+    /// Where series stand in what agents send.
+    pub lookup: Lookup,
     /// What happens now.
     pub live: Live,
     /// The way to the evaluator.

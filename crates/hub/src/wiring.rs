@@ -8,6 +8,7 @@ use crate::fleet::{Fleet, Vitals};
 use crate::jobs::Jobs;
 use crate::links::Links;
 use crate::live::Live;
+use crate::lookup::Lookup;
 use crate::measure::Measure;
 use crate::outbox::{self, Outbox, OutboxInput};
 use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
@@ -101,6 +102,7 @@ impl Hub {
         let app = Arc::new(App {
             registry,
             fleet,
+            lookup: Lookup::default(),
             live,
             pipeline: pipeline_handle,
             outbox: outbox_handle,

@@ -12,6 +12,8 @@ mod channels;
 mod history;
 #[path = "api_domain/incidents.rs"]
 mod incidents;
+#[path = "api_domain/latest.rs"]
+mod latest;
 #[path = "api_domain/preview.rs"]
 mod preview;
 #[path = "api_domain/rules.rs"]

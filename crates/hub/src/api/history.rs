@@ -1,24 +1,23 @@
 //! History of an agent's series, as JSON columns or CSV.
 
+mod columns;
+
 use super::agents;
 use super::extract::{ApiPath, ApiQuery, Moment, number};
 use super::problem::Problem;
 use super::wire::metric;
-use super::wire::names::{file_part, labels};
-use super::wire::seconds::Seconds;
+use super::wire::names::file_part;
 use crate::app::App;
 use crate::clock;
 use crate::page::rfc3339;
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use columns::History;
 use nightbell_model::{AgentId, Frame, Tier, Timestamp};
 use nightbell_store::{AgentRow, RangeQuery};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -58,38 +57,6 @@ struct HistoryParams {
     /// auto, raw, 5m, hourly or daily
     #[serde(default)]
     tier: Option<String>,
-}
-
-/// A part of an agent's history: one time axis, and the series over it.
-#[derive(Debug, Serialize, ToSchema)]
-struct History {
-    agent: String,
-    start: String,
-    end: String,
-    /// raw, 5m, hourly, daily or mixed
-    tier: &'static str,
-    /// The width of the buckets; null where these are raw samples.
-    #[schema(value_type = Option<f64>)]
-    step_seconds: Option<Seconds>,
-    points: usize,
-    /// Epoch milliseconds.
-    t: Vec<i64>,
-    series: Vec<HistorySeries>,
-}
-
-/// One series; a gap is null.
-#[derive(Debug, Serialize, ToSchema)]
-struct HistorySeries {
-    metric: String,
-    labels: BTreeMap<String, String>,
-    unit: &'static str,
-    /// The mean of each bucket; the value itself on raw.
-    #[schema(value_type = Vec<Option<f64>>)]
-    v: Vec<f64>,
-    #[schema(value_type = Vec<Option<f64>>)]
-    min: Vec<f64>,
-    #[schema(value_type = Vec<Option<f64>>)]
-    max: Vec<f64>,
 }
 
 /// A span as it was asked for and as it is read.
@@ -157,29 +124,6 @@ fn tier_name(frame: &Frame) -> &'static str {
     }
 }
 
-fn json(found: Found) -> History {
-    let Found { agent, asked, frame } = found;
-    let tier = tier_name(&frame);
-    let series = frame.columns.into_iter().map(|column| HistorySeries {
-        metric: column.key.metric().to_owned(),
-        labels: labels(&column.key),
-        unit: metric::unit(column.key.metric()).name(),
-        v: column.mean,
-        min: column.min,
-        max: column.max,
-    });
-    History {
-        agent: agent.id.to_string(),
-        start: rfc3339(asked.start),
-        end: rfc3339(asked.end),
-        tier,
-        step_seconds: frame.step_ms.map(Seconds),
-        points: frame.times.len(),
-        series: series.collect(),
-        t: frame.times.iter().map(|time| time.as_millis()).collect(),
-    }
-}
-
 /// A frame as a file of comma-separated values called after the agent.
 pub(super) fn csv_response(agent: &AgentRow, what: &str, frame: &Frame) -> Result<Response, Problem> {
     let mut bytes = Vec::new();
@@ -219,7 +163,8 @@ async fn history(
     if accept.contains("text/csv") && !accept.contains("application/json") {
         return csv_response(&found.agent, what(&found.frame), &found.frame);
     }
-    Ok(Json(json(found)).into_response())
+    let body = columns::json(found.agent.id, found.asked, &found.frame);
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// Reads an agent's history as CSV

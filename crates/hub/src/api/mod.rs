@@ -13,6 +13,7 @@ mod extract;
 mod health;
 mod history;
 mod incidents;
+mod latest;
 mod live;
 mod middleware;
 mod openapi;
@@ -85,6 +86,7 @@ fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>
         .merge(live::routes(app, stop))
         .merge(agents::routes())
         .merge(history::routes())
+        .merge(latest::routes())
         .merge(charts::routes())
         .merge(thresholds::routes())
         .merge(preview::routes())
