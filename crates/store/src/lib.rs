@@ -6,7 +6,10 @@
 mod change;
 mod checksum;
 pub mod entities;
+mod export;
+mod fleet;
 mod frame;
+mod history;
 mod mark;
 pub mod memory;
 mod outbox;

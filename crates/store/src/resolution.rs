@@ -99,7 +99,8 @@ fn choose(question: &Question) -> Option<i64> {
 
 /// Where the parts of the span are read from: the coarsest tier that fits into the step and holds them, else the finest that
 /// still holds them.
-fn segments(question: &Question, step_ms: Option<i64>) -> Vec<Segment> {
+#[must_use]
+pub(crate) fn segments(question: &Question, step_ms: Option<i64>) -> Vec<Segment> {
     let fits = |tier: &Tier| match (tier.width_ms(), step_ms) {
         (None, _) => true,
         (Some(_), None) => false,

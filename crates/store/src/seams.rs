@@ -3,9 +3,10 @@
 //! Methods are few, coarse and batch-shaped; no SQL, driver type or clock crosses them. All of them block: call them from a
 //! thread that may wait. One conformance suite is run against every engine and against the model in memory.
 
-use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
+use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled, Waiting};
+pub use crate::history::*;
 use nightbell_alerts::{Event, EventKind, IncidentRecord};
-use nightbell_model::{AgentId, Batch, ChannelId, Frame, IncidentId, SeriesKey, Tier, Timestamp, Ulid};
+use nightbell_model::{AgentId, Batch, ChannelId, Frame, IncidentId, SeriesKey, Timestamp, Ulid};
 
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -47,81 +48,6 @@ pub struct LeaseToken {
     pub epoch: u64,
 }
 
-/// A question for history: some series of one agent over `start..end`.
-#[derive(Debug, Clone)]
-pub struct RangeQuery {
-    /// Whose.
-    pub agent: AgentId,
-    /// Full series keys, or bare metric names that stand for all their series. Empty is everything.
-    pub series: Vec<String>,
-    /// The first moment wanted.
-    pub start: Timestamp,
-    /// The first moment not wanted.
-    pub end: Timestamp,
-    /// `None` lets the store choose by span and point budget.
-    pub tier: Option<Tier>,
-    /// At most about so many points on the time axis when the store chooses; a tier named outright is answered whole.
-    pub max_points: usize,
-    /// The hub's time: what tiers still hold depends on it.
-    pub now: Timestamp,
-}
-
-/// For how long each tier is kept, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Raw heartbeats.
-    pub raw_ms: i64,
-    /// Five-minute buckets.
-    pub five_minutes_ms: i64,
-    /// Hourly buckets.
-    pub hourly_ms: i64,
-    /// Daily buckets.
-    pub daily_ms: i64,
-    /// Events, ended incidents, sent and dead deliveries, audit lines.
-    pub log_ms: i64,
-}
-
-impl Retention {
-    /// How long `tier` is kept.
-    #[must_use]
-    pub const fn of(&self, tier: Tier) -> i64 {
-        match tier {
-            Tier::Raw => self.raw_ms,
-            Tier::FiveMinutes => self.five_minutes_ms,
-            Tier::Hourly => self.hourly_ms,
-            Tier::Daily => self.daily_ms,
-        }
-    }
-}
-
-impl Default for Retention {
-    /// Raw 7 days, 5-minute 30 days, hourly 7 days, daily 90 days, logs 90 days.
-    fn default() -> Self {
-        const DAY: i64 = 86_400_000;
-        Self { raw_ms: 7 * DAY, five_minutes_ms: 30 * DAY, hourly_ms: 7 * DAY, daily_ms: 90 * DAY, log_ms: 90 * DAY }
-    }
-}
-
-/// What a round of housekeeping did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Housekeeping {
-    /// Buckets written or corrected.
-    pub buckets: u64,
-    /// Rows removed.
-    pub removed: u64,
-}
-
-/// How large the store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StoreStats {
-    /// Bytes of the file and its log.
-    pub bytes: u64,
-    /// Raw rows.
-    pub raw_rows: u64,
-    /// Rollup rows of all tiers.
-    pub rollup_rows: u64,
-}
-
 /// History: appended in batches, read by range.
 pub trait MetricStore: Send + Sync + std::fmt::Debug {
     /// Stores heartbeats durably. Repeating a heartbeat (same agent, boot and seq, or same agent and time without them) is not
@@ -160,6 +86,52 @@ pub trait MetricStore: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError>;
+
+    /// Packs what is complete: hours that are over and have settled into chunks, days into denser ones, late heartbeats and
+    /// corrected buckets into the chunk they belong to. Restartable at any point; answers the same before and after.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn seal(&self, lease: LeaseToken, now: Timestamp, policy: &SealPolicy) -> Result<Housekeeping, StoreError>;
+
+    /// Checks some of what is stored, from where `place` says on, and moves `place` on; what is damaged is set aside
+    /// and named, so that the rest goes on.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn scrub(&self, lease: LeaseToken, now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError>;
+
+    /// One metric over many agents, step by step.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`; agents without history are left out.
+    fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError>;
+
+    /// The next rows of a long answer. Reads a bounded number of rows, so that however long the whole takes, no snapshot
+    /// is held open and no memory grows.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError>;
+
+    /// A number that changes whenever answers over `start..end` may change; `None` while they still grow.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn revision(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Option<u64>, StoreError>;
+
+    /// Stores heartbeats of an agent from elsewhere: in any order, of any age that is not closed. One at the time of another is a
+    /// duplicate whatever its number. With `keep` the agent's history is never removed by age from then on.
+    ///
+    /// # Errors
+    /// `Unavailable` when it could not be made durable.
+    fn import(&self, lease: LeaseToken, agent: AgentId, batches: &[Batch], keep: bool) -> Result<Imported, StoreError>;
+
+    /// Stretches of an agent's history that were found damaged and are missing from answers, ascending.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn damage(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Vec<Damaged>, StoreError>;
 
     /// How large it is.
     ///
@@ -253,15 +225,6 @@ pub enum DeliveryCommand {
     Cancel,
 }
 
-/// How many deliveries may be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClaimRoom {
-    /// At most so many by this claim.
-    pub all: usize,
-    /// At most so many of one channel that are being sent, those of earlier claims included: a slow channel leaves room for others.
-    pub per_channel: usize,
-}
-
 /// State that needs transactions.
 pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// Takes over the writing: every earlier lease is refused from now on. Deliveries that were `sending` go back to `queued`
@@ -290,13 +253,33 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// `Conflict` (a name taken, a token used up), `NotFound` (deleting what is not there), `Unavailable`.
     fn apply(&self, lease: LeaseToken, changes: &[Change], audit: Option<&AuditEntry>) -> Result<Vec<LoggedEvent>, StoreError>;
 
-    /// Takes due deliveries for sending, as far as there is `room`: state `sending`, lease until `until`, attempts + 1. At most one for each (channel,
-    /// instance), the oldest first, and none while an older one of the same (channel, instance) is unfinished. A lease that ran
-    /// out counts as an attempt that may have arrived.
+    /// Deliveries that wait and are due at `until` or before: at most one for each (channel, instance), the oldest, and none
+    /// while it is being sent. In the order they were put in.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn waiting(&self, until: Timestamp) -> Result<Vec<Waiting>, StoreError>;
+
+    /// Takes deliveries for sending, each list as one message whose id is that of its first: state `sending`, lease until
+    /// `until`, attempts + 1, and the message noted with each, so that a retry is the same message. What does not wait any more,
+    /// or waits behind an older one of its (channel, instance), is left out of the answer, which has a list for each that was
+    /// asked for. A lease that ran out counts as an attempt that may have arrived: such deliveries wait again from here on.
     ///
     /// # Errors
     /// `Unavailable`.
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError>;
+    fn claim(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        until: Timestamp,
+        messages: &[Vec<Ulid>],
+    ) -> Result<Vec<Vec<Delivery>>, StoreError>;
+
+    /// Keeps what a channel wants remembered of its attempts at a delivery (JSON object).
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError>;
 
     /// Writes down what became of attempts.
     ///
@@ -304,7 +287,7 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// `Unavailable`.
     fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError>;
 
-    /// When the next delivery is due, if any waits.
+    /// When the next delivery is due or the next lease runs out, if any.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -5,8 +5,8 @@
 use nightbell_alerts::NoticeKind;
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, Frame, IncidentId, Schema, Tier, Timestamp, Ulid};
 use nightbell_store::{
-    Change, ClaimRoom, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention,
-    SqliteOptions, SqliteStore, StateStore, StoreError,
+    Change, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention, SqliteOptions,
+    SqliteStore, StateStore, StoreError,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,7 @@ fn delivery(id: u128) -> NewDelivery {
         payload_json: "{}".to_owned(),
         created_at: at(0),
         not_before: at(0),
+        fold: None,
     }
 }
 
@@ -117,8 +118,8 @@ fn a_newer_schema_is_refused_and_says_both_versions() {
     drop(open(&path));
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let error = refusal(&path);
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
-    assert!(error.to_string().contains("99") && error.to_string().contains("up to 1"), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error:?}");
+    assert!(error.to_string().contains("99") && error.to_string().contains("up to 2"), "{error}");
 }
 
 #[test]
@@ -262,7 +263,7 @@ fn a_backup_is_whole_and_holds_what_waits() {
     let (store, lease) = open(&folder.path().join("hub.db"));
     let schema = schema();
     store.commit(lease, &Commit { outbox: vec![delivery(1), delivery(2)], ..Commit::default() }).unwrap();
-    store.claim(lease, at(0), at(1), ClaimRoom { all: 1, per_channel: 1 }).unwrap();
+    store.claim(lease, at(0), at(1), &[vec![Ulid::from_bits(1)]]).unwrap();
     let copy = folder.path().join("backup.db");
     let is_done = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {
@@ -288,7 +289,8 @@ fn a_backup_is_whole_and_holds_what_waits() {
     let state = |id| copied.delivery(Ulid::from_bits(id)).unwrap().map(|one| (one.state, one.maybe_repeat));
     assert_eq!(state(1), Some((DeliveryState::Held, true)));
     assert_eq!(state(2), Some((DeliveryState::Held, false)));
-    assert!(copied.claim(lease, at(DAY), at(DAY + 1), ClaimRoom { all: 9, per_channel: 9 }).unwrap().is_empty());
+    assert_eq!(copied.claim(lease, at(DAY), at(DAY + 1), &[vec![Ulid::from_bits(1)]]).unwrap(), [Vec::new()]);
+    assert_eq!(copied.waiting(at(DAY)).unwrap(), []);
     copied.append(lease, &[beat(&schema, 1, count)]).unwrap();
     assert_eq!(range(&copied, 1, Tier::Raw).times.len() as u64, count + 1);
 }

@@ -159,6 +159,7 @@ fn retention(sources: &Sources) -> Result<Retention, ConfigError> {
         hourly_ms: keep("retention.hourly")?,
         daily_ms: keep("retention.daily")?,
         log_ms: keep("retention.log")?,
+        max_bytes: None,
     })
 }
 

@@ -1,15 +1,21 @@
 //! The history of one agent: all its rows for ever, and every bucket computed from them whenever it is asked for.
 
 use crate::entities::SeenRow;
+use crate::export;
+use crate::fleet::Steps;
 use crate::frame::{Assembly, Wanted};
+use crate::query::{clip, names, revision_of};
 use crate::ranges::Ranges;
 use crate::resolution::{self, Question};
 use crate::retention::{self, GRACE_MS, WholeFrom};
 use crate::rollup::Bucket;
-use crate::seams::{RangeQuery, Retention};
+use crate::seams::{ExportPage, ExportQuery, FleetQuery, Imported, RangeQuery, Retention, SealPolicy};
 use crate::vector::{Sample, decimals_of};
-use nightbell_model::{Batch, BootId, Frame, SeriesKey, Tier, Timestamp};
+use nightbell_model::{AgentId, Batch, BootId, Frame, SeriesKey, Tier, Timestamp};
 use std::collections::BTreeSet;
+
+/// An hour, in milliseconds.
+const HOUR_MS: i64 = 3_600_000;
 
 /// What is known of an agent process.
 #[derive(Debug, Clone)]
@@ -29,6 +35,12 @@ pub(super) struct History {
     whole_from: WholeFrom,
     /// Buckets that an engine would have to write.
     pending: BTreeSet<(Tier, Timestamp)>,
+    /// Raw before this has been sealed.
+    sealed_to: Option<Timestamp>,
+    /// How often something that was sealed has changed.
+    revision: i64,
+    /// Whether it is never removed by age.
+    pub(super) kept: bool,
 }
 
 /// The tier's bucket that `ts` lies in; on raw itself.
@@ -54,8 +66,40 @@ impl History {
             let at = self.rows.partition_point(|row| row.ts <= batch.ts);
             self.rows.insert(at, batch.clone());
             self.pending.insert((Tier::FiveMinutes, floor(batch.ts, Tier::FiveMinutes)));
+            self.revision += i64::from(self.sealed_to.is_some_and(|sealed_to| batch.ts < sealed_to));
         }
         is_new
+    }
+
+    /// Stores heartbeats from elsewhere, and the names of their metrics.
+    pub(super) fn import(&mut self, agent: AgentId, batches: &[Batch], metrics: &mut BTreeSet<String>) -> Imported {
+        let mut done = Imported::default();
+        for batch in batches {
+            let batch = Batch { agent, boot_seq: None, ..batch.clone() };
+            if batch.ts < self.whole_from.of(Tier::Raw) {
+                done.too_old += 1;
+            } else if self.append(&batch) {
+                metrics.extend(batch.samples().map(|(key, _)| key.metric().to_owned()));
+                done.stored += 1;
+            } else {
+                done.duplicates += 1;
+            }
+        }
+        done
+    }
+
+    /// Notes which hours an engine would pack.
+    pub(super) fn seal(&mut self, now: Timestamp, policy: &SealPolicy) {
+        let ends = self.rows.iter().map(|row| floor(row.ts, Tier::Hourly).plus_millis(HOUR_MS));
+        let due = ends.filter(|end| end.plus_millis(policy.settle_ms) <= now).max();
+        self.sealed_to = self.sealed_to.max(due);
+    }
+
+    /// What answers over a span depend on, unless it still grows.
+    pub(super) fn revision(&self, span: (Timestamp, Timestamp)) -> Option<u64> {
+        let (start, end) = clip(span, self.extent().filter(|_| self.sealed_to.is_some_and(|to| span.1 <= to))?)?;
+        let [raw, five, hourly, daily] = Tier::ALL.map(|tier| self.whole_from.of(tier).as_millis());
+        Some(revision_of(&[self.revision, start.as_millis(), end.as_millis(), raw, five, hourly, daily]))
     }
 
     fn boot(&mut self, name: &BootId, at: Timestamp) -> &mut Boot {
@@ -89,7 +133,7 @@ impl History {
     }
 
     /// What was seen of its processes, the longest unused first.
-    pub(super) fn seen(&self, agent: nightbell_model::AgentId) -> Vec<SeenRow> {
+    pub(super) fn seen(&self, agent: AgentId) -> Vec<SeenRow> {
         let mut boots: Vec<&Boot> = self.boots.iter().collect();
         boots.sort_by_key(|boot| boot.used_at);
         let row = |boot: &Boot| SeenRow {
@@ -137,6 +181,9 @@ impl History {
 
     /// Stops looking at what is older than it is kept; how many rows that were.
     pub(super) fn retain(&mut self, now: Timestamp, keep: &Retention) -> u64 {
+        if self.kept {
+            return 0;
+        }
         let before = self.count(Tier::Raw);
         let old = self.whole_from;
         let pending = self.pending.iter().map(|mark| mark.1).min();
@@ -175,16 +222,57 @@ impl History {
         let plan = resolution::plan(&question);
         let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
         for segment in &plan.segments {
-            let rows = self.within(segment.start, segment.end);
-            if segment.tier == Tier::Raw {
-                rows.iter().for_each(|row| assembly.row(Tier::Raw, row.ts, &samples(row, &wanted)));
-                continue;
-            }
-            for bucket in rows.iter().map(|row| floor(row.ts, segment.tier)).collect::<BTreeSet<_>>() {
-                assembly.row(segment.tier, bucket, &self.bucket(segment.tier, bucket, &wanted));
-            }
+            self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| assembly.row(segment.tier, time, row));
         }
         assembly.finish(query.start, query.end)
+    }
+
+    /// Adds what there is of one metric; its decimals, if there is any.
+    pub(super) fn steps(&self, query: &FleetQuery, steps: &mut Steps) -> Option<u8> {
+        let keys = self.series().into_iter().filter(|key| names(&query.series, key));
+        let wanted: Vec<Wanted> = keys.map(|key| Wanted { decimals: decimals_of(key.metric()), key }).collect();
+        let span = clip((query.start, query.end), self.extent()?)?;
+        for segment in self.planned(span, Some(query.step_ms.max(1))) {
+            self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
+                row.iter().for_each(|bucket| steps.add(time, bucket));
+            });
+        }
+        wanted.first().map(|wanted| wanted.decimals)
+    }
+
+    /// The next page of a long answer.
+    pub(super) fn export_page(&self, query: &ExportQuery) -> ExportPage {
+        let wanted: Vec<Wanted> =
+            query.series.iter().map(|key| Wanted { key: key.clone(), decimals: decimals_of(key.metric()) }).collect();
+        let decimals: Vec<u8> = wanted.iter().map(|wanted| wanted.decimals).collect();
+        let span = self.extent().and_then(|held| clip((query.start, query.end), held));
+        let segments = span.map(|span| self.planned(span, query.tier.width_ms())).unwrap_or_default();
+        let done: Result<ExportPage, std::convert::Infallible> = export::page(query, &segments, &decimals, |tier, span, rows| {
+            self.read(tier, span, &wanted, |time, row| {
+                let Ok(()) = rows(time, row);
+            });
+            Ok(())
+        });
+        let Ok(page) = done;
+        page
+    }
+
+    fn planned(&self, (start, end): (Timestamp, Timestamp), step_ms: Option<i64>) -> Vec<resolution::Segment> {
+        let question = Question { start, end, tier: None, max_points: 0, raw_points: 0, whole_from: self.whole_from };
+        resolution::segments(&question, step_ms)
+    }
+
+    /// Gives the rows or buckets of a tier that start within `span` to `sink`.
+    fn read(&self, tier: Tier, span: (Timestamp, Timestamp), wanted: &[Wanted], mut sink: impl FnMut(Timestamp, &[Bucket])) {
+        let rows = self.within(span.0, span.1);
+        if tier == Tier::Raw {
+            return rows.iter().for_each(|row| sink(row.ts, &samples(row, wanted)));
+        }
+        for bucket in rows.iter().map(|row| floor(row.ts, tier)).collect::<BTreeSet<_>>() {
+            if bucket >= span.0 {
+                sink(bucket, &self.bucket(tier, bucket, wanted));
+            }
+        }
     }
 
     /// Rows with `from <= ts < to`.

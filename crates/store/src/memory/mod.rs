@@ -5,11 +5,13 @@ mod history;
 mod outbox;
 mod state;
 
-use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
+use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled, Waiting};
+use crate::fleet::{Steps, Sums};
 use crate::mark::mark;
 use crate::seams::{
-    Attachment, ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, Housekeeping, IncidentQuery, LeaseToken, LoggedEvent,
-    MetricStore, Page, RangeQuery, Retention, StateStore, StoreError, StoreStats,
+    Attachment, Damaged, DeliveryCommand, DeliveryQuery, EventQuery, ExportPage, ExportQuery, FleetFrame, FleetQuery,
+    Housekeeping, Imported, IncidentQuery, LeaseToken, LoggedEvent, MetricStore, Page, RangeQuery, Retention, ScrubPlace,
+    ScrubReport, SealPolicy, StateStore, StoreError, StoreStats,
 };
 use history::History;
 use nightbell_alerts::IncidentRecord;
@@ -117,21 +119,68 @@ impl MetricStore for MemoryStore {
         for tier in Tier::ROLLUPS {
             buckets += model.histories.values_mut().map(|history| history.roll_up(tier, now)).sum::<u64>();
         }
-        Ok(Housekeeping { buckets, removed: 0 })
+        Ok(Housekeeping { buckets, ..Housekeeping::default() })
     }
 
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
         let mut model = self.writable(lease)?;
         let rows: u64 = model.histories.values_mut().map(|history| history.retain(now, keep)).sum();
         let removed = rows + model.state.retain(now.plus_millis(-keep.log_ms));
-        Ok(Housekeeping { buckets: 0, removed })
+        Ok(Housekeeping { removed, ..Housekeeping::default() })
+    }
+
+    fn seal(&self, lease: LeaseToken, now: Timestamp, policy: &SealPolicy) -> Result<Housekeeping, StoreError> {
+        let mut model = self.writable(lease)?;
+        model.histories.values_mut().for_each(|history| history.seal(now, policy));
+        Ok(Housekeeping::default())
+    }
+
+    fn scrub(&self, lease: LeaseToken, _now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError> {
+        drop(self.writable(lease)?);
+        *place = ScrubPlace::default();
+        Ok(ScrubReport { is_round: true, ..ScrubReport::default() })
+    }
+
+    fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {
+        let model = self.model();
+        let (mut sums, mut steps) = (Sums::new(query), Steps::new(query));
+        for agent in sums.agents() {
+            steps.clear();
+            let decimals = model.histories.get(&agent).and_then(|history| history.steps(query, &mut steps));
+            if let Some(decimals) = decimals {
+                sums.add(agent, &steps, decimals);
+            }
+        }
+        Ok(sums.finish())
+    }
+
+    fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {
+        let model = self.model();
+        let history = model.histories.get(&query.agent);
+        Ok(history.map_or_else(|| History::default().export_page(query), |history| history.export_page(query)))
+    }
+
+    fn revision(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Option<u64>, StoreError> {
+        Ok(self.model().histories.get(&agent).and_then(|history| history.revision((start, end))))
+    }
+
+    fn import(&self, lease: LeaseToken, agent: AgentId, batches: &[Batch], keep: bool) -> Result<Imported, StoreError> {
+        let mut model = self.writable(lease)?;
+        let Model { histories, metrics, .. } = &mut *model;
+        let history = histories.entry(agent).or_default();
+        history.kept |= keep;
+        Ok(history.import(agent, batches, metrics))
+    }
+
+    fn damage(&self, _agent: AgentId, _start: Timestamp, _end: Timestamp) -> Result<Vec<Damaged>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn stats(&self) -> Result<StoreStats, StoreError> {
         let model = self.model();
         let count = |tier: Tier| model.histories.values().map(|history| history.count(tier)).sum::<u64>();
         let rollup_rows = Tier::ROLLUPS.into_iter().map(count).sum();
-        Ok(StoreStats { bytes: 0, raw_rows: count(Tier::Raw), rollup_rows })
+        Ok(StoreStats { bytes: 0, raw_rows: count(Tier::Raw), rollup_rows, damaged: 0 })
     }
 }
 
@@ -174,8 +223,23 @@ impl StateStore for MemoryStore {
         Ok(logged)
     }
 
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError> {
-        Ok(self.writable(lease)?.state.outbox.claim(now, until, room))
+    fn waiting(&self, until: Timestamp) -> Result<Vec<Waiting>, StoreError> {
+        Ok(self.model().state.outbox.waiting(until))
+    }
+
+    fn claim(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        until: Timestamp,
+        messages: &[Vec<Ulid>],
+    ) -> Result<Vec<Vec<Delivery>>, StoreError> {
+        Ok(self.writable(lease)?.state.outbox.claim(now, until, messages))
+    }
+
+    fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
+        self.writable(lease)?.state.outbox.note_progress(id, progress_json);
+        Ok(())
     }
 
     fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError> {

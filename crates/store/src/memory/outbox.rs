@@ -1,9 +1,9 @@
 //! The outbox as a list in the order things were put in.
 
 use super::page;
-use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled};
+use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
 use crate::outbox::{refusal, too_short};
-use crate::seams::{ClaimRoom, DeliveryCommand, DeliveryQuery, Page, StoreError};
+use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
 
@@ -59,6 +59,7 @@ impl Outbox {
             last_error: None,
             maybe_repeat: false,
             plain: false,
+            progress: None,
         };
         self.entries.push(Entry { place: self.last_place, delivery, due_at: row.not_before, lease_until: None });
         is_cancelled.then(|| too_short(row))
@@ -76,36 +77,75 @@ impl Outbox {
         self.entries[..at].iter().all(|older| !is_unfinished(older) || key(older) != this)
     }
 
-    /// Takes due deliveries.
-    pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Vec<Delivery> {
+    /// What waits and is due at `until`, each the oldest of its channel and instance.
+    pub(super) fn waiting(&self, until: Timestamp) -> Vec<Waiting> {
+        let is_due = |entry: &Entry| entry.delivery.state == DeliveryState::Queued && entry.due_at <= until;
+        let heads = (0..self.entries.len()).filter(|at| is_due(&self.entries[*at]) && self.is_head(*at));
+        heads.map(|at| self.waits(&self.entries[at])).collect()
+    }
+
+    fn waits(&self, entry: &Entry) -> Waiting {
+        let row = &entry.delivery.row;
+        let has_storm = row.kind != NoticeKind::Fired && row.fold.is_none();
+        let storm = if has_storm { self.storm(row) } else { Vec::new() };
+        let said = |begun: &&Delivery, kind: NoticeKind, n: u32| {
+            let same = |other: &NewDelivery| (other.incident, other.channel) == (begun.row.incident, begun.row.channel);
+            self.entries.iter().map(|entry| &entry.delivery.row).any(|other| same(other) && other.kind == kind && other.n == n)
+        };
+        let rest = storm.iter().filter(|begun| !said(begun, NoticeKind::Resolved, 0) && !said(begun, row.kind, row.n)).count();
+        Waiting {
+            id: row.id,
+            channel: row.channel,
+            instance: row.instance.clone(),
+            incident: row.incident,
+            kind: row.kind,
+            created_at: row.created_at,
+            due_at: entry.due_at,
+            attempts: entry.delivery.attempts,
+            fold: row.fold,
+            storm: storm.first().and_then(|begun| begun.row.fold),
+            storm_rest: u32::try_from(rest).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// All beginnings that were told in one message with that of this delivery's incident, if there are several.
+    fn storm(&self, row: &NewDelivery) -> Vec<&Delivery> {
+        let begins = || self.entries.iter().map(|entry| &entry.delivery).filter(|told| told.row.kind == NoticeKind::Fired);
+        let own = begins().find(|told| (told.row.incident, told.row.channel) == (row.incident, row.channel));
+        let Some(fold) = own.and_then(|own| own.row.fold) else { return Vec::new() };
+        let all: Vec<&Delivery> = begins().filter(|told| told.row.fold == Some(fold)).collect();
+        if all.len() > 1 { all } else { Vec::new() }
+    }
+
+    /// Takes deliveries, each list as one message.
+    pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, messages: &[Vec<Ulid>]) -> Vec<Vec<Delivery>> {
         for entry in self.entries.iter_mut().filter(|entry| entry.lease_until.is_some_and(|until| until <= now)) {
             requeue(entry, Some("no result before the lease ran out"));
         }
-        let is_due = |entry: &Entry| entry.delivery.state == DeliveryState::Queued && entry.due_at <= now;
-        let heads = (0..self.entries.len()).filter(|at| is_due(&self.entries[*at]) && self.is_head(*at));
-        let mut due: Vec<usize> = Vec::new();
-        for at in heads {
-            let channel = self.entries[at].delivery.row.channel;
-            let sending =
-                |entry: &&Entry| entry.delivery.state == DeliveryState::Sending && entry.delivery.row.channel == channel;
-            let lanes = self.entries.iter().filter(sending).count()
-                + due.iter().filter(|at| self.entries[**at].delivery.row.channel == channel).count();
-            if due.len() < room.all && lanes < room.per_channel {
-                due.push(at);
-            }
+        messages.iter().map(|ids| ids.iter().filter_map(|id| self.take(*id, ids[0], (now, until))).collect()).collect()
+    }
+
+    fn take(&mut self, id: Ulid, message: Ulid, (now, until): (Timestamp, Timestamp)) -> Option<Delivery> {
+        let at = self.entries.iter().position(|entry| entry.delivery.row.id == id)?;
+        if self.entries[at].delivery.state != DeliveryState::Queued || !self.is_head(at) {
+            return None;
         }
-        let mut claimed = Vec::new();
-        for at in due {
-            let entry = &mut self.entries[at];
-            entry.lease_until = Some(until);
-            let delivery = &mut entry.delivery;
-            delivery.state = DeliveryState::Sending;
-            delivery.attempts += 1;
-            delivery.next_attempt_at = None;
-            delivery.first_attempt_at = delivery.first_attempt_at.or(Some(now));
-            claimed.push(delivery.clone());
+        let entry = &mut self.entries[at];
+        entry.lease_until = Some(until);
+        let delivery = &mut entry.delivery;
+        delivery.state = DeliveryState::Sending;
+        delivery.attempts += 1;
+        delivery.next_attempt_at = None;
+        delivery.first_attempt_at = delivery.first_attempt_at.or(Some(now));
+        delivery.row.fold = delivery.row.fold.or(Some(message));
+        Some(delivery.clone())
+    }
+
+    /// Keeps what a channel wants remembered.
+    pub(super) fn note_progress(&mut self, id: Ulid, progress_json: &str) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.delivery.row.id == id) {
+            entry.delivery.progress = Some(progress_json.to_owned());
         }
-        claimed
     }
 
     /// Writes down what became of one attempt.
@@ -159,6 +199,7 @@ impl Outbox {
             DeliveryCommand::Retry => {
                 entry.delivery.state = DeliveryState::Queued;
                 entry.delivery.next_attempt_at = Some(now);
+                entry.delivery.row.fold = None;
                 entry.due_at = now;
             }
             DeliveryCommand::Cancel => {

@@ -79,7 +79,7 @@ impl State {
     /// Whether an incident is open, or some channel has not been told of its end.
     fn is_unfinished(&self, incident: &IncidentRecord) -> bool {
         let told = |record: &ToldRecord| [record.told, record.told_nodata].contains(&Some(incident.id));
-        incident.resolved_at.is_none() || self.told.values().any(told)
+        incident.resolved_at.is_none() || incident.late || self.told.values().any(told)
     }
 
     fn put_incident(&mut self, record: &IncidentRecord) {

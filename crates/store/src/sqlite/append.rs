@@ -12,33 +12,49 @@ use rusqlite::{Connection, params};
 /// Width of the finest buckets, in milliseconds.
 const FIVE_MINUTES_MS: i64 = 5 * 60_000;
 
+/// What became of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is stored.
+    Stored,
+    /// It was stored before.
+    Known,
+    /// It is from before what is kept of raw: its buckets are closed.
+    Closed,
+}
+
 /// Stores what is not stored yet. Heartbeats from before what is kept of raw are left out: their buckets are closed.
 pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch]) -> Answer<()> {
     let mut closed = 0_usize;
     for batch in batches {
-        let open_from = cache.known(connection, batch.agent)?.open_from;
-        if batch.ts < open_from {
-            closed += 1;
-            continue;
+        let taken = take_in(connection, cache, batch)?;
+        closed += usize::from(taken == Taken::Closed);
+        if taken == Taken::Stored && batch.boot_seq.is_none() {
+            seen_alive(connection, batch.agent, batch.received)?;
         }
-        let boot_seq = match &batch.boot_seq {
-            Some((boot, seq)) => match number(connection, cache, batch, boot, *seq)? {
-                Some(key) => Some((key, seq.cast_signed())),
-                None => continue,
-            },
-            None if is_stored(connection, cache, batch)? => continue,
-            None => {
-                seen_alive(connection, batch.agent, batch.received)?;
-                None
-            }
-        };
-        insert(connection, cache, batch, boot_seq)?;
-        mark(connection, cache, batch)?;
     }
     if closed > 0 {
         tracing::warn!(heartbeats = closed, "heartbeats older than raw history were not stored");
     }
     Ok(())
+}
+
+/// Stores one heartbeat, if it is not stored yet and not closed.
+pub(super) fn take_in(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<Taken> {
+    if batch.ts < cache.known(connection, batch.agent)?.open_from {
+        return Ok(Taken::Closed);
+    }
+    let boot_seq = match &batch.boot_seq {
+        Some((boot, seq)) => match number(connection, cache, batch, boot, *seq)? {
+            Some(key) => Some((key, seq.cast_signed())),
+            None => return Ok(Taken::Known),
+        },
+        None if is_stored(connection, cache, batch)? => return Ok(Taken::Known),
+        None => None,
+    };
+    insert(connection, cache, batch, boot_seq)?;
+    mark(connection, cache, batch)?;
+    Ok(Taken::Stored)
 }
 
 /// Notes what the door has seen. Without ranges, the door has forgotten the process, and so does the store.

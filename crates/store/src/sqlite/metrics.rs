@@ -2,9 +2,12 @@
 
 use super::failure::Answer;
 use super::retain::LOGS;
-use super::{SqliteStore, commit, range, retain, rollups, upkeep};
+use super::{SqliteStore, commit, import, questions, range, retain, rollups, upkeep};
 use crate::entities::Commit;
-use crate::seams::{Housekeeping, LeaseToken, MetricStore, RangeQuery, Retention, StoreError, StoreStats};
+use crate::seams::{
+    Damaged, ExportPage, ExportQuery, FleetFrame, FleetQuery, Housekeeping, Imported, LeaseToken, MetricStore, RangeQuery,
+    Retention, ScrubPlace, ScrubReport, SealPolicy, StoreError, StoreStats,
+};
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
 use rusqlite::OptionalExtension;
 
@@ -57,7 +60,52 @@ impl MetricStore for SqliteStore {
                 self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
         }
         self.give_back_space(lease)?;
-        Ok(Housekeeping { buckets: 0, removed })
+        Ok(Housekeeping { removed, ..Housekeeping::default() })
+    }
+
+    fn seal(&self, lease: LeaseToken, _now: Timestamp, _policy: &SealPolicy) -> Result<Housekeeping, StoreError> {
+        self.gate.patient().check(lease)?;
+        Ok(Housekeeping::default())
+    }
+
+    fn scrub(&self, lease: LeaseToken, _now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError> {
+        self.gate.patient().check(lease)?;
+        *place = ScrubPlace::default();
+        Ok(ScrubReport { is_round: true, ..ScrubReport::default() })
+    }
+
+    fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {
+        self.readers.read("read the fleet's history", |connection| questions::fleet(connection, query))
+    }
+
+    fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {
+        self.readers.read("read history", |connection| questions::export_page(connection, query))
+    }
+
+    fn revision(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Option<u64>, StoreError> {
+        self.readers.read("look for changes of history", |connection| questions::revision(connection, agent, (start, end)))
+    }
+
+    fn import(&self, lease: LeaseToken, agent: AgentId, batches: &[Batch], keep: bool) -> Result<Imported, StoreError> {
+        let mut done = Imported::default();
+        if keep {
+            let mut writer = self.gate.patient();
+            writer.check(lease)?;
+            writer.write("keep history", |connection, cache| import::keep(connection, cache, agent))?;
+        }
+        for slice in batches.chunks(import::SLICE) {
+            let mut writer = self.gate.patient();
+            writer.check(lease)?;
+            let part = writer.write("import history", |connection, cache| import::slice(connection, cache, agent, slice))?;
+            done.stored += part.stored;
+            done.duplicates += part.duplicates;
+            done.too_old += part.too_old;
+        }
+        Ok(done)
+    }
+
+    fn damage(&self, _agent: AgentId, _start: Timestamp, _end: Timestamp) -> Result<Vec<Damaged>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn stats(&self) -> Result<StoreStats, StoreError> {

@@ -13,6 +13,7 @@ mod commit;
 mod failure;
 mod filter;
 mod history;
+mod import;
 mod load;
 mod log;
 mod metrics;
@@ -22,6 +23,7 @@ mod people;
 #[cfg(test)]
 mod plans;
 mod pool;
+mod questions;
 mod range;
 mod retain;
 mod rollups;

@@ -16,7 +16,9 @@ pub(super) fn range(connection: &Connection, query: &RangeQuery) -> Answer<Frame
     let (entries, decimals) = history::dictionary(connection, agent)?;
     let mut chosen: Vec<Entry> = entries.into_iter().filter(|entry| query.wants(&entry.key)).collect();
     chosen.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let Some((start, end)) = extent(connection, agent, query)? else { return Ok(empty) };
+    let Some((start, end)) = extent(connection, agent)?.and_then(|(oldest, newest)| query.clip(oldest, newest)) else {
+        return Ok(empty);
+    };
     if chosen.is_empty() {
         return Ok(empty);
     }
@@ -42,8 +44,8 @@ pub(super) fn range(connection: &Connection, query: &RangeQuery) -> Answer<Frame
     Ok(assembly.finish(query.start, query.end))
 }
 
-/// The part of the query's span in which the agent may have anything.
-fn extent(connection: &Connection, agent: i64, query: &RangeQuery) -> Answer<Option<(Timestamp, Timestamp)>> {
+/// The oldest and the newest moment at which the agent has anything.
+pub(super) fn extent(connection: &Connection, agent: i64) -> Answer<Option<(Timestamp, Timestamp)>> {
     let mut edges: Vec<i64> = Vec::new();
     for (table, column) in [
         ("agent_metrics", "ts"),
@@ -57,8 +59,8 @@ fn extent(connection: &Connection, agent: i64, query: &RangeQuery) -> Answer<Opt
             edges.extend(edge);
         }
     }
-    let (Some(oldest), Some(newest)) = (edges.iter().min(), edges.iter().max()) else { return Ok(None) };
-    Ok(query.clip(Timestamp::from_millis(*oldest), Timestamp::from_millis(*newest)))
+    let edge = |edge: Option<&i64>| edge.map(|ms| Timestamp::from_millis(*ms));
+    Ok(edge(edges.iter().min()).zip(edge(edges.iter().max())))
 }
 
 /// How many raw rows the span has, counted as far as one more than `enough`.

@@ -140,5 +140,5 @@ pub(super) fn stats(connection: &Connection, bytes: u64) -> Answer<StoreStats> {
         })
     };
     let rollup_rows = count("agent_metrics_5m")? + count("agent_metrics_hourly")? + count("agent_metrics_daily")?;
-    Ok(StoreStats { bytes, raw_rows: count("agent_metrics")?, rollup_rows })
+    Ok(StoreStats { bytes, raw_rows: count("agent_metrics")?, rollup_rows, damaged: 0 })
 }

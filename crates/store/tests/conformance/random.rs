@@ -97,7 +97,7 @@ fn batches(step: &Step, schemas: &[Arc<Schema>]) -> Vec<Batch> {
 }
 
 fn keep() -> Retention {
-    Retention { raw_ms: 2 * DAY, five_minutes_ms: 4 * DAY, hourly_ms: 3 * DAY, daily_ms: 8 * DAY, log_ms: DAY }
+    Retention { raw_ms: 2 * DAY, five_minutes_ms: 4 * DAY, hourly_ms: 3 * DAY, daily_ms: 8 * DAY, log_ms: DAY, max_bytes: None }
 }
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {

@@ -1,0 +1,111 @@
+//! Long answers a page at a time: which stretch is read next, and where a page ends. Pure; reading rows is left to the engine.
+
+use crate::history::{ExportCursor, ExportPage, ExportQuery};
+use crate::resolution::Segment;
+use crate::rollup::Bucket;
+use nightbell_model::{Tier, Timestamp};
+
+/// Takes the rows of a stretch, in the order of time.
+pub(crate) type Rows<'a, E> = &'a mut dyn FnMut(Timestamp, &[Bucket]) -> Result<(), E>;
+
+/// So long a stretch of a tier is read at once, in milliseconds: some hundred rows, and at most what one chunk holds.
+const fn stretch_ms(tier: Tier) -> i64 {
+    match tier {
+        Tier::Raw => 3_600_000,
+        Tier::FiveMinutes => 86_400_000,
+        Tier::Hourly => 8 * 86_400_000,
+        Tier::Daily => 256 * 86_400_000,
+    }
+}
+
+/// The rows of one page so far.
+struct Filling<'a> {
+    page: ExportPage,
+    decimals: &'a [u8],
+    cursor: Option<ExportCursor>,
+    /// Rows that were given by the page before and are met again.
+    skipped: usize,
+}
+
+impl Filling<'_> {
+    fn row(&mut self, tier: Tier, time: Timestamp, values: &[Bucket]) {
+        if let Some(cursor) = self.cursor
+            && (time < cursor.time || (time == cursor.time && self.skipped < cursor.given))
+        {
+            self.skipped += usize::from(time == cursor.time);
+            return;
+        }
+        if tier != Tier::Raw {
+            self.widen();
+        }
+        self.page.times.push(time);
+        let has_extremes = !self.page.min.is_empty();
+        for (at, (bucket, decimals)) in values.iter().zip(self.decimals).enumerate() {
+            let [mean, min, max] = match (bucket.count, tier) {
+                (0, _) => [f64::NAN; 3],
+                (_, Tier::Raw) => [bucket.last; 3],
+                _ => [bucket.mean(*decimals), bucket.min, bucket.max],
+            };
+            self.page.mean[at].push(mean);
+            if has_extremes {
+                self.page.min[at].push(min);
+                self.page.max[at].push(max);
+            }
+        }
+    }
+
+    /// Gives the page columns of extremes, which are the values themselves so far.
+    fn widen(&mut self) {
+        if self.page.min.is_empty() {
+            self.page.min.clone_from(&self.page.mean);
+            self.page.max.clone_from(&self.page.mean);
+        }
+    }
+
+    fn cut(mut self, max_rows: usize) -> ExportPage {
+        if self.page.times.len() < max_rows {
+            return self.page;
+        }
+        let page = &mut self.page;
+        page.times.truncate(max_rows);
+        page.mean.iter_mut().chain(&mut page.min).chain(&mut page.max).for_each(|column| column.truncate(max_rows));
+        if let Some(time) = page.times.last().copied() {
+            let same = page.times.iter().rev().take_while(|other| **other == time).count();
+            let before = self.cursor.filter(|cursor| cursor.time == time).map_or(0, |cursor| cursor.given);
+            page.next = Some(ExportCursor { time, given: before + same });
+        }
+        self.page
+    }
+}
+
+/// Reads the next page of `query` over `segments`. `read` gives the rows of a stretch of a tier with a bucket for each series
+/// asked for, whose decimals are `decimals`.
+///
+/// # Errors
+/// What `read` says.
+pub(crate) fn page<E>(
+    query: &ExportQuery,
+    segments: &[Segment],
+    decimals: &[u8],
+    mut read: impl FnMut(Tier, (Timestamp, Timestamp), Rows<'_, E>) -> Result<(), E>,
+) -> Result<ExportPage, E> {
+    let page = ExportPage { mean: vec![Vec::new(); query.series.len()], ..ExportPage::default() };
+    let mut filling = Filling { page, decimals, cursor: query.cursor, skipped: 0 };
+    let from = query.cursor.map_or(Timestamp::MIN, |cursor| cursor.time);
+    let max_rows = query.max_rows.max(1);
+    for segment in segments.iter().filter(|segment| segment.end > from) {
+        let (mut at, mut stretch) = (segment.start.max(from), stretch_ms(segment.tier));
+        while at < segment.end && filling.page.times.len() < max_rows {
+            let end = at.plus_millis(stretch).floor_to(stretch_ms(segment.tier)).max(at.plus_millis(1)).min(segment.end);
+            let before = filling.page.times.len();
+            read(segment.tier, (at, end), &mut |time, values| {
+                filling.row(segment.tier, time, values);
+                Ok(())
+            })?;
+            // What is empty is crossed ever faster.
+            stretch = if filling.page.times.len() == before { stretch.saturating_mul(2) } else { stretch_ms(segment.tier) };
+            at = end;
+        }
+    }
+    Ok(filling.cut(max_rows))
+}
