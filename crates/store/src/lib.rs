@@ -5,6 +5,7 @@
 
 mod change;
 mod checksum;
+mod chunk;
 pub mod entities;
 mod export;
 mod fleet;

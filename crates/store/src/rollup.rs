@@ -126,15 +126,22 @@ fn most_common_count(buckets: &[Bucket]) -> u64 {
 }
 
 /// A bucket in integers, if all of it can be said in them without loss.
-struct Plain {
-    min: i64,
-    spread: u64,
-    last: u64,
-    surplus: u128,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// The smallest sample.
+    pub(crate) min: i64,
+    /// How far the largest is above it.
+    pub(crate) spread: u64,
+    /// How far the last is above it.
+    pub(crate) last: u64,
+    /// How far the sum is above that of as many smallest samples.
+    pub(crate) surplus: u128,
 }
 
 impl Plain {
-    fn of(bucket: &Bucket, decimals: u8) -> Option<Self> {
+    /// `bucket` in integers; `None` if that would lose anything.
+    #[must_use]
+    pub(crate) fn of(bucket: &Bucket, decimals: u8) -> Option<Self> {
         if bucket.rest.to_bits() != 0 {
             return None;
         }
@@ -148,17 +155,36 @@ impl Plain {
             surplus: u128::try_from(surplus).ok()?,
         })
     }
+
+    /// The bucket of `count` samples that this stands for.
+    ///
+    /// # Errors
+    /// If there is none, because a number is too large.
+    pub(crate) fn bucket(self, count: u64, decimals: u8) -> Result<Bucket, Damage> {
+        let too_large = Damage("a value is too large");
+        let above = |offset: u64| i64::try_from(offset).ok().and_then(|offset| self.min.checked_add(offset)).ok_or(too_large);
+        let base = i128::from(self.min) * i128::from(count);
+        let sum = i128::try_from(self.surplus).ok().and_then(|surplus| base.checked_add(surplus)).ok_or(too_large)?;
+        let min = unscaled(self.min, decimals);
+        let (max, last) = (unscaled(above(self.spread)?, decimals), unscaled(above(self.last)?, decimals));
+        Ok(Bucket { count, min, max, last, sum, rest: 0.0 })
+    }
+}
+
+/// Appends all of a bucket but its count, as it is.
+pub(crate) fn put_exact(out: &mut Vec<u8>, bucket: &Bucket) {
+    for value in [bucket.min, bucket.max, bucket.last] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    put_wide(out, zigzag(bucket.sum));
+    out.extend_from_slice(&bucket.rest.to_le_bytes());
 }
 
 fn put_bucket(out: &mut Vec<u8>, bucket: &Bucket, decimals: u8, common: u64) {
     let Some(plain) = Plain::of(bucket, decimals) else {
         put(out, EXACT);
         put(out, bucket.count);
-        for value in [bucket.min, bucket.max, bucket.last] {
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        put_wide(out, zigzag(bucket.sum));
-        return out.extend_from_slice(&bucket.rest.to_le_bytes());
+        return put_exact(out, bucket);
     };
     if bucket.count != common {
         put(out, OWN_COUNT);
@@ -208,7 +234,8 @@ fn read_bucket(reader: &mut Reader<'_>, decimals: u8, common: u64) -> Result<Opt
         return Ok(None);
     }
     if head == EXACT {
-        return read_exact(reader).map(Some);
+        count = reader.varint()?;
+        return read_exact(reader, count).map(Some);
     }
     if head == OWN_COUNT {
         (count, head) = (reader.varint()?, reader.varint()?);
@@ -226,18 +253,15 @@ fn read_bucket(reader: &mut Reader<'_>, decimals: u8, common: u64) -> Result<Opt
         let bits = head - POSITIVE;
         (integer(bits >> 1)?, bits & 1 == 1)
     };
-    let (spread, latest, surplus) = if constant { (0, 0, 0) } else { (reader.varint()?, reader.varint()?, reader.wide()?) };
-    let too_large = Damage("a value is too large");
-    let above = |offset: u64| i64::try_from(offset).ok().and_then(|offset| lowest.checked_add(offset)).ok_or(too_large);
-    let base = i128::from(lowest) * i128::from(count);
-    let sum = i128::try_from(surplus).ok().and_then(|surplus| base.checked_add(surplus)).ok_or(too_large)?;
-    let min = unscaled(lowest, decimals);
-    let (max, last) = (unscaled(above(spread)?, decimals), unscaled(above(latest)?, decimals));
-    Ok(Some(Bucket { count, min, max, last, sum, rest: 0.0 }))
+    let (spread, last, surplus) = if constant { (0, 0, 0) } else { (reader.varint()?, reader.varint()?, reader.wide()?) };
+    Plain { min: lowest, spread, last, surplus }.bucket(count, decimals).map(Some)
 }
 
-fn read_exact(reader: &mut Reader<'_>) -> Result<Bucket, Damage> {
-    let count = reader.varint()?;
+/// The bucket of `count` samples that [`put_exact`] wrote.
+///
+/// # Errors
+/// If the bytes are damaged.
+pub(crate) fn read_exact(reader: &mut Reader<'_>, count: u64) -> Result<Bucket, Damage> {
     let (min, max, last) = (reader.double()?, reader.double()?, reader.double()?);
     let sum = unzigzag(reader.wide()?);
     Ok(Bucket { count, min, max, last, sum, rest: reader.double()? })

@@ -118,6 +118,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is left.
+    #[must_use]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// If fewer are left.
+    #[inline]
+    pub(crate) fn slice(&mut self, length: usize) -> Result<&'a [u8], Damage> {
+        let (first, rest) = self.bytes.split_at_checked(length).ok_or(Damage("it ends too early"))?;
+        self.bytes = rest;
+        Ok(first)
+    }
+
     /// The next eight bytes as a double.
     ///
     /// # Errors

@@ -1,0 +1,291 @@
+//! Chunks of buckets (`docs/formats/agent-rollup-chunk.md`): one column for each series, one bucket or none for each row.
+
+use super::bits::{BitReader, BitWriter, bits_of};
+use super::integers::{put_integers, read_integers};
+use super::layout::{Columns, Heading, Kind, Layout, Slot, ended, length};
+use super::missing::{MISSING, put_missing, read_missing};
+use super::{Density, Scratch, Unfit};
+use crate::checksum::Key;
+use crate::rollup::{Bucket, Plain, put_exact, read_exact};
+use crate::varint::{Damage, Reader, put};
+use nightbell_model::Timestamp;
+
+/// Set in a column's head if some buckets are written as they are.
+const EXACT: u8 = 0x20;
+/// Set in a column's head if its counts are not those of most series.
+const COUNTS: u8 = 0x40;
+/// Set in a column's head if within each of its buckets all samples are the same.
+const STEADY: u8 = 0x80;
+
+/// The buckets of one series.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BucketColumn<'a> {
+    /// The number of the series.
+    pub(crate) id: u32,
+    /// Its decimals, as the dictionary has them.
+    pub(crate) decimals: u8,
+    /// A bucket for each row; an empty one where there is none.
+    pub(crate) buckets: &'a [Bucket],
+}
+
+/// Packs rows of buckets that start at `times`, which ascend, with `columns`, which ascend by number, into `out`, which is emptied
+/// first. `key` is of the row that the chunk will stand in. A column of empty buckets is left out.
+///
+/// # Errors
+/// If a chunk cannot hold this.
+pub(crate) fn pack_buckets(
+    out: &mut Vec<u8>,
+    key: Key,
+    times: &[Timestamp],
+    columns: &[BucketColumn<'_>],
+    density: Density,
+) -> Result<(), Unfit> {
+    let mut packed = Columns::default();
+    if let Some(wrong) = columns.iter().find(|column| column.buckets.len() != times.len()) {
+        return Err(Unfit::Length(wrong.id));
+    }
+    let counts: Vec<i64> = (0..times.len()).map(|row| common_count(columns, row)).collect();
+    for column in columns.iter().filter(|column| column.buckets.iter().any(|bucket| bucket.count > 0)) {
+        packed.add(column.id, column.decimals, |bytes| put_column(bytes, column, &counts, density))?;
+    }
+    packed.finish(out, Kind::Buckets, &Heading { times, counts: &counts }, density, key)
+}
+
+/// The count that most buckets of a row have, the larger of two that are equally common.
+fn common_count(columns: &[BucketColumn<'_>], row: usize) -> i64 {
+    let count = |column: &BucketColumn<'_>| column.buckets.get(row).map(|bucket| bucket.count).filter(|count| *count > 0);
+    let mut counts: Vec<u64> = columns.iter().filter_map(count).collect();
+    counts.sort_unstable();
+    let common = counts.chunk_by(|a, b| a == b).max_by_key(|run| run.len()).and_then(|run| run.first());
+    common.map_or(0, |count| count.cast_signed())
+}
+
+/// A bucket in integers whose parts fit the widths that follow from its spread.
+fn narrow(bucket: &Bucket, decimals: u8) -> Option<Plain> {
+    let plain = Plain::of(bucket, decimals)?;
+    let fits = plain.last <= plain.spread && plain.surplus <= u128::from(bucket.count.checked_mul(plain.spread)?);
+    fits.then_some(plain)
+}
+
+/// Appends a column; the flags of its head.
+fn put_column(out: &mut Vec<u8>, column: &BucketColumn<'_>, common: &[i64], density: Density) -> u8 {
+    let mut flags = 0;
+    if column.buckets.iter().any(|bucket| bucket.count == 0) {
+        flags |= MISSING;
+        put_missing(out, column.buckets.len(), |row| column.buckets[row].count > 0);
+    }
+    let present = || column.buckets.iter().zip(common).filter(|(bucket, _)| bucket.count > 0);
+    if present().any(|(bucket, common)| bucket.count.cast_signed() != *common) {
+        flags |= COUNTS;
+        put_integers(out, &present().map(|(bucket, _)| bucket.count.cast_signed()).collect::<Vec<_>>(), density);
+    }
+    let (mut plain, mut exact) = (Vec::new(), Vec::new());
+    for (at, (bucket, _)) in present().enumerate() {
+        match narrow(bucket, column.decimals) {
+            Some(integers) => plain.push((bucket.count, integers)),
+            None => exact.push((at, *bucket)),
+        }
+    }
+    if !exact.is_empty() {
+        flags |= EXACT;
+        put_exacts(out, &exact);
+    }
+    put_integers(out, &plain.iter().map(|(_, plain)| plain.min).collect::<Vec<_>>(), density);
+    if plain.iter().all(|(_, plain)| plain.spread == 0) {
+        return flags | STEADY;
+    }
+    put_spreads(out, &plain, density);
+    flags
+}
+
+fn put_exacts(out: &mut Vec<u8>, exact: &[(usize, Bucket)]) {
+    put(out, exact.len() as u64);
+    let mut next = 0;
+    for (at, bucket) in exact {
+        put(out, (at - next) as u64);
+        put_exact(out, bucket);
+        next = at + 1;
+    }
+}
+
+/// Appends what there is beside the smallest samples.
+fn put_spreads(out: &mut Vec<u8>, plain: &[(u64, Plain)], density: Density) {
+    put_integers(out, &plain.iter().map(|(_, plain)| plain.spread.cast_signed()).collect::<Vec<_>>(), density);
+    let factor = plain.iter().fold(0, |factor, (_, plain)| {
+        let low = u64::try_from(plain.surplus).unwrap_or(1);
+        gcd(gcd(gcd(factor, plain.spread), plain.last), low)
+    });
+    put(out, factor);
+    let mut bits = BitWriter::new(out);
+    for (count, plain) in plain {
+        let spread = plain.spread / factor;
+        bits.put(bits_of(spread), plain.last / factor);
+        bits.put(bits_of(spread * count), u64::try_from(plain.surplus).unwrap_or(0) / factor);
+    }
+    bits.finish();
+}
+
+const fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// A chunk of buckets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BucketChunk<'a>(Layout<'a>);
+
+impl<'a> BucketChunk<'a> {
+    /// Verifies `bytes`, which stand in a row with `key`; its columns are looked at when they are read.
+    ///
+    /// # Errors
+    /// If the checksum is wrong, or this is no chunk of buckets.
+    pub(crate) fn open(bytes: &'a [u8], key: Key) -> Result<Self, Damage> {
+        Layout::open(bytes, Kind::Buckets, key).map(Self)
+    }
+
+    /// How many rows there are: at least one.
+    #[must_use]
+    pub(crate) const fn rows(&self) -> usize {
+        self.0.rows
+    }
+
+    /// Reads when the buckets of all rows start into `out`, which is emptied first.
+    ///
+    /// # Errors
+    /// If the times are damaged.
+    pub(crate) fn times(&self, scratch: &mut Scratch, out: &mut Vec<Timestamp>) -> Result<(), Damage> {
+        self.0.times(&mut scratch.integers, out)
+    }
+
+    /// The columns, ascending by the numbers of their series.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = BucketPart<'a>> + use<'a> {
+        let layout = self.0;
+        layout.columns().map(move |slot| BucketPart { layout, slot })
+    }
+
+    /// The column of a series, if it has any bucket here.
+    #[must_use]
+    pub(crate) fn column(&self, id: u32) -> Option<BucketPart<'a>> {
+        self.columns().find(|part| part.id() >= id).filter(|part| part.id() == id)
+    }
+}
+
+/// One column of a chunk of buckets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BucketPart<'a> {
+    layout: Layout<'a>,
+    slot: Slot<'a>,
+}
+
+impl BucketPart<'_> {
+    /// The number of its series.
+    #[must_use]
+    pub(crate) const fn id(&self) -> u32 {
+        self.slot.id
+    }
+
+    /// Reads a bucket for each row into `out`, which is emptied first; an empty one where there is none. `decimals` are those of
+    /// the dictionary.
+    ///
+    /// # Errors
+    /// If the column is damaged, or was packed for other decimals.
+    pub(crate) fn buckets(&self, decimals: u8, scratch: &mut Scratch, out: &mut Vec<Bucket>) -> Result<(), Damage> {
+        out.clear();
+        out.resize(self.slot.rows, Bucket::default());
+        let mut reader = self.slot.reader(decimals)?;
+        self.read_present(&mut reader, scratch)?;
+        let present = std::mem::take(&mut scratch.present);
+        let read = self.read_values(&mut reader, decimals, scratch, |at, bucket| {
+            if let Some(to) = present.get(at).and_then(|row| out.get_mut(*row as usize)) {
+                *to = bucket;
+            }
+        });
+        scratch.present = present;
+        read
+    }
+
+    /// Reads which rows have a bucket, and their counts.
+    fn read_present(&self, reader: &mut Reader<'_>, scratch: &mut Scratch) -> Result<(), Damage> {
+        let Scratch { present, counts, .. } = scratch;
+        if self.slot.flags & MISSING == 0 {
+            present.clear();
+            present.extend((0..).take(self.slot.rows));
+        } else {
+            read_missing(reader, self.slot.rows, present)?;
+        }
+        if self.slot.flags & COUNTS != 0 {
+            read_integers(reader, present.len(), counts)?;
+        } else {
+            self.layout.counts(counts)?;
+            for (at, row) in present.iter().enumerate() {
+                counts[at] = counts[*row as usize];
+            }
+            counts.truncate(present.len());
+        }
+        if counts.iter().any(|count| *count == 0) { Err(Damage("a bucket without samples has values")) } else { Ok(()) }
+    }
+
+    fn read_values(
+        &self,
+        reader: &mut Reader<'_>,
+        decimals: u8,
+        scratch: &mut Scratch,
+        mut put: impl FnMut(usize, Bucket),
+    ) -> Result<(), Damage> {
+        let Scratch { integers: mins, counts, more: spreads, .. } = scratch;
+        let mut plain: Vec<usize> = (0..counts.len()).collect();
+        if self.slot.flags & EXACT != 0 {
+            read_exacts(reader, counts, &mut plain, &mut put)?;
+        }
+        if plain.is_empty() {
+            return ended(reader);
+        }
+        read_integers(reader, plain.len(), mins)?;
+        let steady = self.slot.flags & STEADY != 0;
+        let mut factor = 1;
+        if !steady {
+            read_integers(reader, plain.len(), spreads)?;
+            factor = reader.varint()?;
+        }
+        if factor == 0 {
+            return Err(Damage("a factor is 0"));
+        }
+        let mut bits = BitReader::new(reader.rest());
+        for (which, (at, min)) in plain.iter().zip(mins).enumerate() {
+            let count = counts[*at].cast_unsigned();
+            let mut integers =
+                Plain { min: crate::vector::integer(min.unsigned_abs()).map(|_| *min)?, spread: 0, last: 0, surplus: 0 };
+            if !steady {
+                integers.spread = spreads[which].cast_unsigned();
+                let spread = integers.spread / factor;
+                let widest = spread.checked_mul(count).ok_or(Damage("a value is too large"))?;
+                integers.last = bits.take(bits_of(spread))?.checked_mul(factor).ok_or(Damage("a value is too large"))?;
+                integers.surplus = u128::from(bits.take(bits_of(widest))?) * u128::from(factor);
+            }
+            put(*at, integers.bucket(count, decimals)?);
+        }
+        bits.finish()
+    }
+}
+
+fn read_exacts(
+    reader: &mut Reader<'_>,
+    counts: &[i64],
+    plain: &mut Vec<usize>,
+    put: &mut impl FnMut(usize, Bucket),
+) -> Result<(), Damage> {
+    let impossible = Damage("a bucket stands where there is none");
+    let mut next = 0_usize;
+    plain.clear();
+    for _ in 0..length(reader)? {
+        let at = next.checked_add(length(reader)?).ok_or(impossible)?;
+        let count = counts.get(at).ok_or(impossible)?.cast_unsigned();
+        plain.extend(next..at);
+        put(at, read_exact(reader, count)?);
+        next = at + 1;
+    }
+    plain.extend(next..counts.len());
+    Ok(())
+}
