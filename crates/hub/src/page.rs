@@ -43,6 +43,7 @@ impl Context<'_> {
             payload_json: payload,
             created_at: notice.at,
             not_before: notice.not_before,
+            fold: None,
         }
     }
 

@@ -147,11 +147,24 @@ pub struct ChannelRow {
     pub broken: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When its people are not to be woken (JSON array, see the hub's `schedule`); empty for never.
+    pub quiet_json: String,
     /// Counts its edits.
     pub version: u64,
 }
 
-/// A one-time silence as people configure it; conditions that are `None` match everything.
+/// When a silence comes again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recurrence {
+    /// Its beginnings, as five fields of cron.
+    pub cron: String,
+    /// IANA name of the time zone whose wall clock the fields speak of.
+    pub timezone: String,
+    /// How long each lasts, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// A silence as people configure it; conditions that are `None` match everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SilenceRow {
     /// Names it.
@@ -160,8 +173,12 @@ pub struct SilenceRow {
     pub kind: nightbell_alerts::MuteKind,
     /// From when on.
     pub starts_at: Timestamp,
-    /// Until when.
+    /// Until when; `Timestamp::MAX` is until somebody ends it.
     pub ends_at: Timestamp,
+    /// Its times between start and end; `None` is all the time.
+    pub recurrence: Option<Recurrence>,
+    /// Only series whose labels satisfy all of these.
+    pub matchers: Vec<nightbell_alerts::Matcher>,
     /// Only this rule.
     pub rule: Option<nightbell_model::RuleId>,
     /// Only this agent.
@@ -242,6 +259,35 @@ pub struct NewDelivery {
     pub created_at: Timestamp,
     /// Not to be sent before.
     pub not_before: Timestamp,
+    /// The message it travels in, where that is decided already (the digest after quiet hours): the id of that message's delivery.
+    pub fold: Option<Ulid>,
+}
+
+/// A delivery whose turn it is or nearly is, as far as choosing what to send together needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// Which.
+    pub id: Ulid,
+    /// Whom it is for.
+    pub channel: ChannelId,
+    /// The instance whose order it keeps (`rule/agent/series`).
+    pub instance: String,
+    /// The incident it speaks of.
+    pub incident: IncidentId,
+    /// What it says.
+    pub kind: nightbell_alerts::NoticeKind,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// When it may go.
+    pub due_at: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The message it travelled in at its last attempt, or is to travel in: the id of that message's leading delivery.
+    pub fold: Option<Ulid>,
+    /// The message in which the beginning of its incident was told, if the beginnings of others were told in it too.
+    pub storm: Option<Ulid>,
+    /// How many incidents of that message have not ended and have nothing of this kind waiting or said yet.
+    pub storm_rest: u32,
 }
 
 /// A row of the outbox.
@@ -267,6 +313,8 @@ pub struct Delivery {
     pub maybe_repeat: bool,
     /// Whether the receiver refused it once and it is now to go as plain text.
     pub plain: bool,
+    /// What its channel wants remembered of earlier attempts (JSON object): recipients that were reached, ids of messages.
+    pub progress: Option<String>,
 }
 
 /// What became of one attempt.

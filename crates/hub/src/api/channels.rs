@@ -125,6 +125,7 @@ fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Probl
         enabled: body.enabled,
         created_at: old.map_or_else(clock::now, |old| old.created_at),
         version: old.map_or(1, |old| old.version + 1),
+        quiet_json: old.map_or_else(|| "[]".to_owned(), |old| old.quiet_json.clone()),
     })
 }
 

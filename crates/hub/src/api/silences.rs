@@ -199,6 +199,8 @@ fn read(
         comment: body.comment.clone().unwrap_or_default(),
         created_by: old.map_or_else(|| author.to_owned(), |old| old.created_by.clone()),
         created_at: old.map_or(now, |old| old.created_at),
+        recurrence: None,
+        matchers: Vec::new(),
     };
     if row.comment.chars().count() > COMMENT_LIMIT {
         reading.faults.push(Fault::new("/comment", format!("at most {COMMENT_LIMIT} characters")));

@@ -13,7 +13,7 @@ pub use send::Sender;
 use crate::clock;
 use nightbell_model::{ChannelId, Ulid};
 use nightbell_notify::{ChannelRate, TokenBucket};
-use nightbell_store::{ClaimRoom, Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
+use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,8 +25,6 @@ use tokio::task::JoinSet;
 const LEASE_MS: i64 = 300_000;
 /// How many deliveries are under way at once.
 const LANES: usize = 64;
-/// How many of them on one channel.
-const LANES_PER_CHANNEL: usize = 4;
 /// The longest wait between two looks, should a wake-up be lost.
 const POLL: Duration = Duration::from_secs(5);
 /// How long to wait before asking again what became of a page that is sent without the store.
@@ -139,8 +137,8 @@ impl Outbox {
         }
         let (store, lease, now) = (Arc::clone(&self.store), self.lease, clock::now());
         let claimed = tokio::task::spawn_blocking(move || {
-            let claimed =
-                store.claim(lease, now, now.plus_millis(LEASE_MS), ClaimRoom { all: free, per_channel: LANES_PER_CHANNEL })?;
+            let messages: Vec<_> = store.waiting(now)?.into_iter().take(free).map(|one| vec![one.id]).collect();
+            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)?.concat();
             Ok::<_, StoreError>((claimed, store.next_due()?))
         })
         .await;
@@ -247,5 +245,6 @@ const fn fresh(row: NewDelivery) -> Delivery {
         last_error: None,
         maybe_repeat: false,
         plain: false,
+        progress: None,
     }
 }

@@ -1,11 +1,11 @@
 //! The outbox: put in with the state change, taken with a lease, settled. What is sent where is left to the hub.
 
-use super::cells::{at, at_opt, named, parsed};
+use super::cells::{at, at_opt, named, parsed, parsed_opt};
 use super::failure::Answer;
 use super::filter::Filter;
-use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled};
+use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
 use crate::outbox::too_short;
-use crate::seams::{ClaimRoom, DeliveryCommand, DeliveryQuery, Page, StoreError};
+use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -18,8 +18,8 @@ const NO_OLDER: &str = "NOT EXISTS (SELECT 1 FROM outbox AS older WHERE older.ch
 /// Puts a delivery in, unless it is in already. The end of an incident whose beginning was not sent yet is cancelled together
 /// with that, and the line to log about it is returned.
 pub(super) fn put(connection: &Connection, row: &NewDelivery) -> Answer<Option<Event>> {
-    let sql = "INSERT INTO outbox (id, channel, instance, incident, kind, n, payload, created_at, not_before, state, due_at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'queued', ?9) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO outbox (id, channel, instance, incident, kind, n, payload, created_at, not_before, state, due_at, \
+               fold) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'queued', ?9, ?10) ON CONFLICT DO NOTHING";
     let added = connection.prepare_cached(sql)?.execute(params![
         row.id.to_string(),
         row.channel.to_string(),
@@ -30,6 +30,7 @@ pub(super) fn put(connection: &Connection, row: &NewDelivery) -> Answer<Option<E
         row.payload_json,
         row.created_at.as_millis(),
         row.not_before.as_millis(),
+        row.fold.map(|id| id.to_string()),
     ])?;
     if added == 0 || row.kind != NoticeKind::Resolved {
         return Ok(None);
@@ -57,6 +58,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             payload_json: row.get("payload")?,
             created_at: at(row, "created_at")?,
             not_before: at(row, "not_before")?,
+            fold: parsed_opt(row, "fold")?,
         },
         state: named(row, "state", DeliveryState::from_name)?,
         attempts: row.get("attempts")?,
@@ -67,6 +69,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         last_error: row.get("last_error")?,
         maybe_repeat: row.get("maybe_repeat")?,
         plain: row.get("plain")?,
+        progress: row.get("progress")?,
     })
 }
 
@@ -77,44 +80,93 @@ pub(super) fn requeue_all(connection: &Connection) -> Answer<()> {
     Ok(())
 }
 
-/// Takes due deliveries.
-pub(super) fn claim(connection: &Connection, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Answer<Vec<Delivery>> {
+/// What waits and is due at `until`, each the oldest of its channel and instance, in the order it was put in.
+pub(super) fn waiting(connection: &Connection, until: Timestamp) -> Answer<Vec<Waiting>> {
+    let sql = format!("SELECT * FROM outbox AS one WHERE state = 'queued' AND due_at <= ?1 AND {NO_OLDER} ORDER BY place");
+    let read = |row: &Row<'_>| {
+        let waiting = Waiting {
+            id: parsed(row, "id")?,
+            channel: parsed(row, "channel")?,
+            instance: row.get("instance")?,
+            incident: parsed(row, "incident")?,
+            kind: named(row, "kind", NoticeKind::from_name)?,
+            created_at: at(row, "created_at")?,
+            due_at: at(row, "due_at")?,
+            attempts: row.get("attempts")?,
+            fold: parsed_opt(row, "fold")?,
+            storm: None,
+            storm_rest: 0,
+        };
+        Ok((waiting, row.get("n")?))
+    };
+    let mut select = connection.prepare_cached(&sql)?;
+    let found = select.query_map([until.as_millis()], read)?.collect::<rusqlite::Result<Vec<(Waiting, u32)>>>()?;
+    let mut storms = HashMap::new();
+    found.into_iter().map(|(waiting, n)| in_its_storm(connection, waiting, n, &mut storms)).collect()
+}
+
+/// The incidents of a message that have neither ended nor anything of a kind and number.
+type Rests = HashMap<(String, NoticeKind, u32), u32>;
+
+/// Notes in which message the beginning of the incident was told, where that told of several.
+fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut Rests) -> Answer<Waiting> {
+    if waiting.kind == NoticeKind::Fired || waiting.fold.is_some() {
+        return Ok(waiting);
+    }
+    let sql = "SELECT fold FROM outbox AS begun WHERE incident = ?1 AND kind = 'fired' AND channel = ?2 \
+               AND EXISTS (SELECT 1 FROM outbox AS other WHERE other.fold = begun.fold AND other.kind = 'fired' AND other.id <> begun.id)";
+    let of = params![waiting.incident.to_string(), waiting.channel.to_string()];
+    let storm: Option<String> = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional()?;
+    let Some(storm) = storm else { return Ok(waiting) };
+    let kind = waiting.kind;
+    let rest = match rests.get(&(storm.clone(), kind, n)) {
+        Some(rest) => *rest,
+        None => {
+            let sql = "SELECT count(*) FROM outbox AS begun WHERE fold = ?1 AND kind = 'fired' AND NOT EXISTS \
+                       (SELECT 1 FROM outbox AS said WHERE said.incident = begun.incident AND said.kind = 'resolved' \
+                       AND said.n = 0 AND said.channel = begun.channel) AND NOT EXISTS \
+                       (SELECT 1 FROM outbox AS said WHERE said.incident = begun.incident AND said.kind = ?2 AND said.n = ?3 \
+                       AND said.channel = begun.channel)";
+            let rest = connection.prepare_cached(sql)?.query_row(params![storm, kind.name(), n], |row| row.get(0))?;
+            rests.insert((storm.clone(), kind, n), rest);
+            rest
+        }
+    };
+    Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, ..waiting })
+}
+
+/// Takes deliveries, each list as one message.
+pub(super) fn claim(
+    connection: &Connection,
+    now: Timestamp,
+    until: Timestamp,
+    messages: &[Vec<Ulid>],
+) -> Answer<Vec<Vec<Delivery>>> {
     let sql = "UPDATE outbox SET state = 'queued', maybe_repeat = 1, lease_until = NULL, \
                last_error = 'no result before the lease ran out' WHERE state = 'sending' AND lease_until <= ?1";
     connection.prepare_cached(sql)?.execute([now.as_millis()])?;
-    let places = claimable(connection, now, room)?;
-    let sql = "UPDATE outbox SET state = 'sending', attempts = attempts + 1, lease_until = ?2, next_attempt_at = NULL, \
-               first_attempt_at = coalesce(first_attempt_at, ?3) WHERE place = ?1 RETURNING *";
-    let mut update = connection.prepare_cached(sql)?;
-    let mut claimed = Vec::with_capacity(places.len());
-    for place in places {
-        claimed.push(update.query_row(params![place, until.as_millis(), now.as_millis()], read)?);
-    }
-    Ok(claimed)
+    let sql = format!(
+        "UPDATE outbox AS one SET state = 'sending', attempts = attempts + 1, lease_until = ?2, next_attempt_at = NULL, \
+         first_attempt_at = coalesce(first_attempt_at, ?3), fold = coalesce(fold, ?4) \
+         WHERE id = ?1 AND state = 'queued' AND {NO_OLDER} RETURNING *"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
+    let mut take = |message: &Vec<Ulid>| {
+        let mut taken = Vec::with_capacity(message.len());
+        for id in message {
+            let values = params![id.to_string(), until.as_millis(), now.as_millis(), message[0].to_string()];
+            taken.extend(update.query_row(values, read).optional()?);
+        }
+        Ok(taken)
+    };
+    messages.iter().map(&mut take).collect()
 }
 
-/// The due rows that have room, oldest first.
-fn claimable(connection: &Connection, now: Timestamp, room: ClaimRoom) -> Answer<Vec<i64>> {
-    let mut sending =
-        connection.prepare_cached("SELECT channel, count(*) FROM outbox WHERE state = 'sending' GROUP BY channel")?;
-    let mut lanes: HashMap<String, i64> =
-        sending.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-    let sql =
-        format!("SELECT place, channel FROM outbox AS one WHERE state = 'queued' AND due_at <= ?1 AND {NO_OLDER} ORDER BY place");
-    let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([now.as_millis()])?;
-    let most = i64::try_from(room.per_channel).unwrap_or(i64::MAX);
-    let mut places = Vec::new();
-    while places.len() < room.all
-        && let Some(row) = rows.next()?
-    {
-        let lane = lanes.entry(row.get(1)?).or_default();
-        if *lane < most {
-            *lane += 1;
-            places.push(row.get(0)?);
-        }
-    }
-    Ok(places)
+/// Keeps what a channel wants remembered.
+pub(super) fn note_progress(connection: &Connection, id: Ulid, progress_json: &str) -> Answer<()> {
+    let sql = "UPDATE outbox SET progress = ?2 WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![id.to_string(), progress_json])?;
+    Ok(())
 }
 
 /// Writes down what became of one attempt. A result that comes after its lease ran out still counts if the receiver took it.
@@ -160,7 +212,7 @@ pub(super) fn command(connection: &Connection, id: Ulid, command: DeliveryComman
     }
     let sql = match command {
         DeliveryCommand::Retry => {
-            "UPDATE outbox SET state = 'queued', due_at = ?2, next_attempt_at = ?2 WHERE id = ?1 RETURNING *"
+            "UPDATE outbox SET state = 'queued', due_at = ?2, next_attempt_at = ?2, fold = NULL WHERE id = ?1 RETURNING *"
         }
         DeliveryCommand::Cancel => {
             "UPDATE outbox SET state = 'cancelled', next_attempt_at = NULL, due_at = max(due_at, ?2) WHERE id = ?1 RETURNING *"

@@ -2,7 +2,8 @@
 
 use super::cells::{at, at_opt, list, ms, named, named_opt, parsed, parsed_opt};
 use super::failure::Answer;
-use crate::entities::{ApiTokenRow, ChannelRow, Role, SessionRow, SilenceRow, UserRow};
+use super::rules;
+use crate::entities::{ApiTokenRow, ChannelRow, Recurrence, Role, SessionRow, SilenceRow, UserRow};
 use crate::texts;
 use nightbell_alerts::{MuteKind, Severity};
 use rusqlite::{Connection, Row, ToSql, params};
@@ -94,9 +95,9 @@ pub(super) fn tokens(connection: &Connection) -> Answer<Vec<ApiTokenRow>> {
 
 /// Adds or replaces a channel.
 pub(super) fn put_channel(connection: &Connection, channel: &ChannelRow) -> Answer<()> {
-    let sql = "INSERT INTO channels (id, name, kind, config, enabled, broken, created_at, version) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, config = ?4, \
-               enabled = ?5, broken = ?6, created_at = ?7, version = ?8";
+    let sql = "INSERT INTO channels (id, name, kind, config, enabled, broken, created_at, version, quiet) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, config = ?4, \
+               enabled = ?5, broken = ?6, created_at = ?7, version = ?8, quiet = ?9";
     let values = params![
         channel.id.to_string(),
         channel.name,
@@ -106,6 +107,7 @@ pub(super) fn put_channel(connection: &Connection, channel: &ChannelRow) -> Answ
         channel.broken,
         channel.created_at.as_millis(),
         channel.version.cast_signed(),
+        channel.quiet_json,
     ];
     run(connection, sql, values)?;
     Ok(())
@@ -123,6 +125,7 @@ pub(super) fn channels(connection: &Connection) -> Answer<Vec<ChannelRow>> {
             broken: row.get("broken")?,
             created_at: at(row, "created_at")?,
             version: row.get::<_, i64>("version")?.cast_unsigned(),
+            quiet_json: row.get("quiet")?,
         })
     })
 }
@@ -130,7 +133,9 @@ pub(super) fn channels(connection: &Connection) -> Answer<Vec<ChannelRow>> {
 /// Adds or replaces a silence.
 pub(super) fn put_silence(connection: &Connection, silence: &SilenceRow) -> Answer<()> {
     let sql = "INSERT OR REPLACE INTO silences (id, kind, starts_at, ends_at, rule, agent, tag, series, up_to, comment, \
-               created_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+               created_by, created_at, cron, timezone, duration_ms, matchers) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    let again = silence.recurrence.as_ref();
     let values = params![
         silence.id.to_string(),
         silence.kind.name(),
@@ -144,6 +149,10 @@ pub(super) fn put_silence(connection: &Connection, silence: &SilenceRow) -> Answ
         silence.comment,
         silence.created_by,
         silence.created_at.as_millis(),
+        again.map(|again| &*again.cron),
+        again.map(|again| &*again.timezone),
+        again.map(|again| again.duration_ms),
+        rules::write_matchers(&silence.matchers),
     ];
     run(connection, sql, values)?;
     Ok(())
@@ -165,8 +174,15 @@ pub(super) fn silences(connection: &Connection) -> Answer<Vec<SilenceRow>> {
             comment: row.get("comment")?,
             created_by: row.get("created_by")?,
             created_at: at(row, "created_at")?,
+            recurrence: recurrence(row)?,
+            matchers: rules::read_matchers(row)?,
         })
     })
+}
+
+fn recurrence(row: &Row<'_>) -> rusqlite::Result<Option<Recurrence>> {
+    let Some(cron) = row.get("cron")? else { return Ok(None) };
+    Ok(Some(Recurrence { cron, timezone: row.get("timezone")?, duration_ms: row.get("duration_ms")? }))
 }
 
 /// Sets a setting.

@@ -4,8 +4,7 @@
 use super::{SqliteOptions, SqliteStore};
 use crate::entities::{Change, Commit, NewDelivery, SeenRow, Settled};
 use crate::seams::{
-    ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention,
-    StateStore,
+    DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention, StateStore,
 };
 use nightbell_alerts::{Effects, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Severity, State};
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, IncidentId, RuleId, Schema, Tier, Timestamp, Ulid};
@@ -80,6 +79,8 @@ fn effects() -> Effects {
         peak: 0.0,
         samples: 0,
         ack: None,
+        why: String::new(),
+        late: false,
     };
     let event = Event {
         at: at(0),
@@ -125,7 +126,25 @@ fn deliver(id: u128, kind: NoticeKind) -> NewDelivery {
         payload_json: String::new(),
         created_at: at(0),
         not_before: at(i64::from(u8::try_from(id).unwrap())),
+        fold: None,
     }
+}
+
+/// Two beginnings in one message, and an end.
+fn storm(store: &SqliteStore, lease: LeaseToken) {
+    let of = |id: u128, incident: u128, kind| NewDelivery {
+        incident: IncidentId::from_bits(incident),
+        instance: format!("storm {incident}"),
+        ..deliver(id, kind)
+    };
+    let begins = vec![of(21, 21, NoticeKind::Fired), of(22, 22, NoticeKind::Fired)];
+    store.commit(lease, &Commit { outbox: begins, ..Commit::default() }).unwrap();
+    let claimed = store.claim(lease, at(100), at(101), &[vec![Ulid::from_bits(21), Ulid::from_bits(22)]]).unwrap();
+    for one in &claimed[0] {
+        store.settle(lease, &[(one.row.id, Settled::Sent { latency_ms: 1 })], at(101)).unwrap();
+    }
+    store.commit(lease, &Commit { outbox: vec![of(23, 21, NoticeKind::Resolved)], ..Commit::default() }).unwrap();
+    assert_eq!(store.waiting(at(100)).unwrap().last().map(|one| one.storm_rest), Some(1));
 }
 
 /// Does everything once.
@@ -151,7 +170,10 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
     store.commit(lease, &commit).unwrap();
     store.commit(lease, &commit).unwrap();
     read(store);
-    let claimed = store.claim(lease, at(100), at(101), ClaimRoom { all: 5, per_channel: 5 }).unwrap();
+    let waiting: Vec<Ulid> = store.waiting(at(100)).unwrap().into_iter().map(|one| one.id).collect();
+    let claimed = store.claim(lease, at(100), at(101), &[waiting]).unwrap().remove(0);
+    store.note_progress(lease, claimed[0].row.id, "{}").unwrap();
+    storm(store, lease);
     let retry = Settled::Retry { at: at(7), error: String::new(), ambiguous: false, plain: false };
     store.settle(lease, &[(claimed[0].row.id, retry)], at(3)).unwrap();
     store.command_delivery(lease, claimed[0].row.id, DeliveryCommand::Retry, at(1)).unwrap();

@@ -1,10 +1,9 @@
 //! The state seam on SQLite: each method one transaction of the writer, or one snapshot of a reader.
 
 use super::{SqliteStore, alerts, apply, commit, load, log, outbox};
-use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled};
+use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled, Waiting};
 use crate::seams::{
-    Attachment, ClaimRoom, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, LoggedEvent, Page, StateStore,
-    StoreError,
+    Attachment, DeliveryCommand, DeliveryQuery, EventQuery, IncidentQuery, LeaseToken, LoggedEvent, Page, StateStore, StoreError,
 };
 use nightbell_alerts::IncidentRecord;
 use nightbell_model::{IncidentId, Timestamp, Ulid};
@@ -42,10 +41,26 @@ impl StateStore for SqliteStore {
         })
     }
 
-    fn claim(&self, lease: LeaseToken, now: Timestamp, until: Timestamp, room: ClaimRoom) -> Result<Vec<Delivery>, StoreError> {
+    fn waiting(&self, until: Timestamp) -> Result<Vec<Waiting>, StoreError> {
+        self.readers.read("look into the outbox", |connection| outbox::waiting(connection, until))
+    }
+
+    fn claim(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        until: Timestamp,
+        messages: &[Vec<Ulid>],
+    ) -> Result<Vec<Vec<Delivery>>, StoreError> {
         let mut writer = self.gate.urgent();
         writer.check(lease)?;
-        writer.write("take deliveries", |connection, _| outbox::claim(connection, now, until, room))
+        writer.write("take deliveries", |connection, _| outbox::claim(connection, now, until, messages))
+    }
+
+    fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
+        let mut writer = self.gate.urgent();
+        writer.check(lease)?;
+        writer.write("note a delivery's progress", |connection, _| outbox::note_progress(connection, id, progress_json))
     }
 
     fn settle(&self, lease: LeaseToken, results: &[(Ulid, Settled)], now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use nightbell_alerts::{
     Aggregate, Clear, Comparison, Event, EventKind, IncidentRecord, InstanceKey, MatchKind, Matcher, Missing, NoticeKind, Rule,
-    Scope, Selector, Severity, Threshold,
+    RuleKind, Scope, Selector, Severity, Threshold, Transform,
 };
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, IncidentId, Level, RuleId, Schema, SeriesKey, Tier, Timestamp, Ulid};
 use nightbell_store::{AgentRow, ChannelRow, NewDelivery, RangeQuery, Role, UserRow};
@@ -83,6 +83,7 @@ pub(crate) fn channel_row(n: u128) -> ChannelRow {
         broken: None,
         created_at: at(0),
         version: 1,
+        quiet_json: r#"[{"from":"22:00"}]"#.to_owned(),
     }
 }
 
@@ -93,12 +94,14 @@ pub(crate) fn rule(n: u128) -> Rule {
         version: 3,
         name: "disk full".to_owned(),
         key: Some("disk".to_owned()),
+        kind: RuleKind::Forecast,
         selector: Selector {
             metric: "disk.used_percent".to_owned(),
             labels: vec![("mount".to_owned(), "/srv, \"x\"".to_owned())],
             matchers: vec![Matcher { label: "fs".to_owned(), kind: MatchKind::NotRegex, value: "tmp.*".to_owned() }],
             aggregate: Aggregate::Max,
         },
+        transform: Transform::Forecast { horizon_ms: 7, window_ms: 8 },
         comparison: Comparison::GreaterOrEqual,
         threshold: Threshold::Level(Level::Crit),
         clear: Some(Clear::Margin(2.5)),
@@ -141,6 +144,8 @@ pub(crate) fn incident(n: u128) -> IncidentRecord {
         peak: 99.0,
         samples: 4,
         ack: None,
+        why: String::new(),
+        late: false,
     }
 }
 
@@ -171,5 +176,6 @@ pub(crate) fn delivery(id: u128, kind: NoticeKind, n: u32, ms: i64) -> NewDelive
         payload_json: "{}".to_owned(),
         created_at: at(ms),
         not_before: at(ms),
+        fold: None,
     }
 }

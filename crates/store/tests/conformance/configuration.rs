@@ -2,11 +2,11 @@
 
 use crate::build::{agent, agent_row, at, channel_row, event, incident, rule, user_row};
 use crate::engine::Engine;
-use nightbell_alerts::{Clear, EventKind, MuteKind, Rule, Scope, Severity, Threshold};
+use nightbell_alerts::{Clear, EventKind, MatchKind, Matcher, MuteKind, Rule, Scope, Severity, Threshold};
 use nightbell_model::{ChannelId, IncidentId, Levels, RuleId, Timestamp, Ulid};
 use nightbell_store::{
-    AgentRow, ApiTokenRow, AuditEntry, Change, ChannelRow, EnrolmentToken, Loaded, Role, SessionRow, SilenceRow, StoreError,
-    UserRow,
+    AgentRow, ApiTokenRow, AuditEntry, Change, ChannelRow, EnrolmentToken, Loaded, Recurrence, Role, SessionRow, SilenceRow,
+    StoreError, UserRow,
 };
 
 crate::conformance!(
@@ -62,6 +62,12 @@ fn silence() -> SilenceRow {
         comment: "new disk".to_owned(),
         created_by: "user:ann".to_owned(),
         created_at: at(0),
+        recurrence: Some(Recurrence {
+            cron: "30 2 * * sun".to_owned(),
+            timezone: "Europe/Berlin".to_owned(),
+            duration_ms: 3_600_000,
+        }),
+        matchers: vec![Matcher { label: "mount".to_owned(), kind: MatchKind::Regex, value: "/data.*".to_owned() }],
     }
 }
 

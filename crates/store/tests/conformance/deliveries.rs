@@ -5,14 +5,15 @@ use crate::engine::Engine;
 use nightbell_alerts::{EventKind, NoticeKind};
 use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_store::{
-    Change, ClaimRoom, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Settled,
-    StoreError,
+    Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Settled, StoreError,
 };
 
 crate::conformance!(
     deliveries_of_one_instance_go_out_one_after_another,
     instances_and_channels_do_not_wait_for_each_other,
-    a_slow_channel_leaves_room_for_others,
+    a_message_of_several_stays_together,
+    ends_know_who_else_was_told_of_in_the_same_message,
+    what_is_to_travel_in_a_message_says_so_from_the_start,
     nothing_goes_out_before_its_time,
     a_lease_that_runs_out_is_a_marked_repeat,
     a_restart_sends_again_with_a_mark,
@@ -32,7 +33,15 @@ fn put(engine: &dyn Engine, rows: &[NewDelivery]) -> Vec<LoggedEvent> {
 }
 
 fn claim(engine: &dyn Engine, ms: i64) -> Vec<Delivery> {
-    engine.store().claim(engine.lease(), at(ms), at(ms + 100), ClaimRoom { all: 10, per_channel: 10 }).unwrap()
+    claim_some(engine, ms, ms + 100, usize::MAX)
+}
+
+/// Takes what is due, at most so many, each as a message of its own.
+fn claim_some(engine: &dyn Engine, ms: i64, until: i64, most: usize) -> Vec<Delivery> {
+    assert!(engine.store().claim(engine.lease(), at(ms), at(until), &[]).unwrap().is_empty());
+    let waiting = engine.store().waiting(at(ms)).unwrap();
+    let messages: Vec<Vec<Ulid>> = waiting.into_iter().take(most).map(|one| vec![one.id]).collect();
+    engine.store().claim(engine.lease(), at(ms), at(until), &messages).unwrap().concat()
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<u128> {
@@ -81,29 +90,69 @@ fn instances_and_channels_do_not_wait_for_each_other(engine: &mut dyn Engine) {
     let other_channel = NewDelivery { channel: ChannelId::from_bits(2), ..delivery(2, NoticeKind::Fired, 0, 0) };
     let other_instance = NewDelivery { instance: "other".to_owned(), ..delivery(3, NoticeKind::Fired, 7, 0) };
     put(engine, &[delivery(1, NoticeKind::Fired, 0, 0), delivery(4, NoticeKind::Repeat, 0, 0), other_channel, other_instance]);
-    let limited = engine.store().claim(engine.lease(), at(1), at(9), ClaimRoom { all: 2, per_channel: 2 }).unwrap();
+    let limited = claim_some(engine, 1, 9, 2);
     assert_eq!(ids(&limited), [1, 2]);
     assert_eq!(ids(&claim(engine, 1)), [3]);
 }
 
-fn a_slow_channel_leaves_room_for_others(engine: &mut dyn Engine) {
-    let on = |id: u128, channel: u128| {
-        let row = delivery(id, NoticeKind::Fired, 0, 0);
-        NewDelivery {
-            channel: ChannelId::from_bits(channel),
-            instance: format!("instance {id}"),
-            incident: IncidentId::from_bits(id),
-            ..row
-        }
+/// A delivery of an incident of its own.
+fn of_incident(id: u128, incident: u128, kind: NoticeKind) -> NewDelivery {
+    let row = delivery(id, kind, 0, 0);
+    NewDelivery { instance: format!("instance {incident}"), incident: IncidentId::from_bits(incident), ..row }
+}
+
+fn message(of: &[u128]) -> Vec<Ulid> {
+    of.iter().copied().map(Ulid::from_bits).collect()
+}
+
+fn a_message_of_several_stays_together(engine: &mut dyn Engine) {
+    let fired = |id| of_incident(id, id, NoticeKind::Fired);
+    put(engine, &[fired(1), fired(2), fired(3), of_incident(4, 1, NoticeKind::Repeat)]);
+    let take = |engine: &dyn Engine, ms, messages: &[Vec<Ulid>]| {
+        engine.store().claim(engine.lease(), at(ms), at(ms + 100), messages).unwrap()
     };
-    put(engine, &[on(1, 7), on(2, 7), on(3, 7), on(4, 8), on(5, 8)]);
-    let room = |all| ClaimRoom { all, per_channel: 2 };
-    let first = engine.store().claim(engine.lease(), at(1), at(100), room(3)).unwrap();
-    assert_eq!(ids(&first), [1, 2, 4], "two of one channel, then the next one's");
-    let second = engine.store().claim(engine.lease(), at(1), at(100), room(9)).unwrap();
-    assert_eq!(ids(&second), [5], "what is being sent counts");
-    settle(engine, 1, sent(), 2);
-    assert_eq!(ids(&engine.store().claim(engine.lease(), at(2), at(100), room(9)).unwrap()), [3]);
+    let taken = take(engine, 0, &[message(&[2, 1, 9, 4]), message(&[3])]);
+    assert_eq!((ids(&taken[0]), ids(&taken[1])), (vec![2, 1], vec![3]), "what is not there or not its turn is left out");
+    assert_eq!(taken[0].iter().map(|one| one.row.fold).collect::<Vec<_>>(), [Some(Ulid::from_bits(2)); 2]);
+    for id in [1, 2] {
+        settle(engine, id, retry(50), 1);
+    }
+    engine.store().note_progress(engine.lease(), Ulid::from_bits(2), r#"{"reached":1}"#).unwrap();
+    engine.reopen();
+    let folds: Vec<_> =
+        engine.store().waiting(at(60)).unwrap().into_iter().map(|one| (one.id.bits(), one.fold, one.attempts)).collect();
+    let (two, three) = (Some(Ulid::from_bits(2)), Some(Ulid::from_bits(3)));
+    assert_eq!(folds, [(1, two, 1), (2, two, 1), (3, three, 1)], "a retry is the same message");
+    assert_eq!(one(engine, 2).progress.as_deref(), Some(r#"{"reached":1}"#));
+    assert_eq!(take(engine, 60, &[message(&[1, 2])])[0][0].row.fold, two, "whoever is named first");
+    settle(engine, 1, Settled::Dead { error: "no".to_owned() }, 61);
+    let again = engine.store().command_delivery(engine.lease(), Ulid::from_bits(1), DeliveryCommand::Retry, at(62)).unwrap();
+    assert_eq!(again.row.fold, None, "what a person sends again is a message of its own");
+}
+
+fn ends_know_who_else_was_told_of_in_the_same_message(engine: &mut dyn Engine) {
+    let fired = |id| of_incident(id, id, NoticeKind::Fired);
+    put(engine, &[fired(1), fired(2), fired(3), fired(4)]);
+    let messages = [message(&[1, 2, 3]), message(&[4])];
+    engine.store().claim(engine.lease(), at(0), at(100), &messages).unwrap();
+    for id in 1..=4 {
+        settle(engine, id, sent(), 1);
+    }
+    let storms = |engine: &dyn Engine| {
+        let waiting = engine.store().waiting(at(10)).unwrap();
+        waiting.into_iter().map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), one.storm_rest)).collect::<Vec<_>>()
+    };
+    put(engine, &[of_incident(11, 2, NoticeKind::Resolved), of_incident(14, 4, NoticeKind::Resolved)]);
+    assert_eq!(storms(engine), [(11, Some(1), 2), (14, None, 0)]);
+    put(engine, &[of_incident(12, 1, NoticeKind::Repeat), of_incident(13, 3, NoticeKind::Resolved)]);
+    assert_eq!(storms(engine), [(11, Some(1), 1), (14, None, 0), (12, Some(1), 0), (13, Some(1), 1)]);
+}
+
+fn what_is_to_travel_in_a_message_says_so_from_the_start(engine: &mut dyn Engine) {
+    let digest = Some(Ulid::from_bits(77));
+    put(engine, &[NewDelivery { fold: digest, ..of_incident(1, 1, NoticeKind::Fired) }]);
+    assert_eq!(engine.store().waiting(at(0)).unwrap()[0].fold, digest);
+    assert_eq!(claim(engine, 0)[0].row.fold, digest);
 }
 
 fn nothing_goes_out_before_its_time(engine: &mut dyn Engine) {
@@ -238,7 +287,7 @@ fn deliveries_are_listed_and_counted(engine: &mut dyn Engine) {
     }
     commit.effects.events = vec![event(0, EventKind::Fired)];
     engine.store().commit(engine.lease(), &commit).unwrap();
-    engine.store().claim(engine.lease(), at(0), at(9), ClaimRoom { all: 2, per_channel: 2 }).unwrap();
+    claim_some(engine, 0, 9, 2);
     let list = |query: DeliveryQuery| {
         let page = engine.store().deliveries(&DeliveryQuery { limit: 4, ..query }).unwrap();
         (ids(&page.items), page.next)

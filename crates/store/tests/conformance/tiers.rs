@@ -167,7 +167,7 @@ fn each_sample_counts_once_over_all_seams(engine: &mut dyn Engine) {
 fn logs_are_kept_for_their_time(engine: &mut dyn Engine) {
     use crate::build::{delivery, event, incident};
     use nightbell_alerts::{EventKind, IncidentRecord, NoticeKind};
-    use nightbell_store::{Change, ClaimRoom, DeliveryQuery, EventQuery, IncidentQuery, Settled};
+    use nightbell_store::{Change, DeliveryQuery, EventQuery, IncidentQuery, Settled};
     let ended = IncidentRecord { resolved_at: Some(at(DAY)), ..incident(2) };
     let changes = [
         Change::LogEvent(event(0, EventKind::Note)),
@@ -178,8 +178,9 @@ fn logs_are_kept_for_their_time(engine: &mut dyn Engine) {
         Change::PutDelivery(delivery(2, NoticeKind::Fired, 1, 0)),
     ];
     engine.store().apply(engine.lease(), &changes, None).unwrap();
-    let claimed = engine.store().claim(engine.lease(), at(1), at(2), ClaimRoom { all: 10, per_channel: 10 }).unwrap();
-    engine.store().settle(engine.lease(), &[(claimed[0].row.id, Settled::Sent { latency_ms: 1 })], at(1)).unwrap();
+    let first = delivery(1, NoticeKind::Fired, 0, 0).id;
+    engine.store().claim(engine.lease(), at(1), at(2), &[vec![first]]).unwrap();
+    engine.store().settle(engine.lease(), &[(first, Settled::Sent { latency_ms: 1 })], at(1)).unwrap();
     retain(engine, 100 * DAY);
     let events = engine.store().events(&EventQuery { limit: 9, ..Default::default() }).unwrap().items;
     assert_eq!(events.iter().map(|line| line.seq).collect::<Vec<_>>(), [2]);

@@ -79,6 +79,7 @@ fn test_delivery(app: &App, channel: &ChannelRow, author: &str, now: Timestamp) 
         payload_json: serde_json::to_string(&test_page(channel, incident, author, now, zone)).unwrap_or_default(),
         created_at: now,
         not_before: now,
+        fold: None,
     }
 }
 
