@@ -8,7 +8,8 @@ use crate::rule::Missing;
 use crate::settle::settle;
 use crate::site::Site;
 use crate::step::{Input, Outcome, Verdict, step};
-use crate::why::why;
+use crate::trend::Trend;
+use crate::why::{why, why_shaped};
 use nightbell_model::{SeriesKey, Timestamp};
 
 /// A value and the number it was compared with.
@@ -16,6 +17,10 @@ use nightbell_model::{SeriesKey, Timestamp};
 pub(crate) struct Reading {
     pub(crate) value: Option<f64>,
     pub(crate) threshold: Option<f64>,
+    /// The value as it was measured, where a rate or a forecast is compared.
+    pub(crate) raw: Option<f64>,
+    /// Where it is heading, where a forecast is compared and there is a trend.
+    pub(crate) trend: Option<Trend>,
 }
 
 /// Applies `input` to an instance, and settles and hands out what changed.
@@ -164,7 +169,9 @@ impl Keeper<'_> {
             peak: detail.peak.unwrap_or(value),
             samples: detail.samples,
         };
-        let incident = IncidentRecord::open(self.key.clone(), &self.site.compiled.rule, opening);
+        let mut incident = IncidentRecord::open(self.key.clone(), &self.site.compiled.rule, opening);
+        incident.why = why_shaped(&self.site.compiled.rule, &incident, self.reading.raw.zip(Some(self.reading.trend)));
+        incident.late = self.site.folding;
         self.log(out, EventKind::Fired, Some(&incident), why(&incident));
         out.incidents.push(incident.clone());
         detail.incident = Some(incident);

@@ -2,7 +2,7 @@
 
 use crate::context::AgentView;
 use crate::matching::Filter;
-use crate::rule::{Aggregate, Rule, Scope};
+use crate::rule::{Aggregate, Rule, Scope, Transform};
 use crate::step::Timing;
 use nightbell_model::{RuleId, SeriesKey, catalogue};
 use std::cmp::Reverse;
@@ -73,6 +73,11 @@ impl RuleBook {
         }
         let by_id = (0_u32..).zip(&rules).map(|(at, compiled)| (compiled.rule.id, at)).collect();
         Self { rules, by_metric, by_id, groups: groups.into_values().collect() }
+    }
+
+    /// Whether any rule compares something else than the value as it comes.
+    pub(crate) fn has_transforms(&self) -> bool {
+        self.rules.iter().any(|compiled| compiled.rule.transform != Transform::None)
     }
 
     pub(crate) fn get(&self, at: u32) -> &Compiled {

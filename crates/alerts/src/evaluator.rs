@@ -13,11 +13,13 @@ mod people;
 mod plan;
 mod queue;
 mod restore;
+mod shaped;
 mod silence;
 mod slot;
 mod timers;
 mod view;
 
+pub use shaped::{HistoryWant, TrendRow, trend_rows};
 pub use view::{EvaluatorStats, InstanceView};
 
 use crate::book::RuleBook;

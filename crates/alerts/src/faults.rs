@@ -3,7 +3,8 @@
 //! That a metric exists, a channel is known or an id is free is for the hub to say; this looks at the rule alone.
 
 use crate::matching::compile;
-use crate::rule::{Aggregate, Clear, MatchKind, OFFLINE_METRIC, Rule, Scope, Threshold};
+use crate::rule::{Aggregate, Clear, MatchKind, OFFLINE_METRIC, Rule, RuleKind, Scope, Threshold, Transform};
+use crate::why::duration_text;
 use nightbell_model::series::is_metric_name;
 use nightbell_model::{Level, SeriesKey, Worse, catalogue};
 use std::collections::BTreeSet;
@@ -13,6 +14,14 @@ use thiserror::Error;
 pub const MAX_HOLD_MS: i64 = 7 * 86_400_000;
 /// The longest cooldown, repeat, `missing_after` and escalation delay.
 pub const MAX_WAIT_MS: i64 = 30 * 86_400_000;
+/// The window of a rate: at least what two heartbeats of a usual agent span, at most what its few points in memory resolve.
+pub const RATE_WINDOW_MS: (i64, i64) = (60_000, 86_400_000);
+/// For how long a rate may be said.
+pub const RATE_PER_MS: (i64, i64) = (1_000, 30 * 86_400_000);
+/// How far ahead a forecast may look.
+pub const FORECAST_HORIZON_MS: (i64, i64) = (10 * 60_000, 366 * 86_400_000);
+/// How far back a forecast may look.
+pub const FORECAST_WINDOW_MS: (i64, i64) = (3_600_000, 90 * 86_400_000);
 /// The shortest repeat: a page a minute is the most that anybody can want.
 pub const MIN_REPEAT_MS: i64 = 60_000;
 /// The shortest `missing_after`: the fastest heartbeat.
@@ -42,6 +51,8 @@ impl Rule {
     pub fn faults(&self) -> Vec<RuleFault> {
         let mut faults = Faults::default();
         self.name_faults(&mut faults);
+        self.kind_faults(&mut faults);
+        self.transform_faults(&mut faults);
         self.selector_faults(&mut faults);
         self.threshold_faults(&mut faults);
         self.clear_faults(&mut faults);
@@ -60,6 +71,52 @@ impl Rule {
         }
         if let Scope::Tag(tag) = &self.scope {
             faults.text("scope", tag);
+        }
+    }
+
+    /// That a rule is what its kind says.
+    fn kind_faults(&self, faults: &mut Faults) {
+        let (kind, transform) = (self.kind.name(), self.transform.name());
+        let labelled = !self.selector.labels.is_empty() || !self.selector.matchers.is_empty();
+        let Some(preset) = self.kind.preset(labelled) else {
+            let expected = if self.kind == RuleKind::Threshold { "none" } else { kind };
+            if transform != expected {
+                faults.add("kind", format!("a rule of kind {kind} cannot have a {transform}"));
+            }
+            if self.is_offline() {
+                faults.add("kind", format!("a rule on {OFFLINE_METRIC} is of kind offline"));
+            }
+            return;
+        };
+        if self.selector.metric != preset.metric {
+            faults.add("metric", format!("a rule of kind {kind} looks at {}: leave it out", preset.metric));
+        }
+        let comparison = preset.comparison;
+        if self.comparison != comparison && self.kind != RuleKind::Offline {
+            faults.add("op", format!("a rule of kind {kind} compares with {}: leave it out", comparison.name()));
+        }
+        if transform != preset.transform.name() {
+            faults.add("kind", format!("a rule of kind {kind} cannot have a {transform}"));
+        }
+    }
+
+    fn transform_faults(&self, faults: &mut Faults) {
+        match self.transform {
+            Transform::None => {}
+            Transform::Rate { window_ms, per_ms } => {
+                faults.within("window", window_ms, RATE_WINDOW_MS);
+                faults.within("per", per_ms, RATE_PER_MS);
+                if matches!(self.threshold, Threshold::Level(_)) {
+                    faults.add("threshold", "levels are values, not changes: a rate needs a number");
+                }
+            }
+            Transform::Forecast { horizon_ms, window_ms } => {
+                faults.within("horizon", horizon_ms, FORECAST_HORIZON_MS);
+                faults.within("window", window_ms, FORECAST_WINDOW_MS);
+                if self.comparison.direction().is_none() {
+                    faults.add("op", "a forecast needs one of > >= < <=: it hardly ever hits a number exactly");
+                }
+            }
         }
     }
 
@@ -218,6 +275,12 @@ impl Faults {
             self.add(field, "must not be negative");
         } else if ms > most {
             self.add(field, format!("must not be longer than {} days", most / 86_400_000));
+        }
+    }
+
+    fn within(&mut self, field: &'static str, ms: i64, (least, most): (i64, i64)) {
+        if ms < least || ms > most {
+            self.add(field, format!("must be between {} and {}", duration_text(least), duration_text(most)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Rules and agents for the tests of this crate: plain ones, to be changed field by field.
 
 use crate::context::AgentView;
-use crate::rule::{Aggregate, Comparison, Missing, Rule, Scope, Selector, Severity, Threshold};
+use crate::rule::{Aggregate, Comparison, Missing, Rule, RuleKind, Scope, Selector, Severity, Threshold, Transform};
 use nightbell_model::{AgentId, RuleId};
 
 /// A rule `metric > 90` without any wait, for every agent.
@@ -11,6 +11,8 @@ pub(crate) fn rule(id: u128, metric: &str) -> Rule {
         version: 1,
         name: format!("rule {id}"),
         key: None,
+        kind: if metric == crate::rule::OFFLINE_METRIC { RuleKind::Offline } else { RuleKind::Threshold },
+        transform: Transform::None,
         selector: Selector { metric: metric.to_owned(), labels: vec![], matchers: vec![], aggregate: Aggregate::Each },
         comparison: Comparison::Greater,
         threshold: Threshold::Value(90.0),

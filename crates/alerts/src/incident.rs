@@ -34,6 +34,8 @@ impl IncidentRecord {
             peak: opening.peak,
             samples: opening.samples,
             ack: None,
+            why: String::new(),
+            late: false,
         }
     }
 

@@ -16,23 +16,30 @@ mod incident;
 mod instance;
 pub mod judge;
 pub mod matching;
+pub mod preset;
 pub mod record;
+pub mod ring;
 pub mod rule;
 mod settle;
 mod site;
 pub mod step;
+pub mod track;
+pub mod trend;
 pub mod why;
 
 pub use backtest::{BacktestIncident, BacktestInput, BacktestReport, backtest, median_spacing};
 pub use context::{AgentView, LevelTable, Mute, MuteKind};
-pub use evaluator::{Config, Evaluator, EvaluatorStats, InstanceView, Saved};
+pub use evaluator::{Config, Evaluator, EvaluatorStats, HistoryWant, InstanceView, Saved, TrendRow, trend_rows};
 pub use faults::RuleFault;
 pub use judge::Limits;
+pub use preset::Preset;
 pub use record::{
     Ack, Effects, EndReason, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, Notice, NoticeKind, State, ToldRecord,
 };
 pub use rule::{
-    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, OFFLINE_METRIC, Rule, Scope, Selector, Severity,
-    Threshold,
+    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope, Selector,
+    Severity, Threshold, Transform,
 };
+pub use track::{Track, tracks, tracks_by};
+pub use trend::{Outlook, Trend};
 pub use why::why;

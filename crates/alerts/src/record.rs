@@ -168,6 +168,10 @@ pub struct IncidentRecord {
     pub samples: u32,
     /// Who is on it.
     pub ack: Option<Ack>,
+    /// Why it fired, in words, where its numbers alone do not tell: of a forecast, a rate, the hub's doubt. Else empty.
+    pub why: String,
+    /// It began in a late burst that is not over: nobody was told, and what is to be told is settled at the burst's end.
+    pub late: bool,
 }
 
 /// What a notice says.

@@ -64,6 +64,59 @@ pub enum Missing {
     Resolve,
 }
 
+/// What is made of a value before it is compared. Windows and the like are milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Transform {
+    /// The value itself.
+    #[default]
+    None,
+    /// Its change over `window_ms`, said as so much for each `per_ms`; a counter that begins anew has not fallen.
+    Rate {
+        /// Over how long the change is taken.
+        window_ms: i64,
+        /// For how long it is said.
+        per_ms: i64,
+    },
+    /// Where it will be after `horizon_ms`, if it goes on as it did over `window_ms`.
+    Forecast {
+        /// How far ahead is looked.
+        horizon_ms: i64,
+        /// How far back.
+        window_ms: i64,
+    },
+}
+
+/// What sort of rule it is, as people chose it. All are the same machine: a kind only says which metric, comparison and
+/// transform it stands for (see [`RuleKind::preset`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RuleKind {
+    /// A value against a number or a level.
+    #[default]
+    Threshold,
+    /// An agent that stopped sending heartbeats.
+    Offline,
+    /// How fast a value changes.
+    Rate,
+    /// Where a value will be.
+    Forecast,
+    /// A unit of the service manager failed.
+    UnitFailed,
+    /// A container does not run.
+    ContainerDown,
+    /// A container's own check fails.
+    ContainerUnhealthy,
+    /// A process is not there.
+    ProcessMissing,
+    /// Nobody listens on a port.
+    PortClosed,
+    /// A disk says that it fails.
+    SmartFailing,
+    /// The host has just started.
+    Reboot,
+    /// The host's clock was set.
+    ClockStep,
+}
+
 /// Which agents a rule applies to; the more specific one wins among rules with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -145,8 +198,12 @@ pub struct Rule {
     pub name: String,
     /// Rules that share a key replace each other by scope; the rule's own id by default, so that it replaces nothing.
     pub key: Option<String>,
+    /// What sort of rule it is.
+    pub kind: RuleKind,
     /// Which series it looks at.
     pub selector: Selector,
+    /// What is made of a value before it is compared.
+    pub transform: Transform,
     /// How a value is held against the threshold.
     pub comparison: Comparison,
     /// What it is compared with.
@@ -201,6 +258,20 @@ named!(Severity { Info => "info", Warning => "warning", Critical => "critical" }
 named!(Comparison { Greater => ">", GreaterOrEqual => ">=", Less => "<", LessOrEqual => "<=", Equal => "==", NotEqual => "!=" });
 named!(Missing { Keep => "keep", NoData => "nodata", Resolve => "resolve" });
 named!(Aggregate { Each => "each", Max => "max", Min => "min", Avg => "avg" });
+named!(RuleKind {
+    Threshold => "threshold",
+    Offline => "offline",
+    Rate => "rate",
+    Forecast => "forecast",
+    UnitFailed => "unit_failed",
+    ContainerDown => "container_down",
+    ContainerUnhealthy => "container_unhealthy",
+    ProcessMissing => "process_missing",
+    PortClosed => "port_closed",
+    SmartFailing => "smart_failing",
+    Reboot => "reboot",
+    ClockStep => "clock_step",
+});
 named!(MatchKind { Equal => "=", NotEqual => "!=", Regex => "=~", NotRegex => "!~" });
 
 impl Rule {

@@ -1,20 +1,31 @@
 //! An incident in one line for people: `97.2 % > 90 % for 5 m 0 s (20 samples)`. Units come from the catalogue.
 
 use crate::record::IncidentRecord;
-use crate::rule::OFFLINE_METRIC;
+use crate::rule::{OFFLINE_METRIC, Rule, Transform};
+use crate::trend::Trend;
 use nightbell_model::catalogue::{self, Unit};
 
 /// Why an incident fired, from its record.
 #[must_use]
 pub fn why(incident: &IncidentRecord) -> String {
+    if !incident.why.is_empty() {
+        return incident.why.clone();
+    }
     let lasted = duration_text(incident.fired_at.millis_since(incident.started_at));
     let metric = incident.key.series.metric();
     if metric == OFFLINE_METRIC {
         return format!("no heartbeat for {lasted}");
     }
     let unit = catalogue::find(metric).map_or(Unit::None, |metric| metric.unit);
-    let mut text =
-        format!("{} {} {}", value_text(incident.value, unit), incident.comparison.name(), value_text(incident.threshold, unit));
+    let compared = incident.comparison.name();
+    let text = format!("{} {compared} {}", value_text(incident.value, unit), value_text(incident.threshold, unit));
+    text + &lasted_text(incident)
+}
+
+/// For how long, and by how many samples.
+fn lasted_text(incident: &IncidentRecord) -> String {
+    let lasted = duration_text(incident.fired_at.millis_since(incident.started_at));
+    let mut text = String::new();
     if incident.fired_at > incident.started_at {
         text.push_str(" for ");
         text.push_str(&lasted);
@@ -25,6 +36,65 @@ pub fn why(incident: &IncidentRecord) -> String {
         samples => text.push_str(&format!(" ({samples} samples)")),
     }
     text
+}
+
+/// Why an incident of a rule on a rate or a forecast fired, from what was measured and where it is heading; empty for others,
+/// whose numbers tell.
+pub(crate) fn why_shaped(rule: &Rule, incident: &IncidentRecord, measured: Option<(f64, Option<Trend>)>) -> String {
+    let Some((raw, trend)) = measured else { return String::new() };
+    let series = &incident.key.series;
+    let unit = catalogue::find(series.metric()).map_or(Unit::None, |metric| metric.unit);
+    let text = match rule.transform {
+        Transform::None => return String::new(),
+        Transform::Rate { window_ms, per_ms } => format!(
+            "{}{} over {} {} {}{}",
+            signed_text(incident.value, unit),
+            per_text(per_ms),
+            duration_text(window_ms),
+            incident.comparison.name(),
+            value_text(incident.threshold, unit),
+            per_text(per_ms),
+        ),
+        Transform::Forecast { .. } => forecast_text(incident, (raw, trend), unit),
+    };
+    text + &lasted_text(incident)
+}
+
+/// `at +0.8 %/h /data reaches 100 % in 2 d 4 h (confidence 87 %)`.
+fn forecast_text(incident: &IncidentRecord, (raw, trend): (f64, Option<Trend>), unit: Unit) -> String {
+    let series = &incident.key.series;
+    let labels: Vec<String> = series.labels().into_iter().map(|(_, value)| value).collect();
+    let name = if labels.is_empty() { series.metric().to_owned() } else { labels.join(", ") };
+    let threshold = value_text(incident.threshold, unit);
+    let Some((trend, eta)) = trend.and_then(|trend| Some((trend, trend.reaches_in_ms(raw, incident.threshold)?))) else {
+        return format!("{name} is at {}, {} {threshold} already", value_text(raw, unit), incident.comparison.name());
+    };
+    // Rounded to what is shown, and far below 2^63.
+    #[expect(clippy::cast_possible_truncation, reason = "a float as large as this saturates")]
+    let eta = duration_text(eta as i64);
+    let (per, name_of_per) = if (trend.per_ms * HOUR_MS).abs() < 0.1 { (24.0 * HOUR_MS, "/d") } else { (HOUR_MS, "/h") };
+    let slope = signed_text(trend.per_ms * per, unit);
+    format!("at {slope}{name_of_per} {name} reaches {threshold} in {eta} (confidence {:.0} %)", trend.confidence * 100.0)
+}
+
+/// An hour, in milliseconds.
+const HOUR_MS: f64 = 3_600_000.0;
+
+/// What a rate is said per: `/h`, `/min`, ` per 10 m 0 s`.
+fn per_text(per_ms: i64) -> String {
+    match per_ms {
+        1_000 => "/s".to_owned(),
+        60_000 => "/min".to_owned(),
+        3_600_000 => "/h".to_owned(),
+        86_400_000 => "/d".to_owned(),
+        other => format!(" per {}", duration_text(other)),
+    }
+}
+
+/// A value with its sign.
+fn signed_text(value: f64, unit: Unit) -> String {
+    let text = value_text(value, unit);
+    if value > 0.0 && value.is_finite() { format!("+{text}") } else { text }
 }
 
 /// A value with its unit, as people read it: at most two decimals, bytes in powers of 1024.
@@ -101,6 +171,8 @@ mod tests {
             peak: value,
             samples,
             ack: None,
+            why: String::new(),
+            late: false,
         }
     }
 

@@ -6,7 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use nightbell_alerts::{
-    Aggregate, BacktestInput, Comparison, Missing, Rule, Scope, Selector, Severity, State, Threshold, backtest,
+    Aggregate, BacktestInput, Comparison, Missing, Rule, RuleKind, Scope, Selector, Severity, State, Threshold, Transform,
+    backtest,
 };
 use nightbell_model::{RuleId, SeriesKey, Timestamp};
 use std::fmt::Write as _;
@@ -49,6 +50,8 @@ impl Case {
             version: 1,
             name: format!("r{number}"),
             key: None,
+            kind: RuleKind::Threshold,
+            transform: Transform::None,
             selector: Selector { metric: metric(number), labels: vec![], matchers: vec![], aggregate: Aggregate::Each },
             comparison,
             threshold: Threshold::Value(2.0),

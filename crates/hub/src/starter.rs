@@ -1,7 +1,7 @@
 //! What a new hub begins with: default levels and five rules worth having everywhere. They are ordinary objects from then on.
 
 use crate::ids;
-use nightbell_alerts::{Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, Scope, Selector, Severity, Threshold};
+use nightbell_alerts::{Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope, Selector, Severity, Threshold, Transform};
 use nightbell_model::{Levels, RuleId, Timestamp};
 use nightbell_store::Change;
 
@@ -49,7 +49,9 @@ fn rule(name: &str, metric: &str, above: f64, hold_ms: i64, severity: Severity) 
         version: 1,
         name: name.to_owned(),
         key: None,
+        kind: if metric == OFFLINE_METRIC { RuleKind::Offline } else { RuleKind::Threshold },
         selector: Selector { metric: metric.to_owned(), labels: Vec::new(), matchers: Vec::new(), aggregate: Aggregate::Each },
+        transform: Transform::None,
         comparison: Comparison::Greater,
         threshold: Threshold::Value(above),
         clear: None,

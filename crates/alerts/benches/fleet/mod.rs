@@ -1,8 +1,8 @@
 //! A fleet to measure the evaluator with, and an allocator that counts.
 
 use nightbell_alerts::{
-    AgentView, Aggregate, Comparison, Config, Effects, Evaluator, LevelTable, Missing, Rule, Saved, Scope, Selector, Severity,
-    Threshold,
+    AgentView, Aggregate, Comparison, Config, Effects, Evaluator, LevelTable, Missing, Rule, RuleKind, Saved, Scope, Selector,
+    Severity, Threshold, Transform,
 };
 use nightbell_model::{AgentId, Batch, ChannelId, RuleId, Schema, SeriesKey, Timestamp};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -116,6 +116,8 @@ fn rule(at: usize) -> Rule {
         version: 1,
         name: format!("rule {at}"),
         key: None,
+        kind: RuleKind::Threshold,
+        transform: Transform::None,
         selector: Selector {
             metric: metric(at * SERIES / 20 % SERIES),
             labels: vec![],

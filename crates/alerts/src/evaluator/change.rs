@@ -42,6 +42,7 @@ impl Slot {
             self.instances.push(instance);
         }
         self.rules = rules;
+        self.keep_shapes(book);
         self.forget_plans();
         self.note_host_offline();
     }
@@ -68,6 +69,7 @@ impl Slot {
         for at in [&mut self.view.last_seen, &mut self.burst, &mut self.late_logged].into_iter().flatten() {
             *at = shifted(*at, by_ms);
         }
+        self.shift_shapes(by_ms);
         self.for_each(world, |site, instance| {
             shift_instance(instance, by_ms, out);
             if let Some(detail) = instance.detail.as_deref_mut() {
@@ -127,6 +129,7 @@ pub(crate) fn clock_event(by_ms: i64, now: Timestamp) -> Event {
 pub(crate) fn asks_otherwise(before: &Rule, after: &Rule) -> bool {
     !after.is_offline()
         && (before.selector != after.selector
+            || before.transform != after.transform
             || before.comparison != after.comparison
             || before.threshold != after.threshold
             || before.clear != after.clear)

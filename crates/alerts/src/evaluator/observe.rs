@@ -5,7 +5,6 @@ use super::slot::{Slot, World};
 use crate::apply::{Reading, apply, hand_out, remember};
 use crate::context::LevelTable;
 use crate::instance::Instance;
-use crate::judge::Limits;
 use crate::record::{Effects, Event, EventKind, State};
 use crate::rule::Missing;
 use crate::settle::settle;
@@ -91,16 +90,23 @@ impl Slot {
                 continue;
             }
             let site = world.site(&self.view, scene, instance.rule);
-            evaluated.note(sample(&site, instance, (batch, value, verdict, limits), out));
+            let reading = Reading { value: Some(value), threshold: limits.threshold(), ..Reading::default() };
+            evaluated.note(sample(&site, instance, (batch, verdict, reading), out));
         }
         for group in &plan.groups {
             let limits = pool.get(group.limits);
             let value = Group::value(group, &batch.values);
-            let Some(verdict) = limits.judge(value) else { continue };
-            evaluated.count += 1;
             let instance = &mut self.instances[group.instance as usize];
             let site = world.site(&self.view, scene, instance.rule);
-            evaluated.note(sample(&site, instance, (batch, value, verdict, limits), out));
+            let shape = group.shape.filter(|_| !value.is_nan()).and_then(|at| self.shapes.get_mut(at as usize));
+            let reading = match shape {
+                Some(shape) => shape.reading(batch.ts, value, site.compiled.max_gap_ms(site.agent.interval_ms)),
+                None => Reading { value: Some(value), ..Reading::default() },
+            };
+            let Some(verdict) = limits.judge(reading.value.unwrap_or(f64::NAN)) else { continue };
+            evaluated.count += 1;
+            let reading = Reading { threshold: limits.threshold(), ..reading };
+            evaluated.note(sample(&site, instance, (batch, verdict, reading), out));
         }
         if !late && self.burst.is_some() {
             self.end_burst(world, out);
@@ -131,14 +137,13 @@ impl Evaluated {
 fn sample(
     site: &Site<'_>,
     instance: &mut Instance,
-    (batch, value, verdict, limits): (&Batch, f64, Verdict, &Limits),
+    (batch, verdict, reading): (&Batch, Verdict, Reading),
     out: &mut Effects,
 ) -> Timestamp {
     let is_first = instance.last_ts == Timestamp::MIN;
     let gap = site.compiled.max_gap_ms(site.agent.interval_ms);
     let after_hole = !is_first && batch.ts.millis_since(instance.last_ts) > gap;
     (instance.last_ts, instance.heard) = (batch.ts, batch.received);
-    let reading = Reading { value: Some(value), threshold: limits.threshold() };
     apply(site, instance, (Input::Sample { ts: batch.ts, verdict, after_hole }, reading), out);
     // That it exists is all that an alert about missing samples has to remember of a series that is fine.
     if is_first && instance.state() == State::Ok && instance.detail.is_none() && site.compiled.rule.missing == Missing::NoData {

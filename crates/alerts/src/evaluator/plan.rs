@@ -27,13 +27,15 @@ pub(crate) struct Binding {
     pub(crate) limits: u32,
 }
 
-/// Several values that feed one instance.
+/// Several values that feed one instance, or one that is not compared as it comes.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) instance: u32,
     pub(crate) limits: u32,
     pub(crate) aggregate: Aggregate,
     pub(crate) positions: Box<[u32]>,
+    /// What the rule remembers of the series, if it compares something else than the value.
+    pub(crate) shape: Option<u32>,
 }
 
 /// Limits that judge alike are kept once for the whole fleet: most agents share the global thresholds.
@@ -82,7 +84,7 @@ impl Plan {
             work.known.insert((instance.rule, instance.series.clone()), at);
         }
         let mut bindings = Vec::new();
-        let mut groups: Vec<(u32, u32, Aggregate, Vec<u32>)> = Vec::new();
+        let mut groups: Vec<(Group, Vec<u32>)> = Vec::new();
         for (position, series) in (0_u32..).zip(schema.keys()) {
             for rule in work.builder.book.on_metric(series.metric()).to_vec() {
                 let compiled = work.builder.book.get(rule);
@@ -93,23 +95,19 @@ impl Plan {
                 let aggregate = compiled.rule.selector.aggregate;
                 let Some(whole) = whole_series(aggregate, series) else { continue };
                 let (instance, limits) = work.instance(rule, &whole);
-                if aggregate == Aggregate::Each {
+                let shape = work.slot.shape(&compiled.rule, &whole);
+                if aggregate == Aggregate::Each && shape.is_none() {
                     bindings.push(Binding { position, instance, limits });
-                } else if let Some(group) = groups.iter_mut().find(|group| group.0 == instance) {
-                    group.3.push(position);
+                } else if let Some((_, positions)) = groups.iter_mut().find(|(group, _)| group.instance == instance) {
+                    positions.push(position);
                 } else {
-                    groups.push((instance, limits, aggregate, vec![position]));
+                    groups.push((Group { instance, limits, aggregate, positions: Box::default(), shape }, vec![position]));
                 }
             }
         }
         work.slot.instances.shrink_to_fit();
         bindings.sort_unstable_by_key(|binding| (binding.instance, binding.position));
-        let groups = groups.into_iter().map(|(instance, limits, aggregate, positions)| Group {
-            instance,
-            limits,
-            aggregate,
-            positions: positions.into(),
-        });
+        let groups = groups.into_iter().map(|(group, positions)| Group { positions: positions.into(), ..group });
         Self { schema: Arc::clone(schema), bindings: bindings.into(), groups: groups.collect() }
     }
 }
@@ -117,15 +115,7 @@ impl Plan {
 impl Group {
     /// The value of the group; NaN if none of its members has one.
     pub(crate) fn value(&self, values: &[f64]) -> f64 {
-        let members = self.positions.iter().filter_map(|at| values.get(*at as usize).copied()).filter(|value| !value.is_nan());
-        match self.aggregate {
-            Aggregate::Max | Aggregate::Each => members.fold(f64::NAN, f64::max),
-            Aggregate::Min => members.fold(f64::NAN, f64::min),
-            Aggregate::Avg => {
-                let (sum, count) = members.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-                sum / count
-            }
-        }
+        self.aggregate.of(self.positions.iter().filter_map(|at| values.get(*at as usize).copied()))
     }
 }
 

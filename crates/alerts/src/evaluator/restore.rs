@@ -177,13 +177,15 @@ impl Parts {
 
     /// A rule in place of one that does not exist any more, as far as its incidents remember it.
     fn stand_in(&self) -> Rule {
-        use crate::rule::{Aggregate, Comparison, Scope, Selector, Severity, Threshold};
+        use crate::rule::{Aggregate, Comparison, RuleKind, Scope, Selector, Severity, Threshold, Transform};
         let remembered = self.incidents.first();
         Rule {
             id: self.key.rule,
             version: 0,
             name: remembered.map_or_else(|| "deleted rule".to_owned(), |incident| incident.rule_name.clone()),
             key: None,
+            kind: RuleKind::Threshold,
+            transform: Transform::None,
             selector: Selector {
                 metric: self.key.series.metric().to_owned(),
                 labels: Vec::new(),

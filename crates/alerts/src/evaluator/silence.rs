@@ -80,7 +80,7 @@ impl Slot {
                 Threshold::Value(value) => value,
                 Threshold::Level(_) => 1.0,
             };
-            let reading = Reading { value: Some(1.0), threshold: Some(threshold) };
+            let reading = Reading { value: Some(1.0), threshold: Some(threshold), ..Reading::default() };
             let site = world.site(&self.view, self.scene(), rule);
             apply(&site, &mut self.instances[index], (input, reading), out);
         }

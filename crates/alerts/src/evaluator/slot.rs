@@ -1,11 +1,13 @@
 //! One agent in memory: what is known of it, its instances, and when it has to be looked at next.
 
 use super::plan::Plan;
+use super::shaped::Shape;
 use crate::book::{Compiled, RuleBook};
 use crate::context::{AgentView, Mute};
 use crate::instance::Instance;
+use crate::rule::Transform;
 use crate::site::{Site, Waits};
-use nightbell_model::Timestamp;
+use nightbell_model::{RuleId, Timestamp};
 
 /// A late burst ends this long after its last heartbeat, in milliseconds.
 pub(crate) const BURST_END_MS: i64 = 10_000;
@@ -30,6 +32,10 @@ pub(crate) struct Slot {
     /// The rules that apply, ascending.
     pub(crate) rules: Vec<u32>,
     pub(crate) instances: Vec<Instance>,
+    /// What rules on rates and forecasts remember.
+    pub(crate) shapes: Vec<Shape>,
+    /// Rules on rates whose past was filled in from history.
+    pub(crate) primed: Vec<(RuleId, Transform)>,
     /// The plan of the newest heartbeat, and the one before it where an agent takes turns between two.
     pub(crate) plan: Option<Plan>,
     pub(crate) other_plan: Option<Box<Plan>>,
@@ -60,6 +66,8 @@ impl Slot {
         Self {
             rules,
             instances: Vec::new(),
+            shapes: Vec::new(),
+            primed: Vec::new(),
             plan: None,
             other_plan: None,
             last_ts: Timestamp::MIN,

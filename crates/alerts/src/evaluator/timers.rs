@@ -51,8 +51,10 @@ impl Slot {
             if site.gone_at(&self.instances[at]).is_some_and(|due| due <= world.now) {
                 let instance = self.instances.swap_remove(at);
                 let rule = instance.rule;
+                let gone = (site.compiled.rule.id, instance.series.clone());
                 let left = Ghost::retire(&site, instance, EndReason::SeriesGone, out);
                 self.instances.extend(left.map(|ghost| ghost.revive(rule)));
+                self.drop_shape(gone.0, &gone.1);
                 self.forget_plans();
             } else {
                 at += 1;

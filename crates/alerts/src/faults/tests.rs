@@ -158,7 +158,7 @@ fn channels_and_steps_are_few_and_in_order() {
 fn the_offline_rule_asks_whether_it_is_one() {
     let offline = |change: fn(&mut Rule)| {
         fields(|rule| {
-            rule.selector.metric = OFFLINE_METRIC.into();
+            (rule.selector.metric, rule.kind) = (OFFLINE_METRIC.into(), RuleKind::Offline);
             (rule.comparison, rule.threshold) = (Comparison::Equal, Threshold::Value(1.0));
             change(rule);
         })
@@ -169,6 +169,38 @@ fn the_offline_rule_asks_whether_it_is_one() {
     assert_eq!(offline(|rule| (rule.comparison, rule.threshold) = (Comparison::Greater, Threshold::Value(1.0))), ["threshold"]);
     assert_eq!(offline(|rule| rule.selector.labels = vec![("a".into(), "b".into())]), ["metric"]);
     assert_eq!(offline(|rule| (rule.comparison, rule.clear) = (Comparison::GreaterOrEqual, Some(Clear::Margin(0.5)))), ["clear"]);
+}
+
+#[test]
+fn a_rule_is_what_its_kind_says() {
+    let kind = |change: fn(&mut Rule)| fields(|rule| change(rule));
+    assert_eq!(kind(|rule| rule.kind = RuleKind::Rate), ["kind"]);
+    assert_eq!(kind(|rule| rule.transform = rate_of(300_000, 1_000)), ["kind"]);
+    assert_eq!(kind(|rule| (rule.kind, rule.transform) = (RuleKind::Rate, rate_of(60_000, 1_000))), [""; 0]);
+    assert_eq!(kind(|rule| (rule.kind, rule.transform) = (RuleKind::Rate, rate_of(59_999, 999))), ["window", "per"]);
+    assert_eq!(kind(|rule| (rule.kind, rule.transform) = (RuleKind::Rate, rate_of(86_400_001, 1_000))), ["window"]);
+    let forecast = |horizon_ms, window_ms| Transform::Forecast { horizon_ms, window_ms };
+    assert_eq!(fields(|rule| (rule.kind, rule.transform) = (RuleKind::Forecast, forecast(86_400_000, 3_600_000))), [""; 0]);
+    assert_eq!(fields(|rule| (rule.kind, rule.transform) = (RuleKind::Forecast, forecast(1, 1))), ["horizon", "window"]);
+    assert_eq!(kind(|rule| rule.kind = RuleKind::PortClosed), ["metric", "op"]);
+    assert_eq!(
+        kind(|rule| {
+            (rule.kind, rule.comparison, rule.threshold) = (RuleKind::PortClosed, Comparison::Less, Threshold::Value(1.0));
+            rule.selector.metric = "port.open".into();
+        }),
+        [""; 0]
+    );
+    assert_eq!(kind(|rule| rule.selector.metric = OFFLINE_METRIC.into()), ["kind", "threshold"]);
+    assert_eq!(
+        kind(|rule| {
+            (rule.kind, rule.transform, rule.threshold) = (RuleKind::Rate, rate_of(60_000, 1_000), Threshold::Level(Level::Crit));
+        }),
+        ["threshold"]
+    );
+}
+
+fn rate_of(window_ms: i64, per_ms: i64) -> Transform {
+    Transform::Rate { window_ms, per_ms }
 }
 
 #[test]

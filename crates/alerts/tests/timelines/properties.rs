@@ -318,7 +318,7 @@ impl Run {
                 self.believes.insert(slot.clone(), id);
             }
             NoticeKind::Repeat => assert_eq!(believed, Some(id), "{notice:?}"),
-            NoticeKind::NoDataStart | NoticeKind::NoDataEnd | NoticeKind::Test => {}
+            _ => {}
         }
         let ends = matches!(notice.kind, NoticeKind::Resolved | NoticeKind::NoDataEnd) && !notice.late;
         assert!(ends || muted.is_none(), "said inside a mute: {notice:?}");

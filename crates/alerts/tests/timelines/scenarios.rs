@@ -269,7 +269,9 @@ fn notice_text(notice: &Notice) -> String {
         NoticeKind::NoDataEnd => 'E',
         NoticeKind::Repeat => 'P',
         NoticeKind::Escalated => 'S',
-        NoticeKind::Test => '?',
+        NoticeKind::HubDoubt => 'D',
+        NoticeKind::HubDoubtEnd => 'd',
+        NoticeKind::Test | NoticeKind::Acked | NoticeKind::Digest | NoticeKind::ChannelBroken => '?',
     };
     let key = &notice.incident.key;
     let mut text = format!("{letter} {} {}/{}", name(notice.channel.bits()), name(key.rule.bits()), name(key.agent.bits()));

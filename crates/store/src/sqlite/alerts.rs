@@ -108,12 +108,13 @@ pub(super) fn told(connection: &Connection) -> Answer<Vec<ToldRecord>> {
 /// Writes an incident, new or changed.
 pub(super) fn put_incident(connection: &Connection, record: &IncidentRecord) -> Answer<()> {
     let sql = "INSERT INTO incidents (id, rule, agent, series, rule_name, severity, comparison, threshold, hold_ms, \
-               started_at, fired_at, resolved_at, end_reason, value, peak, samples, ack_by, ack_at, ack_note, ack_until) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+               started_at, fired_at, resolved_at, end_reason, value, peak, samples, ack_by, ack_at, ack_note, ack_until, \
+               why, late) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
                ON CONFLICT (id) DO UPDATE SET rule = ?2, agent = ?3, series = ?4, rule_name = ?5, severity = ?6, \
                comparison = ?7, threshold = ?8, hold_ms = ?9, started_at = ?10, fired_at = ?11, resolved_at = ?12, \
                end_reason = ?13, value = ?14, peak = ?15, samples = ?16, ack_by = ?17, ack_at = ?18, ack_note = ?19, \
-               ack_until = ?20";
+               ack_until = ?20, why = ?21, late = ?22";
     let ack = record.ack.as_ref();
     connection.prepare_cached(sql)?.execute(params![
         record.id.to_string(),
@@ -136,6 +137,8 @@ pub(super) fn put_incident(connection: &Connection, record: &IncidentRecord) -> 
         ack.map(|ack| ack.at.as_millis()),
         ack.map(|ack| &*ack.note),
         ack.and_then(|ack| ms(ack.until)),
+        record.why,
+        record.late,
     ])?;
     Ok(())
 }
@@ -161,6 +164,8 @@ fn read_incident(row: &Row<'_>) -> rusqlite::Result<IncidentRecord> {
         peak: number(row, "peak")?,
         samples: row.get("samples")?,
         ack,
+        why: row.get("why")?,
+        late: row.get("late")?,
     })
 }
 
@@ -177,10 +182,11 @@ pub(super) fn incidents(connection: &Connection, query: &IncidentQuery) -> Answe
     filter.page(connection, query.limit, read_incident)
 }
 
-/// The incidents that are open and those whose end some channel has not been told of, oldest first.
+/// The incidents that are open, those whose end some channel has not been told of, and those of late bursts that were not
+/// settled yet, oldest first.
 pub(super) fn unfinished_incidents(connection: &Connection) -> Answer<Vec<IncidentRecord>> {
     let sql = "SELECT * FROM incidents WHERE place IN (SELECT place FROM incidents WHERE resolved_at IS NULL \
-               UNION SELECT place FROM incidents WHERE id IN \
+               UNION SELECT place FROM incidents WHERE late = 1 UNION SELECT place FROM incidents WHERE id IN \
                (SELECT told FROM notice_state UNION SELECT told_nodata FROM notice_state)) ORDER BY place";
     let mut select = connection.prepare_cached(sql)?;
     Ok(select.query_map([], read_incident)?.collect::<rusqlite::Result<_>>()?)

@@ -4,7 +4,8 @@ use super::cells::{at, list, named, named_opt, parse, parsed, unfit};
 use super::failure::Answer;
 use crate::texts;
 use nightbell_alerts::{
-    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Rule, Scope, Selector, Severity, Threshold,
+    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Rule, RuleKind, Scope, Selector, Severity,
+    Threshold, Transform,
 };
 use nightbell_model::{ChannelId, Level, RuleId, Timestamp};
 use rusqlite::{Connection, Row, params};
@@ -13,16 +14,19 @@ use rusqlite::{Connection, Row, params};
 pub(super) fn put(connection: &Connection, rule: &Rule, created_at: Timestamp) -> Answer<()> {
     let sql = "INSERT INTO alert_rules (id, version, name, rule_key, metric, labels, matchers, aggregate, comparison, \
                threshold_kind, threshold, clear_kind, clear, hold_ms, keep_firing_ms, cooldown_ms, repeat_ms, missing, \
-               missing_after_ms, severity, scope_kind, scope, channels, escalation, fold_late, enabled, created_at) \
+               missing_after_ms, severity, scope_kind, scope, channels, escalation, fold_late, enabled, created_at, kind, \
+               transform, transform_window_ms, transform_span_ms) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-               ?23, ?24, ?25, ?26, ?27) ON CONFLICT (id) DO UPDATE SET version = ?2, name = ?3, rule_key = ?4, metric = ?5, \
+               ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31) ON CONFLICT (id) DO UPDATE SET version = ?2, name = ?3, rule_key = ?4, metric = ?5, \
                labels = ?6, matchers = ?7, aggregate = ?8, comparison = ?9, threshold_kind = ?10, threshold = ?11, \
                clear_kind = ?12, clear = ?13, hold_ms = ?14, keep_firing_ms = ?15, cooldown_ms = ?16, repeat_ms = ?17, \
                missing = ?18, missing_after_ms = ?19, severity = ?20, scope_kind = ?21, scope = ?22, channels = ?23, \
-               escalation = ?24, fold_late = ?25, enabled = ?26";
+               escalation = ?24, fold_late = ?25, enabled = ?26, kind = ?28, transform = ?29, transform_window_ms = ?30, \
+               transform_span_ms = ?31";
     let (threshold_kind, threshold) = threshold_cells(rule.threshold);
     let (clear_kind, clear) = rule.clear.map(clear_cells).unzip();
     let (scope_kind, scope) = scope_cells(&rule.scope);
+    let (window_ms, span_ms) = rule.transform.spans().unzip();
     connection.prepare_cached(sql)?.execute(params![
         rule.id.to_string(),
         rule.version.cast_signed(),
@@ -30,7 +34,7 @@ pub(super) fn put(connection: &Connection, rule: &Rule, created_at: Timestamp) -
         rule.key,
         rule.selector.metric,
         label_cell(&rule.selector),
-        matcher_cell(&rule.selector),
+        write_matchers(&rule.selector.matchers),
         rule.selector.aggregate.name(),
         rule.comparison.name(),
         threshold_kind,
@@ -51,6 +55,10 @@ pub(super) fn put(connection: &Connection, rule: &Rule, created_at: Timestamp) -
         rule.fold_late,
         rule.enabled,
         created_at.as_millis(),
+        rule.kind.name(),
+        rule.transform.name(),
+        window_ms,
+        span_ms,
     ])?;
     Ok(())
 }
@@ -72,12 +80,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rule> {
         version: row.get::<_, i64>("version")?.cast_unsigned(),
         name: row.get("name")?,
         key: row.get("rule_key")?,
+        kind: named(row, "kind", RuleKind::from_name)?,
         selector: Selector {
             metric: row.get("metric")?,
             labels: list(row, "labels")?.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
-            matchers: list(row, "matchers")?.chunks_exact(3).map(read_matcher).collect::<rusqlite::Result<_>>()?,
+            matchers: read_matchers(row)?,
             aggregate: named(row, "aggregate", Aggregate::from_name)?,
         },
+        transform: read_transform(row)?,
         comparison: named(row, "comparison", Comparison::from_name)?,
         threshold: read_threshold(row)?,
         clear: read_clear(row)?,
@@ -94,6 +104,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rule> {
         fold_late: row.get("fold_late")?,
         enabled: row.get("enabled")?,
     })
+}
+
+fn read_transform(row: &Row<'_>) -> rusqlite::Result<Transform> {
+    let window = row.get::<_, Option<i64>>("transform_window_ms")?;
+    let spans = window.zip(row.get::<_, Option<i64>>("transform_span_ms")?);
+    named(row, "transform", |name| Transform::from_spans(name, spans))
 }
 
 fn level_named(name: &str) -> Option<Level> {
@@ -155,10 +171,15 @@ fn label_cell(selector: &Selector) -> String {
     texts::write(&flat)
 }
 
-fn matcher_cell(selector: &Selector) -> String {
-    let flat: Vec<&str> =
-        selector.matchers.iter().flat_map(|matcher| [&*matcher.label, matcher.kind.name(), &*matcher.value]).collect();
+/// Conditions on labels as one cell: label, kind, value, …
+pub(super) fn write_matchers(matchers: &[Matcher]) -> String {
+    let flat: Vec<&str> = matchers.iter().flat_map(|matcher| [&*matcher.label, matcher.kind.name(), &*matcher.value]).collect();
     texts::write(&flat)
+}
+
+/// The conditions on labels of a row.
+pub(super) fn read_matchers(row: &Row<'_>) -> rusqlite::Result<Vec<Matcher>> {
+    list(row, "matchers")?.chunks_exact(3).map(read_matcher).collect()
 }
 
 fn read_matcher(cells: &[String]) -> rusqlite::Result<Matcher> {

@@ -1,7 +1,8 @@
 //! Rules, times and names as the scenarios write them.
 
 use nightbell_alerts::{
-    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Rule, Scope, Selector, Severity, Threshold,
+    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Rule, RuleKind, Scope, Selector, Severity,
+    Threshold, Transform,
 };
 use nightbell_model::{AgentId, ChannelId, Level, RuleId, SeriesKey};
 
@@ -78,6 +79,8 @@ pub(crate) fn rule(line: &str) -> Rule {
         version: 1,
         name: words[0].to_owned(),
         key: None,
+        kind: if words[1] == "agent.offline" { RuleKind::Offline } else { RuleKind::Threshold },
+        transform: Transform::None,
         selector: Selector {
             metric: series.metric().to_owned(),
             labels: series.labels(),

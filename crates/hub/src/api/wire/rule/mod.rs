@@ -2,6 +2,7 @@
 //! (whether its channels, agent and metric exist) is left to the routes.
 
 mod fields;
+mod kind;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ pub(crate) use read::{Needs, read};
 use super::seconds::Seconds;
 use crate::api::time::duration_text;
 use crate::page::rfc3339;
-use nightbell_alerts::{Clear, Rule, Scope, Threshold};
+use nightbell_alerts::{Clear, Rule, Scope, Threshold, Transform};
 use nightbell_model::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,7 +23,11 @@ use utoipa::ToSchema;
 pub(crate) struct RuleBody {
     /// What people call it.
     name: String,
-    /// Which metric, such as `cpu.usage_percent`.
+    /// threshold, offline, rate, forecast, or one of those that name their metric and comparison themselves: unit_failed,
+    /// container_down, container_unhealthy, process_missing, port_closed, smart_failing, reboot, clock_step.
+    #[schema(required = false)]
+    kind: &'static str,
+    /// Which metric, such as `cpu.usage_percent`; a kind that names it needs none.
     metric: String,
     /// Labels that must have exactly these values.
     #[schema(required = false)]
@@ -38,6 +43,12 @@ pub(crate) struct RuleBody {
     threshold: ThresholdBody,
     /// Where it counts as clear again.
     clear: Option<ClearBody>,
+    /// Over how long a rate is taken, or how far back a forecast looks.
+    window: Option<String>,
+    /// For how long a rate is said: `1h` is "so much per hour".
+    per: Option<String>,
+    /// How far ahead a forecast looks.
+    horizon: Option<String>,
     /// How long it must breach before it fires.
     #[serde(rename = "for")]
     #[schema(required = false)]
@@ -154,6 +165,14 @@ pub(crate) struct RuleView {
     repeat_seconds: Seconds,
     #[schema(value_type = Option<f64>)]
     missing_after_seconds: Option<Seconds>,
+    /// What is made of a value before it is compared: none, rate or forecast.
+    transform: &'static str,
+    #[schema(value_type = Option<f64>)]
+    window_seconds: Option<Seconds>,
+    #[schema(value_type = Option<f64>)]
+    per_seconds: Option<Seconds>,
+    #[schema(value_type = Option<f64>)]
+    horizon_seconds: Option<Seconds>,
 }
 
 impl RuleBody {
@@ -164,6 +183,10 @@ impl RuleBody {
         let channels = |ids: &[nightbell_model::ChannelId]| ids.iter().map(ToString::to_string).collect();
         Self {
             name: rule.name.clone(),
+            kind: rule.kind.name(),
+            window: rule.transform.spans().map(|(window_ms, _)| duration_text(window_ms)),
+            per: per_ms(rule).map(duration_text),
+            horizon: horizon_ms(rule).map(duration_text),
             metric: selector.metric.clone(),
             labels: selector.labels.iter().cloned().collect(),
             matchers: selector
@@ -225,6 +248,24 @@ impl RuleView {
             cooldown_seconds: Seconds(rule.cooldown_ms),
             repeat_seconds: Seconds(rule.repeat_ms),
             missing_after_seconds: rule.missing_after_ms.map(Seconds),
+            transform: rule.transform.name(),
+            window_seconds: rule.transform.spans().map(|(window_ms, _)| Seconds(window_ms)),
+            per_seconds: per_ms(rule).map(Seconds),
+            horizon_seconds: horizon_ms(rule).map(Seconds),
         }
+    }
+}
+
+const fn per_ms(rule: &Rule) -> Option<i64> {
+    match rule.transform {
+        Transform::Rate { per_ms, .. } => Some(per_ms),
+        Transform::None | Transform::Forecast { .. } => None,
+    }
+}
+
+const fn horizon_ms(rule: &Rule) -> Option<i64> {
+    match rule.transform {
+        Transform::Forecast { horizon_ms, .. } => Some(horizon_ms),
+        Transform::None | Transform::Rate { .. } => None,
     }
 }

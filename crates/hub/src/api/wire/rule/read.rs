@@ -1,17 +1,19 @@
 //! From JSON to a rule.
 
 use super::fields::Fields;
+use super::kind;
 use crate::api::problem::Fault;
 use crate::api::time;
 use nightbell_alerts::{
-    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Rule, Scope, Selector, Severity, Threshold,
+    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, Preset, Rule, Scope, Selector, Severity, Threshold,
 };
 use nightbell_model::{ChannelId, Level, RuleId};
 use serde_json::{Map, Value};
 
 /// What may be written.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 26] = [
     "name",
+    "kind",
     "metric",
     "labels",
     "matchers",
@@ -19,6 +21,9 @@ const KNOWN: [&str; 22] = [
     "op",
     "threshold",
     "clear",
+    "window",
+    "per",
+    "horizon",
     "for",
     "keep_firing",
     "cooldown",
@@ -35,7 +40,7 @@ const KNOWN: [&str; 22] = [
     "allow_unknown",
 ];
 /// What a GET shows beside that.
-const READ_ONLY: [&str; 8] = [
+const READ_ONLY: [&str; 12] = [
     "id",
     "version",
     "created_at",
@@ -44,9 +49,13 @@ const READ_ONLY: [&str; 8] = [
     "cooldown_seconds",
     "repeat_seconds",
     "missing_after_seconds",
+    "window_seconds",
+    "per_seconds",
+    "horizon_seconds",
+    "transform",
 ];
 /// The fields that are judged together: where one cannot be read, nothing can be said about the others.
-const JUDGED_TOGETHER: [&str; 4] = ["metric", "op", "threshold", "clear"];
+const JUDGED_TOGETHER: [&str; 8] = ["kind", "metric", "op", "threshold", "clear", "window", "per", "horizon"];
 /// The least time between two pages, if nothing is said.
 const COOLDOWN_MS: i64 = 30 * 60_000;
 const LEVELS: &str = "\"warn\" or \"crit\"";
@@ -67,14 +76,29 @@ pub(crate) enum Needs {
 pub(crate) fn read(object: &Map<String, Value>, needs: Needs, id: RuleId, version: u64) -> Result<Rule, Vec<Fault>> {
     let mut fields = Fields::new(object, &KNOWN, &READ_ONLY);
     fields.flag("allow_unknown", false);
+    let kind = kind::kind(&mut fields);
+    let (labels, matchers) = (labels(&mut fields), matchers(&mut fields));
+    let preset = kind.preset(!labels.is_empty() || !matchers.is_empty());
     let rule = Rule {
         id,
         version,
         name: fields.text("name", (needs == Needs::Draft).then_some("draft")),
         key: Some(fields.text("key", Some(""))).filter(|key| !key.is_empty() && *key != id.to_string()),
-        selector: selector(&mut fields),
-        comparison: fields.choice("op", "> >= < <= == !=", Comparison::from_name, Err(Comparison::Greater)),
-        threshold: threshold(&mut fields),
+        kind,
+        selector: Selector {
+            metric: fields.text("metric", preset.map(|preset| preset.metric)),
+            labels,
+            matchers,
+            aggregate: fields.choice("aggregate", "each, max, min, avg", Aggregate::from_name, Ok(Aggregate::Each)),
+        },
+        transform: kind::transform(kind, preset, &mut fields),
+        comparison: fields.choice(
+            "op",
+            "> >= < <= == !=",
+            Comparison::from_name,
+            preset.map(|preset| preset.comparison).ok_or(Comparison::Greater),
+        ),
+        threshold: threshold(&mut fields, preset),
         clear: clear(&mut fields),
         hold_ms: fields.duration("for", 0),
         keep_firing_ms: fields.duration("keep_firing", 0),
@@ -99,7 +123,7 @@ pub(crate) fn read(object: &Map<String, Value>, needs: Needs, id: RuleId, versio
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 
-fn selector(fields: &mut Fields<'_>) -> Selector {
+fn labels(fields: &mut Fields<'_>) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     match fields.get("labels") {
         None => {}
@@ -113,12 +137,11 @@ fn selector(fields: &mut Fields<'_>) -> Selector {
         }
         Some(_) => fields.fault("labels", "must be an object such as {\"mount\":\"/\"}"),
     }
-    Selector {
-        metric: fields.text("metric", None),
-        labels,
-        matchers: fields.list("matchers").iter().enumerate().filter_map(|(at, item)| matcher(item, at, fields)).collect(),
-        aggregate: fields.choice("aggregate", "each, max, min, avg", Aggregate::from_name, Ok(Aggregate::Each)),
-    }
+    labels
+}
+
+fn matchers(fields: &mut Fields<'_>) -> Vec<Matcher> {
+    fields.list("matchers").iter().enumerate().filter_map(|(at, item)| matcher(item, at, fields)).collect()
 }
 
 fn matcher(item: &Value, at: usize, fields: &mut Fields<'_>) -> Option<Matcher> {
@@ -147,8 +170,11 @@ fn level(value: &Value) -> Option<Level> {
     [Level::Warn, Level::Crit].into_iter().find(|level| value.as_str() == Some(level.name()))
 }
 
-fn threshold(fields: &mut Fields<'_>) -> Threshold {
+fn threshold(fields: &mut Fields<'_>, preset: Option<Preset>) -> Threshold {
     let Some(value) = fields.get("threshold") else {
+        if let Some(preset) = preset {
+            return Threshold::Value(preset.threshold);
+        }
         fields.fault("threshold", "is missing: a number or {\"level\":\"crit\"}");
         return Threshold::Value(0.0);
     };
