@@ -2,6 +2,7 @@
 
 use super::wait::{PATIENCE, until};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -41,12 +42,19 @@ pub(crate) struct Start {
     pub(crate) data: PathBuf,
     pub(crate) listen: String,
     pub(crate) extra: Vec<String>,
+    pub(crate) environment: Vec<(String, OsString)>,
 }
 
 impl Start {
     /// `nightbell serve` on a free port.
     pub(crate) fn serve(data: &Path) -> Self {
-        Self { word: "serve", data: data.to_owned(), listen: "127.0.0.1:0".to_owned(), extra: Vec::new() }
+        Self {
+            word: "serve",
+            data: data.to_owned(),
+            listen: "127.0.0.1:0".to_owned(),
+            extra: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// `nightbell up` on a free port.
@@ -81,6 +89,7 @@ impl Hub {
         let begun = Instant::now();
         let mut command = program();
         command.arg(start.word).arg("--data").arg(&start.data).args(["--listen", &start.listen]).args(&start.extra);
+        command.envs(start.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the hub can be started");
         let log = collect(child.stderr.take().unwrap());
         let greeting = first_line(child.stdout.take().unwrap());
