@@ -8,4 +8,4 @@ UPDATE alert_rules SET kind = 'offline' WHERE metric = 'agent.offline';
 -- Why an incident fired where its numbers alone do not tell; and whether it lies in a late burst that is not settled yet.
 ALTER TABLE incidents ADD COLUMN why TEXT NOT NULL DEFAULT '';
 ALTER TABLE incidents ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX incidents_late ON incidents (place) WHERE late = 1;
+CREATE INDEX incidents_late ON incidents (late) WHERE late = 1;
