@@ -1,7 +1,9 @@
 //! What a new hub begins with: default levels and five rules worth having everywhere. They are ordinary objects from then on.
 
 use crate::ids;
-use nightbell_alerts::{Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope, Selector, Severity, Threshold, Transform};
+use nightbell_alerts::{
+    Aggregate, Clear, Comparison, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope, Selector, Severity, Threshold, Transform,
+};
 use nightbell_model::{Levels, RuleId, Timestamp};
 use nightbell_store::Change;
 

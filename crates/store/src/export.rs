@@ -39,6 +39,7 @@ impl Filling<'_> {
             self.widen();
         }
         self.page.times.push(time);
+        self.page.widths.push(tier.width_ms());
         let has_extremes = !self.page.min.is_empty();
         for (at, (bucket, decimals)) in values.iter().zip(self.decimals).enumerate() {
             let [mean, min, max] = match (bucket.count, tier) {
@@ -62,12 +63,15 @@ impl Filling<'_> {
         }
     }
 
-    fn cut(mut self, max_rows: usize) -> ExportPage {
-        if self.page.times.len() < max_rows {
+    /// The page, after which rows from `next` on follow. What does not fit is left for the next page.
+    fn cut(mut self, max_rows: usize, next: Timestamp) -> ExportPage {
+        let page = &mut self.page;
+        if page.times.len() <= max_rows {
+            page.next = Some(ExportCursor { time: next, given: 0 });
             return self.page;
         }
-        let page = &mut self.page;
         page.times.truncate(max_rows);
+        page.widths.truncate(max_rows);
         page.mean.iter_mut().chain(&mut page.min).chain(&mut page.max).for_each(|column| column.truncate(max_rows));
         if let Some(time) = page.times.last().copied() {
             let same = page.times.iter().rev().take_while(|other| **other == time).count();
@@ -95,7 +99,7 @@ pub(crate) fn page<E>(
     let max_rows = query.max_rows.max(1);
     for segment in segments.iter().filter(|segment| segment.end > from) {
         let (mut at, mut stretch) = (segment.start.max(from), stretch_ms(segment.tier));
-        while at < segment.end && filling.page.times.len() < max_rows {
+        while at < segment.end {
             let end = at.plus_millis(stretch).floor_to(stretch_ms(segment.tier)).max(at.plus_millis(1)).min(segment.end);
             let before = filling.page.times.len();
             read(segment.tier, (at, end), &mut |time, values| {
@@ -105,7 +109,11 @@ pub(crate) fn page<E>(
             // What is empty is crossed ever faster.
             stretch = if filling.page.times.len() == before { stretch.saturating_mul(2) } else { stretch_ms(segment.tier) };
             at = end;
+            // A page that is half full ends with a stretch: reading on would read again what does not fit.
+            if filling.page.times.len() >= max_rows.div_ceil(2) {
+                return Ok(filling.cut(max_rows, at));
+            }
         }
     }
-    Ok(filling.cut(max_rows))
+    Ok(filling.page)
 }

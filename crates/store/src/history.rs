@@ -195,16 +195,17 @@ pub struct ExportQuery {
     pub tier: Tier,
     /// Where the page before ended; `None` for the first.
     pub cursor: Option<ExportCursor>,
-    /// At least one and at most so many rows, as long as there are any.
+    /// At least one and at most so many rows, as long as there are any. A page may end before, where reading on would read again
+    /// what does not fit.
     pub max_rows: usize,
 }
 
 /// The place between two rows of a long answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportCursor {
-    /// The time of the last row given.
+    /// The time from which on rows follow.
     pub time: Timestamp,
-    /// How many rows of that time were given.
+    /// How many rows of just that time were given.
     pub given: usize,
 }
 
@@ -213,6 +214,8 @@ pub struct ExportCursor {
 pub struct ExportPage {
     /// The time of each row, ascending.
     pub times: Vec<Timestamp>,
+    /// How wide the bucket of each row is, in milliseconds; `None` is a raw sample.
+    pub widths: Vec<Option<i64>>,
     /// For each series asked for as many values as rows, NaN where there is none: the value on raw, the mean of a bucket.
     pub mean: Vec<Vec<f64>>,
     /// The same with the smallest value; empty on rows of raw alone, where it is the value.

@@ -1,6 +1,7 @@
 //! History of an agent's series, as JSON columns or CSV.
 
 mod columns;
+mod stream;
 
 use super::agents;
 use super::extract::{ApiPath, ApiQuery, Moment, number};
@@ -9,12 +10,13 @@ use super::wire::metric;
 use super::wire::names::file_part;
 use crate::app::App;
 use crate::clock;
+use crate::export::Wanted;
 use crate::page::rfc3339;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use columns::History;
-use nightbell_model::{AgentId, Frame, Tier, Timestamp};
+use nightbell_model::{AgentId, Frame, SeriesKey, Tier, Timestamp};
 use nightbell_store::{AgentRow, RangeQuery};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -82,38 +84,59 @@ pub(super) fn span(start: Option<Moment>, end: Option<Moment>, now: Timestamp) -
     Ok(Asked { start, end, until: if is_present { end.max(now).plus_millis(1) } else { end } })
 }
 
-/// What came of a range query, and whose it is.
-struct Found {
+/// A request, checked.
+struct Request {
     agent: AgentRow,
     asked: Asked,
-    frame: Frame,
+    query: RangeQuery,
 }
 
-async fn find(app: &App, id: AgentId, params: HistoryParams) -> Result<Found, Problem> {
-    let agent = agents::find(&app.registry.read(), id)?;
-    let now = clock::now();
-    let asked = span(params.start, params.end, now)?;
-    let series = params.metrics.as_deref().map(metric::keys).transpose()?.unwrap_or_default();
-    let max_points = params.max_points.unwrap_or(DEFAULT_POINTS);
-    if !(1..=MOST_POINTS).contains(&max_points) {
-        return Err(Problem::invalid_field("max_points", format!("{max_points} is not between 1 and {MOST_POINTS}")));
+impl Request {
+    fn new(app: &App, id: AgentId, params: &HistoryParams) -> Result<Self, Problem> {
+        let agent = agents::find(&app.registry.read(), id)?;
+        let now = clock::now();
+        let asked = span(params.start, params.end, now)?;
+        let series = params.metrics.as_deref().map(metric::keys).transpose()?.unwrap_or_default();
+        let max_points = params.max_points.unwrap_or(DEFAULT_POINTS);
+        if !(1..=MOST_POINTS).contains(&max_points) {
+            return Err(Problem::invalid_field("max_points", format!("{max_points} is not between 1 and {MOST_POINTS}")));
+        }
+        let no_tier = |name| Problem::invalid_field("tier", format!("{name:?} is none of auto, raw, 5m, hourly, daily"));
+        let tier = match params.tier.as_deref() {
+            None | Some("auto") => None,
+            Some(name) => Some(Tier::from_name(name).ok_or_else(|| no_tier(name))?),
+        };
+        let query = RangeQuery { agent: id, series, start: asked.start, end: asked.until, tier, max_points, now };
+        Ok(Self { agent, asked, query })
     }
-    let tier = match params.tier.as_deref() {
-        None | Some("auto") => None,
-        Some(name) => Some(
-            Tier::from_name(name)
-                .ok_or_else(|| Problem::invalid_field("tier", format!("{name:?} is none of auto, raw, 5m, hourly, daily")))?,
-        ),
-    };
-    let query = RangeQuery { agent: id, series, start: asked.start, end: asked.until, tier, max_points, now };
-    let frame = app.read_metrics(move |store| store.range(&query)).await?;
-    if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
-        return Err(Problem::invalid_field(
-            "metrics",
-            format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier"),
-        ));
+
+    async fn frame(&self, app: &App) -> Result<Frame, Problem> {
+        let query = self.query.clone();
+        let frame = app.read_metrics(move |store| store.range(&query)).await?;
+        if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
+            let why =
+                format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier, or for CSV");
+            return Err(Problem::invalid_field("metrics", why));
+        }
+        Ok(frame)
     }
-    Ok(Found { agent, asked, frame })
+
+    async fn json(&self, app: &App) -> Result<Response, Problem> {
+        let body = columns::json(self.agent.id, self.asked, &self.frame(app).await?);
+        Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    }
+
+    /// A tier named outright is given whole, however long that is; what the hub chooses fits into the point budget.
+    async fn csv(&self, app: &App) -> Result<Response, Problem> {
+        let Some(tier) = self.query.tier else {
+            let frame = self.frame(app).await?;
+            return csv_response(&self.agent, what(frame.columns.iter().map(|column| &column.key)), &frame);
+        };
+        let RangeQuery { agent, series, start, end, now, .. } = self.query.clone();
+        let (columns, body) = stream::stream(app, Wanted { agent, series, start, end, tier, marks_gaps: true, now }).await?;
+        let name = file_name(&self.agent, what(columns.iter()), &Frame::empty(start, end), "csv");
+        Ok((csv_headers(&name), body).into_response())
+    }
 }
 
 fn tier_name(frame: &Frame) -> &'static str {
@@ -128,9 +151,12 @@ fn tier_name(frame: &Frame) -> &'static str {
 pub(super) fn csv_response(agent: &AgentRow, what: &str, frame: &Frame) -> Result<Response, Problem> {
     let mut bytes = Vec::new();
     nightbell_charts::write_csv(frame, &mut bytes).map_err(|error| Problem::internal(&error))?;
-    let name = format!("attachment; filename=\"{}\"", file_name(agent, what, frame, "csv"));
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], bytes)
-        .into_response())
+    Ok((csv_headers(&file_name(agent, what, frame, "csv")), bytes).into_response())
+}
+
+fn csv_headers(file: &str) -> [(header::HeaderName, String); 2] {
+    let disposition = format!("attachment; filename=\"{file}\"");
+    [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)]
 }
 
 /// `db-01_cpu.usage_percent_2026-11-21T00-00Z_24h.csv`
@@ -142,11 +168,9 @@ pub(super) fn file_name(agent: &AgentRow, what: &str, frame: &Frame, extension: 
     format!("{}_{}_{start}Z_{span}.{extension}", file_part(&agent.name), file_part(what))
 }
 
-fn what(frame: &Frame) -> &str {
-    match frame.columns.as_slice() {
-        [one] => one.key.as_str(),
-        _ => "history",
-    }
+/// What a file of these series is called after.
+fn what<'a>(mut series: impl ExactSizeIterator<Item = &'a SeriesKey>) -> &'a str {
+    if series.len() == 1 { series.next().map_or("history", SeriesKey::as_str) } else { "history" }
 }
 
 /// Reads an agent's history; CSV if `Accept` says text/csv
@@ -159,12 +183,11 @@ async fn history(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let found = find(&app, id, params).await?;
+    let request = Request::new(&app, id, &params)?;
     if accept.contains("text/csv") && !accept.contains("application/json") {
-        return csv_response(&found.agent, what(&found.frame), &found.frame);
+        return request.csv(&app).await;
     }
-    let body = columns::json(found.agent.id, found.asked, &found.frame);
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    request.json(&app).await
 }
 
 /// Reads an agent's history as CSV
@@ -175,6 +198,5 @@ async fn history_csv(
     ApiPath(id): ApiPath<AgentId>,
     ApiQuery(params): ApiQuery<HistoryParams>,
 ) -> Result<Response, Problem> {
-    let found = find(&app, id, params).await?;
-    csv_response(&found.agent, what(&found.frame), &found.frame)
+    Request::new(&app, id, &params)?.csv(&app).await
 }

@@ -1,6 +1,8 @@
 //! History as JSON and CSV, and the pictures of it.
 
 use crate::world::{Answer, Poster, World, encode, now_ms};
+use nightbell_model::{Tier, Timestamp};
+use nightbell_store::RangeQuery;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -106,6 +108,60 @@ async fn tables_have_empty_cells_for_gaps() {
     let request =
         world.request(Method::GET, &format!("/agents/{}/metrics/history?{query}", poster.id)).header("accept", "text/csv");
     assert_eq!(crate::world::send(request).await.text(), text);
+}
+
+/// What the writer of whole tables makes of the same history.
+fn whole(world: &World, agent: &str, series: &[&str], tier: Tier) -> String {
+    let query = RangeQuery {
+        agent: agent.parse().unwrap(),
+        series: series.iter().map(|text| (*text).to_owned()).collect(),
+        start: Timestamp::from_millis(now_ms() - 86_400_000),
+        end: Timestamp::from_millis(now_ms() + 1),
+        tier: Some(tier),
+        max_points: 1,
+        now: Timestamp::from_millis(now_ms()),
+    };
+    let mut bytes = Vec::new();
+    nightbell_charts::write_csv(&world.hub.app.metrics.range(&query).unwrap(), &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_streamed_is_the_same_to_the_byte() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let begin = now_ms() - 6 * 3_600_000;
+    let beats: Vec<(i64, Value)> = (0..1_400_i64)
+        .filter(|i| !(500..620).contains(i))
+        .map(|i| {
+            let mut values = json!({"cpu.usage_percent": i % 97, "load.avg_1m": f64::from(i32::try_from(i).unwrap()) / 7.0, "disk.used_percent{mount=\"/a,b\"}": -0.5});
+            if i % 5 == 0 {
+                values.as_object_mut().unwrap().remove("load.avg_1m");
+            }
+            (begin + i * 15_000 + i % 40, values)
+        })
+        .collect();
+    poster.post(&beats).await;
+    let keys = ["cpu.usage_percent", "load.avg_1m", "disk.used_percent{mount=\"/a,b\"}"];
+    for (series, tier) in [
+        (&keys[..], Tier::Raw),
+        (&keys[..1], Tier::Raw),
+        (&keys[..], Tier::FiveMinutes),
+        (&keys[1..], Tier::Hourly),
+        (&[], Tier::Raw),
+    ] {
+        let metrics = if series.is_empty() { String::new() } else { format!("metrics={}&", encode(&series.join(","))) };
+        let path = format!("/agents/{}/metrics/history.csv?{metrics}tier={}", poster.id, tier.name());
+        let (file, whole) = (world.ask(Method::GET, &path, None).await, whole(&world, &poster.id, series, tier));
+        assert_eq!((file.status, file.header("content-type").as_str()), (200, "text/csv; charset=utf-8"));
+        assert_eq!(file.text(), whole, "{path}");
+        assert!(whole.lines().count() > 4, "{whole}");
+        let is_one = file.header("content-disposition").contains("_cpu.usage_percent_");
+        assert_eq!(is_one, series.len() == 1, "{}", file.header("content-disposition"));
+    }
+    let nothing =
+        world.ask(Method::GET, &format!("/agents/{}/metrics/history.csv?tier=raw&start=-30d&end=-20d", poster.id), None).await;
+    assert_eq!((nothing.status, nothing.text().as_str()), (200, "time_utc\r\n"));
 }
 
 fn size(png: &Answer) -> (u32, u32) {
