@@ -79,10 +79,19 @@ pub struct SmtpConfig {
     pub(crate) allow_private: bool,
 }
 
-/// A Discord webhook.
+/// How Discord is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum DiscordTarget {
+    /// A channel's webhook.
+    Webhook(Secret),
+    /// A bot, whose buttons can be answered.
+    Bot { token: Secret, channel: String },
+}
+
+/// A Discord channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiscordConfig {
-    pub(crate) webhook_url: Secret,
+    pub(crate) target: DiscordTarget,
     pub(crate) allow_private: bool,
 }
 
@@ -100,6 +109,15 @@ pub(crate) enum SlackTarget {
 pub struct SlackConfig {
     pub(crate) target: SlackTarget,
     pub(crate) allow_private: bool,
+}
+
+/// Which pictures a channel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pictures {
+    /// The one on white.
+    pub light: bool,
+    /// The one on black.
+    pub dark: bool,
 }
 
 /// The kinds of channels there are.
@@ -138,13 +156,15 @@ impl ChannelConfig {
         secrets::merge(kind, old, new)
     }
 
-    /// Whether this channel shows the picture, so that drawing one is worth it.
+    /// The pictures that this channel shows, so that only those are drawn.
     #[must_use]
-    pub const fn wants_chart(&self) -> bool {
+    pub const fn pictures(&self) -> Pictures {
         match self {
-            Self::Webhook(_) => false,
-            Self::Smtp(_) | Self::Discord(_) => true,
-            Self::Slack(slack) => matches!(slack.target, SlackTarget::Bot { .. }),
+            Self::Webhook(_) => Pictures { light: false, dark: false },
+            Self::Smtp(_) => Pictures { light: true, dark: true },
+            // Most people see Discord dark, and on a light one a dark picture dazzles nobody.
+            Self::Discord(_) => Pictures { light: false, dark: true },
+            Self::Slack(slack) => Pictures { light: matches!(slack.target, SlackTarget::Bot { .. }), dark: false },
         }
     }
 
@@ -228,15 +248,40 @@ fn smtp(fields: &mut Fields<'_>) -> Option<SmtpConfig> {
 fn discord(fields: &mut Fields<'_>) -> Option<DiscordConfig> {
     let allow_private = fields.flag("allow_private", false);
     if fields.has("bot_token") || fields.has("channel_id") {
-        fields.fault("bot_token", "this build has no Discord bot: give the channel's webhook_url");
-        return None;
+        return discord_bot(fields, allow_private);
     }
     let url = fields.secret_url("webhook_url", allow_private)?;
     if crate::channels::discord::webhook_path(&url).is_none() {
         fields.fault("webhook_url", "does not end in /webhooks/<id>/<token>: copy it from the channel's integrations");
         return None;
     }
-    Some(DiscordConfig { webhook_url: Secret::new(url.as_str()), allow_private })
+    Some(DiscordConfig { target: DiscordTarget::Webhook(Secret::new(url.as_str())), allow_private })
+}
+
+fn discord_bot(fields: &mut Fields<'_>, allow_private: bool) -> Option<DiscordConfig> {
+    if !cfg!(feature = "discord-bot") {
+        fields.fault("bot_token", "this build has no Discord bot (cargo feature discord-bot): give the channel's webhook_url");
+        return None;
+    }
+    if fields.has("webhook_url") {
+        fields.fault("webhook_url", "give either webhook_url or bot_token with channel_id, not both");
+    }
+    let (token, channel) = (fields.secret("bot_token"), fields.text("channel_id"));
+    let channel = channel.filter(|channel| {
+        let is_id = (1..=20).contains(&channel.len()) && channel.bytes().all(|b| b.is_ascii_digit());
+        if !is_id {
+            fields.fault("channel_id", "is no channel's id: a number of up to 20 digits, as \"Copy Channel ID\" gives it");
+        }
+        is_id
+    });
+    let token = token.filter(|token| {
+        let is_token = token.expose().bytes().all(|b| b.is_ascii_graphic());
+        if !is_token {
+            fields.fault("bot_token", "is no bot's token: it has no spaces and nothing beyond ASCII");
+        }
+        is_token
+    });
+    Some(DiscordConfig { target: DiscordTarget::Bot { token: token?, channel: channel? }, allow_private })
 }
 
 fn slack(fields: &mut Fields<'_>) -> Option<SlackConfig> {

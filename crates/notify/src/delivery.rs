@@ -11,19 +11,76 @@ pub struct Message<'a> {
     /// What it is about.
     pub notification: &'a Notification,
     /// The picture, for channels that carry one.
-    pub chart_png: Option<Vec<u8>>,
+    pub charts: Charts,
     /// Whether this is the plain second try after the receiver could not accept the first form.
     pub plain: bool,
-    /// Earlier deliveries of this incident on this channel, oldest first; e-mail threads by them.
-    pub thread: Vec<String>,
+    /// Earlier deliveries of this incident on this channel, oldest first: mail and threads refer to them, chats edit the first.
+    pub thread: Vec<Earlier>,
     /// Further notifications that travel in this message; ignored where each has to be a request of its own.
     pub folded: Vec<Notification>,
+    /// What earlier attempts at this delivery reported as [`Report::progress`].
+    pub progress: Option<String>,
+}
+
+/// The picture of a page as PNG, in the colours that are wanted (see [`ChannelConfig::pictures`](crate::ChannelConfig::pictures)).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Charts {
+    /// On white.
+    pub light: Option<Vec<u8>>,
+    /// On black.
+    pub dark: Option<Vec<u8>>,
+}
+
+/// An earlier delivery that a message continues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The id of its outbox row.
+    pub delivery_id: String,
+    /// What its attempts reported as [`Report::progress`].
+    pub progress: Option<String>,
+}
+
+/// What one attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What to keep with the delivery, for its next attempt and for later messages of the same incident (JSON object, the
+    /// channel's own); `None` leaves what is kept as it is. To be stored whatever the outcome is.
+    pub progress: Option<String>,
+    /// Recipients who could not be reached now but may be later, while others were: each wants a delivery of its own, so that
+    /// they hold up nobody else. The same notification with these as [`Notification::only_to`] reaches them and nobody again.
+    pub owed: Vec<String>,
+}
+
+impl From<Outcome> for Report {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, progress: None, owed: Vec::new() }
+    }
 }
 
 impl Message<'_> {
     /// All notifications of this message, the leading one first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Notification> {
         std::iter::once(self.notification).chain(&self.folded)
+    }
+
+    /// The incidents of a message that speaks of several.
+    pub(crate) fn incidents(&self) -> Vec<String> {
+        if self.folded.is_empty() { Vec::new() } else { self.all().map(|one| one.incident_id.clone()).collect() }
+    }
+
+    /// The same about `notification` alone, without pictures.
+    pub(crate) fn about<'b>(&self, notification: &'b Notification) -> Message<'b> {
+        Message {
+            delivery_id: self.delivery_id.clone(),
+            notification,
+            charts: Charts::default(),
+            plain: self.plain,
+            thread: Vec::new(),
+            folded: Vec::new(),
+            progress: None,
+        }
     }
 }
 

@@ -10,14 +10,14 @@ use crate::notifier::{NotifierError, NotifierOptions};
 use crate::page::clean;
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// How much of an answer is read: enough for an error in JSON.
-const ANSWER_READ: usize = 4 * 1024;
+/// How much of an answer is read: enough for a chat's copy of the longest message, which has the message's id in it.
+const ANSWER_READ: usize = 64 * 1024;
 /// How much of an answer is kept and shown.
 const ANSWER_KEPT: usize = 256;
 /// The longest a connection may take to come up, within the whole time limit.
@@ -52,10 +52,15 @@ impl Http {
 
     /// A POST to `url`, to be filled and handed to [`Self::send`].
     pub(crate) fn post(&self, allow_private: bool, url: &Url) -> RequestBuilder {
-        self.side(allow_private).0.post(url.clone())
+        self.request(allow_private, Method::POST, url)
     }
 
-    /// Sends a request made by [`Self::post`] with the same `allow_private` and `url`.
+    /// A request to `url`, to be filled and handed to [`Self::send`].
+    pub(crate) fn request(&self, allow_private: bool, method: Method, url: &Url) -> RequestBuilder {
+        self.side(allow_private).0.request(method, url.clone())
+    }
+
+    /// Sends a request made by [`Self::request`] with the same `allow_private` and `url`.
     ///
     /// # Errors
     /// The outcome, if there was no answer.

@@ -1,6 +1,6 @@
 //! Renders a notification for each channel and delivers it: webhook, mail, Discord, Slack.
 //!
-//! One call is one attempt and ends in an [`Outcome`]; [`retry`] says what follows from it and [`limiter`] how fast a channel
+//! One call is one attempt and ends in a [`Report`]; [`retry`] says what follows from it and [`limiter`] how fast a channel
 //! may be spoken to. Queueing, claiming and settling deliveries is left to the hub, deciding what to say to the evaluator.
 //! Every address is judged before it is connected to, and no secret stands in any text that comes out of here.
 
@@ -13,16 +13,20 @@ pub mod limiter;
 mod notification;
 mod notifier;
 mod page;
+mod press;
+mod progress;
 pub mod retry;
 #[cfg(test)]
 mod testing;
 mod truncate;
 mod words;
 
-pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, SlackConfig, SmtpConfig, WebhookConfig};
-pub use delivery::{Message, Outcome, without_receivers_words};
+pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, Pictures, SlackConfig, SmtpConfig, WebhookConfig};
+pub use delivery::{Charts, Earlier, Message, Outcome, Report, without_receivers_words};
 pub use limiter::{ChannelRate, TokenBucket};
 pub use notification::{
     AckFacts, AgentFacts, BrokenFacts, DoubtFacts, NoticeWord, Notification, QuietFacts, RuleFacts, TopProcess,
 };
 pub use notifier::{Notifier, NotifierError, NotifierOptions};
+pub use press::Action;
+pub use progress::unreached;

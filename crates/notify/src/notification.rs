@@ -143,6 +143,9 @@ pub struct Notification {
     /// Which channel refuses its pages (`channel_broken`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<BrokenFacts>,
+    /// Only these recipients of the channel (mail addresses); empty is all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_to: Vec<String>,
 }
 
 impl Notification {
@@ -180,6 +183,7 @@ impl Notification {
             quiet: None,
             doubt: None,
             broken: None,
+            only_to: Vec::new(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The one door to all channels: what they share is set up once, and each message goes to the channel it is for.
 
 use crate::channels::{discord, slack, smtp, webhook};
-use crate::config::{ChannelConfig, ConfigFault, SlackTarget};
-use crate::delivery::{Message, Outcome};
+use crate::config::{ChannelConfig, ConfigFault, DiscordTarget, SlackTarget};
+use crate::delivery::{Message, Report};
 use crate::guard::{Guard, Lookup, Policy, SystemLookup};
 use crate::http::Http;
 use ipnet::IpNet;
@@ -159,9 +159,10 @@ impl Notifier {
         };
         match channel {
             ChannelConfig::Webhook(webhook) => check_url("/url", webhook.url.as_ref()?, webhook.allow_private),
-            ChannelConfig::Discord(discord) => {
-                check_url("/webhook_url", &Url::parse(discord.webhook_url.expose()).ok()?, discord.allow_private)
-            }
+            ChannelConfig::Discord(discord) => match &discord.target {
+                DiscordTarget::Webhook(url) => check_url("/webhook_url", &Url::parse(url.expose()).ok()?, discord.allow_private),
+                DiscordTarget::Bot { .. } => None,
+            },
             ChannelConfig::Slack(slack) => match &slack.target {
                 SlackTarget::Webhook(url) => check_url("/webhook_url", &Url::parse(url.expose()).ok()?, slack.allow_private),
                 SlackTarget::Bot { .. } => None,
@@ -174,14 +175,14 @@ impl Notifier {
     }
 
     /// Makes one attempt to deliver `message`.
-    pub async fn deliver(&self, channel: &ChannelConfig, message: Message<'_>) -> Outcome {
-        let outcome = match channel {
-            ChannelConfig::Webhook(config) => webhook::deliver(self, config, &message).await,
+    pub async fn deliver(&self, channel: &ChannelConfig, message: Message<'_>) -> Report {
+        let report = match channel {
+            ChannelConfig::Webhook(config) => webhook::deliver(self, config, &message).await.into(),
             ChannelConfig::Smtp(config) => smtp::deliver(self, config, &message).await,
             ChannelConfig::Discord(config) => discord::deliver(self, config, &message).await,
             ChannelConfig::Slack(config) => slack::deliver(self, config, &message).await,
         };
-        tracing::debug!(delivery = message.delivery_id, ?outcome, "one attempt");
-        outcome
+        tracing::debug!(delivery = message.delivery_id, outcome = ?report.outcome, "one attempt");
+        report
     }
 }

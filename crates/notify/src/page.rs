@@ -116,6 +116,8 @@ pub(crate) struct Page {
     pub(crate) lists: Vec<List>,
     /// The incident's page; empty where there is none.
     pub(crate) url: String,
+    /// What the way there is called.
+    pub(crate) link: &'static str,
     /// The time zone of all times above.
     pub(crate) zone: &'static str,
     /// When it was decided, on the wall's clock.
@@ -159,6 +161,7 @@ impl Page {
             processes: if about_values { processes(notification) } else { Vec::new() },
             lists: others::lists(notification, wall),
             url: clean(&notification.url),
+            link: others::link(notification.kind),
             zone: wall.zone(),
             at: wall.long(&notification.timestamp),
         }

@@ -6,7 +6,7 @@ mod samples;
 pub(crate) mod vendors;
 
 use crate::config::ChannelConfig;
-use crate::delivery::Message;
+use crate::delivery::{Charts, Message, Outcome};
 use crate::notification::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
 use crate::notifier::{Notifier, NotifierOptions};
 use proptest::prelude::*;
@@ -59,10 +59,11 @@ pub(crate) fn message(notification: &Notification) -> Message<'_> {
     Message {
         delivery_id: "01KANB0000000000000000000D".to_owned(),
         notification,
-        chart_png: None,
+        charts: Charts::default(),
         plain: false,
         thread: Vec::new(),
         folded: Vec::new(),
+        progress: None,
     }
 }
 
@@ -99,6 +100,11 @@ pub(crate) fn picture() -> Vec<u8> {
     png
 }
 
+/// The same picture for every reader.
+pub(crate) fn charted() -> Charts {
+    Charts { light: Some(picture()), dark: Some(picture()) }
+}
+
 /// Installs the TLS provider that the hub installs in production.
 pub(crate) fn install_tls() {
     // A second test that installs it finds it installed.
@@ -119,6 +125,13 @@ pub(crate) fn hasty() -> Notifier {
 pub(crate) fn notifier_with(options: NotifierOptions) -> Notifier {
     install_tls();
     Notifier::new(options).unwrap()
+}
+
+impl Notifier {
+    /// How one attempt ends, for tests that look at nothing else.
+    pub(crate) async fn attempt(&self, channel: &ChannelConfig, message: Message<'_>) -> Outcome {
+        self.deliver(channel, message).await.outcome
+    }
 }
 
 /// A channel's configuration, which has to be right.

@@ -1,89 +1,142 @@
-//! Discord: one embed with the picture inside, sent to a channel's webhook. Written with serenity's builders, posted by our own
-//! client, because serenity's waits out rate limits by itself and knows no limit of its own patience.
+//! Discord: one embed with the picture inside, sent to a channel's webhook or by a bot. When an incident ends or somebody takes it,
+//! its first message is edited, so that nobody who scrolls by takes it for open; the end is a new message too, since an edit
+//! pings nobody. Written with serenity's builders, posted by our own client, because serenity's waits out rate limits by itself
+//! and knows no limit of its own patience. Buttons are answered in `bot`.
 
 pub(crate) mod embed;
+mod endpoint;
 #[cfg(test)]
 mod tests;
 
-use crate::config::DiscordConfig;
-use crate::delivery::{Message, Outcome};
-use crate::http::{Answer, seconds_to_wait};
-use crate::notifier::Notifier;
-use chrono::Utc;
-use reqwest::StatusCode;
-use reqwest::multipart::{Form, Part};
-use serde_json::Value;
-use url::Url;
+pub(crate) use endpoint::webhook_path;
 
-/// Hosts whose webhook URLs all lead to the same API.
-const HOSTS: [&str; 4] = ["discord.com", "discordapp.com", "ptb.discord.com", "canary.discord.com"];
-/// The version of the API that we speak.
-const API: &str = "/api/v10/webhooks";
+use crate::config::DiscordConfig;
+use crate::delivery::{Message, Outcome, Report};
+use crate::http::{Answer, seconds_to_wait};
+use crate::notification::NoticeWord;
+use crate::notifier::Notifier;
+use crate::progress::{Posted, Progress, first_posted};
+use chrono::Utc;
+use embed::Picture;
+use endpoint::Endpoint;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
 /// What the picture is called.
 pub(crate) const CHART_NAME: &str = "chart.png";
 
-/// Sends one message to the channel's webhook.
-pub(crate) async fn deliver(notifier: &Notifier, config: &DiscordConfig, message: &Message<'_>) -> Outcome {
-    let Some((url, token)) = endpoint(config.webhook_url.expose(), &notifier.services.discord) else {
-        return Outcome::broken("the webhook's URL cannot be read");
-    };
-    let chart = message.chart_png.as_ref().filter(|png| !png.is_empty() && !message.plain);
-    let payload = match embed::payload(message, chart.is_some()) {
-        Ok(payload) => payload,
-        Err(error) => return Outcome::unacceptable(format!("the message cannot be written: {error}")),
-    };
-    let request = notifier.http.post(config.allow_private, &url);
-    let request = match chart {
-        None => request.json(&payload),
-        Some(png) => {
-            let picture = Part::bytes(png.clone()).file_name(CHART_NAME).mime_str("image/png");
-            let Ok(picture) = picture else { return Outcome::unacceptable("the picture has no type") };
-            let json = Part::text(payload.to_string()).mime_str("application/json");
-            let Ok(json) = json else { return Outcome::unacceptable("the message has no type") };
-            request.multipart(Form::new().part("payload_json", json).part("files[0]", picture))
-        }
-    };
-    let answer = match notifier.http.send(config.allow_private, &url, request).await {
-        Ok(answer) => answer,
-        Err(outcome) => return outcome,
-    };
-    outcome(&answer, url.host_str().unwrap_or_default(), &token)
+/// One channel's way to Discord.
+struct Way<'a> {
+    notifier: &'a Notifier,
+    endpoint: Endpoint,
+    allow_private: bool,
 }
 
-/// What an answer means: as everywhere, but the pause is also written in the body, in broken seconds
-/// (<https://discord.com/developers/docs/topics/rate-limits>).
-fn outcome(answer: &Answer, host: &str, token: &str) -> Outcome {
-    let outcome = answer.outcome(host, &[token], Utc::now());
-    match outcome {
-        Outcome::Retry { error, after, ambiguous } if answer.status == StatusCode::TOO_MANY_REQUESTS => {
-            let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-            let in_body = body.and_then(|body| body.get("retry_after")?.as_f64()).and_then(seconds_to_wait);
-            Outcome::Retry { error, after: after.max(in_body), ambiguous }
+/// Sends one message, and edits the first one of its incident where that is over or taken.
+pub(crate) async fn deliver(notifier: &Notifier, config: &DiscordConfig, message: &Message<'_>) -> Report {
+    let Some(endpoint) = Endpoint::of(&config.target, &notifier.services.discord) else {
+        return Outcome::broken("the webhook's URL cannot be read").into();
+    };
+    let way = Way { notifier, endpoint, allow_private: config.allow_private };
+    let first = if message.plain { None } else { first_posted(&message.thread).filter(|first| first.is_all_of(message)) };
+    if let (NoticeWord::Acked, Some(first)) = (message.notification.kind, &first) {
+        let outcome = way.edit(message, first).await;
+        if !matches!(outcome, Outcome::Broken { .. } | Outcome::Unacceptable { .. }) {
+            return outcome.into();
         }
-        outcome => outcome,
+        // Somebody removed the message: then it is said anew.
+    }
+    let mut report = way.post(message).await;
+    if let (Outcome::Sent { detail }, Some(first), true) = (&mut report.outcome, &first, !message.notification.is_open())
+        && let Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } =
+            way.edit(message, first).await
+    {
+        tracing::debug!(error, "the first message of an incident cannot be edited");
+        detail.push_str(", but its first message could not be edited");
+    }
+    report
+}
+
+impl Way<'_> {
+    async fn post(&self, message: &Message<'_>) -> Report {
+        let charts = &message.charts;
+        let chart = charts.dark.as_ref().or(charts.light.as_ref()).filter(|png| !png.is_empty() && !message.plain);
+        let picture = if chart.is_some() { Picture::Attached } else { Picture::None };
+        let payload = match embed::payload(message, &picture, self.endpoint.has_buttons()) {
+            Ok(payload) => payload,
+            Err(error) => return Outcome::unacceptable(format!("the message cannot be written: {error}")).into(),
+        };
+        match self.request(Method::POST, None, &payload, chart).await {
+            Ok(answer) => {
+                let outcome = self.outcome(&answer);
+                let posted = matches!(outcome, Outcome::Sent { .. }).then(|| posted(&answer, message)).flatten();
+                Report { outcome, progress: Progress { posted, ..Progress::default() }.text(), owed: Vec::new() }
+            }
+            Err(outcome) => outcome.into(),
+        }
+    }
+
+    async fn edit(&self, message: &Message<'_>, first: &Posted) -> Outcome {
+        let picture = first.picture.clone().map_or(Picture::None, Picture::Kept);
+        let payload = match embed::payload(message, &picture, false) {
+            Ok(payload) => payload,
+            Err(error) => return Outcome::unacceptable(format!("the message cannot be written: {error}")),
+        };
+        match self.request(Method::PATCH, Some(&first.id), &payload, None).await {
+            Ok(answer) => self.outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        id: Option<&str>,
+        payload: &Value,
+        chart: Option<&Vec<u8>>,
+    ) -> Result<Answer, Outcome> {
+        let url = self.endpoint.url(id);
+        let mut request = self.notifier.http.request(self.allow_private, method, &url);
+        if let Some(authorization) = self.endpoint.authorization() {
+            request = request.header(reqwest::header::AUTHORIZATION, authorization);
+        }
+        let request = match chart {
+            None => request.json(payload),
+            Some(png) => {
+                let typed = |part: Part, kind: &str| part.mime_str(kind).map_err(|why| Outcome::unacceptable(why.to_string()));
+                let picture = typed(Part::bytes(png.clone()).file_name(CHART_NAME), "image/png")?;
+                let json = typed(Part::text(payload.to_string()), "application/json")?;
+                request.multipart(Form::new().part("payload_json", json).part("files[0]", picture))
+            }
+        };
+        self.notifier.http.send(self.allow_private, &url, request).await
+    }
+
+    /// What an answer means: as everywhere, but the pause is also written in the body, in broken seconds
+    /// (<https://discord.com/developers/docs/topics/rate-limits>).
+    fn outcome(&self, answer: &Answer) -> Outcome {
+        let outcome = answer.outcome(&self.endpoint.host(), &[self.endpoint.secret()], Utc::now());
+        match outcome {
+            Outcome::Retry { error, after, ambiguous } if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+                let in_body = body.and_then(|body| body.get("retry_after")?.as_f64()).and_then(seconds_to_wait);
+                Outcome::Retry { error, after: after.max(in_body), ambiguous }
+            }
+            outcome => outcome,
+        }
     }
 }
 
-/// Id and token of a webhook's URL.
-pub(crate) fn webhook_path(url: &Url) -> Option<(String, String)> {
-    let segments: Vec<&str> = url.path_segments()?.filter(|segment| !segment.is_empty()).collect();
-    match segments.as_slice() {
-        [.., "webhooks", id, token] => Some(((*id).to_owned(), (*token).to_owned())),
-        _ => None,
-    }
-}
-
-/// Where to post, and the token in it: Discord's own URLs lead to the API at `base`, others (a proxy) are taken as they are.
-fn endpoint(webhook_url: &str, base: &Url) -> Option<(Url, String)> {
-    let configured = Url::parse(webhook_url).ok()?;
-    let (id, token) = webhook_path(&configured)?;
-    let is_discord = configured.host_str().is_some_and(|host| HOSTS.contains(&host));
-    let mut url = if is_discord { base.join(&format!("{API}/{id}/{token}")).ok()? } else { configured.clone() };
-    url.set_fragment(None);
-    let kept = configured.query_pairs().filter(|(name, _)| name != "wait" && name != "with_components");
-    // A posted message is answered with the message, and link buttons are shown, only if both are asked for.
-    let ours = [("wait".into(), "true".into()), ("with_components".into(), "true".into())];
-    let pairs: Vec<(String, String)> = kept.map(|(name, value)| (name.into_owned(), value.into_owned())).chain(ours).collect();
-    url.query_pairs_mut().clear().extend_pairs(pairs);
-    Some((url, token))
+/// What Discord called the message, if it said so.
+fn posted(answer: &Answer, message: &Message<'_>) -> Option<Posted> {
+    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    let text =
+        |value: &Value| value.as_str().filter(|id| id.len() <= 32 && id.bytes().all(|b| b.is_ascii_digit())).map(str::to_owned);
+    Some(Posted {
+        id: text(&body["id"])?,
+        channel: text(&body["channel_id"]).unwrap_or_default(),
+        picture: text(&body["attachments"][0]["id"]),
+        incidents: message.incidents(),
+    })
 }

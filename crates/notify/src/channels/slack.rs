@@ -6,15 +6,15 @@ mod bot;
 mod tests;
 
 use crate::config::{SlackConfig, SlackTarget};
-use crate::delivery::{Message, Outcome};
+use crate::delivery::{Message, Outcome, Report};
 use crate::notifier::Notifier;
 use chrono::Utc;
 use url::Url;
 
 /// Sends one message.
-pub(crate) async fn deliver(notifier: &Notifier, config: &SlackConfig, message: &Message<'_>) -> Outcome {
+pub(crate) async fn deliver(notifier: &Notifier, config: &SlackConfig, message: &Message<'_>) -> Report {
     match &config.target {
-        SlackTarget::Webhook(url) => webhook(notifier, config.allow_private, url.expose(), message).await,
+        SlackTarget::Webhook(url) => webhook(notifier, config.allow_private, url.expose(), message).await.into(),
         SlackTarget::Bot { token, channel } => {
             bot::Bot { notifier, allow_private: config.allow_private, token: token.expose() }.deliver(channel, message).await
         }

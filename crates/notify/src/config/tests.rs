@@ -141,10 +141,15 @@ fn a_new_secret_replaces_the_old_and_a_left_out_one_is_gone() {
 
 #[test]
 fn pictures_and_folding_are_for_those_who_show_them() {
-    let charted = accepted("slack", &json!({"bot_token": "xoxb-1", "channel": "C0"}));
-    assert!(charted.wants_chart() && accepted("smtp", &mail()).wants_chart());
-    assert!(accepted("discord", &json!({"webhook_url": HOOK})).wants_chart());
-    assert!(!accepted("slack", &json!({"webhook_url": "https://hooks.slack.com/services/T0/B0/xyz"})).wants_chart());
+    let pictures = |kind: &str, config: Value| {
+        let Pictures { light, dark } = accepted(kind, &config).pictures();
+        (light, dark)
+    };
+    assert_eq!(pictures("slack", json!({"bot_token": "xoxb-1", "channel": "C0"})), (true, false));
+    assert_eq!(pictures("slack", json!({"webhook_url": "https://hooks.slack.com/services/T0/B0/xyz"})), (false, false));
+    assert_eq!(pictures("smtp", mail()), (true, true));
+    assert_eq!(pictures("discord", json!({"webhook_url": HOOK})), (false, true));
+    assert_eq!(pictures("webhook", json!({"url": "https://e.example"})), (false, false));
     assert!(!accepted("webhook", &json!({"url": "https://e.example"})).folds());
     assert!(accepted("webhook", &json!({"url": "https://e.example", "format": "alertmanager"})).folds());
 }

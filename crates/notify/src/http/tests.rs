@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn delivered(notifier: &Notifier, url: &str, allow_private: bool) -> Outcome {
     let channel = channel("webhook", &json!({"url": url, "secret": "CANARY-secret", "allow_private": allow_private}));
-    notifier.deliver(&channel, message(&notification(NoticeWord::Fired))).await
+    notifier.attempt(&channel, message(&notification(NoticeWord::Fired))).await
 }
 
 async fn answered(reply: Reply) -> Outcome {

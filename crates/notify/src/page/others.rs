@@ -15,6 +15,16 @@ pub(super) const fn is_other(kind: NoticeWord) -> bool {
     matches!(kind, Acked | Digest | HubDoubt | HubDoubtEnd | ChannelBroken)
 }
 
+/// What the button is called that leads to `url`.
+pub(super) const fn link(kind: NoticeWord) -> &'static str {
+    match kind {
+        NoticeWord::Digest | NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd | NoticeWord::ChannelBroken | NoticeWord::Test => {
+            "Open Nightbell"
+        }
+        _ => "Open the incident",
+    }
+}
+
 /// A digest looks as bad as the worst that still fires.
 pub(super) fn tone(digest: &Notification) -> Tone {
     let open = digest.items.iter().filter(|item| item.is_firing());

@@ -19,19 +19,32 @@ fn text(value: &Value, limit: usize, what: &str) -> Checked {
 
 /// A Discord server with one webhook, `1/token`.
 pub(crate) async fn discord() -> Double {
-    Double::start(|request| match discord_request(request) {
-        Ok(()) => Reply::of(200, "{\"id\":\"1\",\"channel_id\":\"2\"}").with("content-type", "application/json"),
-        Err(why) => Reply::of(400, &json!({"code": 50035, "message": "Invalid Form Body", "errors": why}).to_string()),
-    })
-    .await
+    Double::start(discord_answer).await
 }
 
-fn discord_request(request: &Received) -> Checked {
-    ensure(request.path == "/api/v10/webhooks/1/token", format!("unknown path {}", request.path))?;
-    ensure(request.query == "wait=true&with_components=true", format!("query {}", request.query))?;
+/// What Discord answers: the message as it keeps it, or what is wrong with it.
+pub(crate) fn discord_answer(request: &Received) -> Reply {
+    match discord_request(request) {
+        Ok(files) => {
+            let attachments: Vec<Value> =
+                (0..files).map(|at| json!({"id": (2001 + at).to_string(), "filename": "chart.png"})).collect();
+            let kept = json!({"id": "1001", "channel_id": "42", "attachments": attachments});
+            Reply::of(200, &kept.to_string()).with("content-type", "application/json")
+        }
+        Err(why) => Reply::of(400, &json!({"code": 50035, "message": "Invalid Form Body", "errors": why}).to_string()),
+    }
+}
+
+/// Checks a request to post or to edit; how many files came with it.
+fn discord_request(request: &Received) -> Result<usize, String> {
+    let edits = request.method == "PATCH";
+    let path = if edits { "/api/v10/webhooks/1/token/messages/1001" } else { "/api/v10/webhooks/1/token" };
+    ensure(request.path == path, format!("unknown path {}", request.path))?;
+    let query = if edits { "with_components=true" } else { "wait=true&with_components=true" };
+    ensure(request.query == query, format!("query {}", request.query))?;
     let parts = request.parts();
     if parts.is_empty() {
-        return discord_payload(&request.json(), &[]);
+        return discord_payload(&request.json(), &[]).map(|()| 0);
     }
     let payload = parts.iter().find(|part| part.name == "payload_json").ok_or("no payload_json")?;
     let mut files = Vec::new();
@@ -41,7 +54,7 @@ fn discord_request(request: &Received) -> Checked {
         files.push(part.file_name.clone().ok_or("a file without name")?);
     }
     let payload: Value = serde_json::from_slice(&payload.bytes).map_err(|why| why.to_string())?;
-    discord_payload(&payload, &files)
+    discord_payload(&payload, &files).map(|()| files.len())
 }
 
 /// Discord's rules for a message of a webhook with `files` beside it.
@@ -51,18 +64,20 @@ pub(crate) fn discord_payload(payload: &Value, files: &[String]) -> Checked {
     text(&payload["content"], 2_000, "content")?;
     ensure(payload["allowed_mentions"]["parse"] == json!([]), "mentions are on")?;
     ensure(embeds.len() <= 10, "too many embeds")?;
+    // What an edit keeps has the id that Discord gave it, a number in a text; what is new has its place in the list.
+    let attachments = payload["attachments"].as_array().cloned().unwrap_or_default();
+    let kept = attachments.iter().filter(|attachment| attachment["id"].is_string()).count();
     let mut total = 0;
     for embed in &embeds {
         total += discord_embed(embed)?;
         if let Some(image) = embed["image"]["url"].as_str() {
             let file = image.strip_prefix("attachment://").ok_or("an image from elsewhere")?;
-            ensure(files.iter().any(|name| name == file), format!("no file {file}"))?;
+            ensure(files.iter().any(|name| name == file) || kept > 0, format!("no file {file}"))?;
         }
     }
     ensure(total <= 6_000, format!("{total} characters in all embeds"))?;
-    let attachments = payload["attachments"].as_array().cloned().unwrap_or_default();
-    ensure(attachments.len() == files.len(), "attachments and files differ")?;
-    for (index, attachment) in attachments.iter().enumerate() {
+    ensure(attachments.len() - kept == files.len(), "attachments and files differ")?;
+    for (index, attachment) in attachments.iter().skip(kept).enumerate() {
         ensure(attachment["id"] == index && attachment["filename"] == files[index], format!("attachment {attachment}"))?;
     }
     for row in payload["components"].as_array().into_iter().flatten() {

@@ -2,9 +2,12 @@
 
 use super::CHART_NAME;
 use crate::delivery::Message;
+use crate::notification::NoticeWord;
 use crate::page::Page;
+use crate::press::Action;
 use crate::truncate;
-use serde_json::Value;
+use serde_json::{Value, json};
+use serenity::all::ButtonStyle;
 use serenity::builder::{
     CreateActionRow, CreateAllowedMentions, CreateAttachment, CreateButton, CreateEmbed, CreateEmbedFooter, ExecuteWebhook,
 };
@@ -42,8 +45,19 @@ impl Budget {
     }
 }
 
-/// The message as JSON; with `has_chart` the embed shows the attached picture.
-pub(crate) fn payload(message: &Message<'_>, has_chart: bool) -> Result<Value, serde_json::Error> {
+/// What becomes of a message's picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Picture {
+    /// There is none.
+    None,
+    /// It travels beside the JSON.
+    Attached,
+    /// It is there already, by this id.
+    Kept(String),
+}
+
+/// The message as JSON; `has_buttons` for one whose buttons can be answered.
+pub(crate) fn payload(message: &Message<'_>, picture: &Picture, has_buttons: bool) -> Result<Value, serde_json::Error> {
     let page = Page::of(message);
     let quiet = CreateAllowedMentions::new();
     if message.plain {
@@ -55,16 +69,41 @@ pub(crate) fn payload(message: &Message<'_>, has_chart: bool) -> Result<Value, s
     let mut execute = ExecuteWebhook::new()
         .content(truncate::to_chars(&content, CONTENT_LIMIT))
         .allowed_mentions(quiet)
-        .embed(embed(message, &page, has_chart));
-    if is_web(&page.url) && page.url.len() <= BUTTON_URL_LIMIT {
-        let button = CreateButton::new_link(&page.url).label("Open the incident");
-        execute = execute.components(vec![CreateActionRow::Buttons(vec![button])]);
+        .embed(embed(message, &page, *picture != Picture::None));
+    let buttons = buttons(message, &page, has_buttons);
+    if !buttons.is_empty() {
+        execute = execute.components(vec![CreateActionRow::Buttons(buttons)]);
     }
-    if has_chart {
+    if *picture == Picture::Attached {
         // The bytes travel beside the JSON.
         execute = execute.add_file(CreateAttachment::bytes(Vec::new(), CHART_NAME));
     }
-    serde_json::to_value(execute).map(without_nulls)
+    let mut payload = without_nulls(serde_json::to_value(execute)?);
+    if let Picture::Kept(id) = picture {
+        payload["attachments"] = json!([{"id": id}]);
+    }
+    // An edit keeps the buttons that it does not name.
+    if payload.get("components").is_none() {
+        payload["components"] = json!([]);
+    }
+    Ok(payload)
+}
+
+/// A link for everybody; and where they can be answered, what one would do at night with one thumb.
+fn buttons(message: &Message<'_>, page: &Page, has_buttons: bool) -> Vec<CreateButton> {
+    let mut buttons = Vec::new();
+    let notification = message.notification;
+    if has_buttons && notification.is_firing() && message.folded.is_empty() {
+        let id = |action: Action| action.custom_id(&notification.incident_id);
+        if notification.kind != NoticeWord::NodataStart {
+            buttons.push(CreateButton::new(id(Action::Acknowledge)).label("Acknowledge").style(ButtonStyle::Primary));
+        }
+        buttons.push(CreateButton::new(id(Action::SilenceHour)).label("Silence 1 h").style(ButtonStyle::Secondary));
+    }
+    if is_web(&page.url) && page.url.len() <= BUTTON_URL_LIMIT {
+        buttons.push(CreateButton::new_link(&page.url).label(page.link));
+    }
+    buttons
 }
 
 fn embed(message: &Message<'_>, page: &Page, has_chart: bool) -> CreateEmbed {

@@ -71,7 +71,7 @@ fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
         blocks.push(section(&format!("*{}*\n{}", escape(&list.title), lines.join("\n")), budget));
     }
     if page.url.starts_with("http") && page.url.len() <= BUTTON_URL_LIMIT {
-        let label = json!({"type": "plain_text", "text": "Open the incident", "emoji": false});
+        let label = json!({"type": "plain_text", "text": page.link, "emoji": false});
         blocks.push(json!({"type": "actions", "elements": [{"type": "button", "text": label, "url": page.url}]}));
     }
     let footer = mrkdwn(&format!("Nightbell · {} · times in {}", escape(&page.at), page.zone));

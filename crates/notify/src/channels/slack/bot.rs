@@ -1,10 +1,13 @@
-//! Slack's Web API: the message, and the picture as a reply to it. Answers are always 200 and say in JSON what happened
-//! (<https://api.slack.com/web#responses>).
+//! Slack's Web API: the message, and the picture as a reply to it. An incident is one thread: its first message is brought up to
+//! date when it ends or somebody takes it, and what follows it answers it and is shown in the channel as well. Answers are
+//! always 200 and say in JSON what happened (<https://api.slack.com/web#responses>).
 
 use super::blocks;
-use crate::delivery::{Message, Outcome, with_receivers_words};
+use crate::delivery::{Message, Outcome, Report, with_receivers_words};
 use crate::http::Answer;
+use crate::notification::NoticeWord;
 use crate::notifier::Notifier;
+use crate::progress::{Posted, Progress, first_posted};
 use chrono::Utc;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -49,31 +52,38 @@ pub(super) struct Bot<'a> {
 }
 
 impl Bot<'_> {
-    /// Posts the message, then its picture; a picture that does not arrive does not make the page fail.
-    pub(super) async fn deliver(&self, channel: &str, message: &Message<'_>) -> Outcome {
-        let mut body = blocks::payload(message);
-        body["channel"] = json!(channel);
-        let posted = match self.call("chat.postMessage", &body).await {
+    /// Posts the message, then its picture; what comes after the message does not make the page fail.
+    pub(super) async fn deliver(&self, channel: &str, message: &Message<'_>) -> Report {
+        let first = first_posted(&message.thread);
+        let posted = match self.call("chat.postMessage", &post(channel, message, first.as_ref())).await {
             Ok(posted) => posted,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
-        let Some(png) = message.chart_png.as_ref().filter(|png| !png.is_empty() && !message.plain) else {
-            return Outcome::sent("Slack took the message");
-        };
-        match self.upload(&posted, png).await {
-            Ok(()) => Outcome::sent("Slack took the message and its picture"),
-            Err(outcome) => {
-                let why = match outcome {
-                    Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } => error,
-                    Outcome::Sent { detail } => detail,
-                };
-                Outcome::sent(format!("Slack took the message but not its picture: {why}"))
+        let mut detail = "Slack took the message".to_owned();
+        if let Some(png) = message.charts.light.as_ref().filter(|png| !png.is_empty() && !message.plain) {
+            let upload = self.upload(&posted, first.as_ref(), png).await;
+            detail.push_str(
+                &upload.map_or_else(|why| format!(" but not its picture: {}", words(why)), |()| " and its picture".to_owned()),
+            );
+        }
+        if let Some(first) = first.filter(|first| replaces(message) && first.is_all_of(message)) {
+            let mut update = blocks::payload(message);
+            (update["channel"], update["ts"]) = (json!(first.channel), json!(first.id));
+            if let Err(why) = self.call("chat.update", &update).await {
+                detail.push_str(&format!("; its first message could not be brought up to date: {}", words(why)));
             }
         }
+        let posted = posted["ts"].as_str().map(|ts| Posted {
+            id: ts.to_owned(),
+            channel: posted["channel"].as_str().unwrap_or(channel).to_owned(),
+            picture: None,
+            incidents: message.incidents(),
+        });
+        Report { outcome: Outcome::sent(detail), progress: Progress { posted, ..Progress::default() }.text(), owed: Vec::new() }
     }
 
     /// The three steps of an upload (<https://api.slack.com/messaging/files#uploading_files>), as a reply to the posted message.
-    async fn upload(&self, posted: &Value, png: &[u8]) -> Result<(), Outcome> {
+    async fn upload(&self, posted: &Value, first: Option<&Posted>, png: &[u8]) -> Result<(), Outcome> {
         let slot =
             self.form("files.getUploadURLExternal", &[("filename", "chart.png"), ("length", &png.len().to_string())]).await?;
         let (Some(url), Some(file)) =
@@ -89,7 +99,7 @@ impl Bot<'_> {
         let complete = json!({
             "files": [{"id": file, "title": "The last hour"}],
             "channel_id": posted["channel"],
-            "thread_ts": posted["ts"],
+            "thread_ts": first.map_or_else(|| posted["ts"].clone(), |first| json!(first.id)),
         });
         self.call("files.completeUploadExternal", &complete).await.map(|_completed| ())
     }
@@ -134,5 +144,30 @@ impl Bot<'_> {
         } else {
             Outcome::Unacceptable { error }
         })
+    }
+}
+
+/// The message for `channel`, as an answer to the first one of its incident if there is one.
+fn post(channel: &str, message: &Message<'_>, first: Option<&Posted>) -> Value {
+    let mut body = blocks::payload(message);
+    body["channel"] = json!(channel);
+    if let Some(first) = first {
+        // An answer is seen by those in the thread only; what somebody should get up for is shown to all.
+        let is_quiet = message.notification.kind == NoticeWord::Acked;
+        (body["channel"], body["thread_ts"], body["reply_broadcast"]) = (json!(first.channel), json!(first.id), json!(!is_quiet));
+    }
+    body
+}
+
+/// Whether `message` tells of a state that its incident's first message should show from now on.
+const fn replaces(message: &Message<'_>) -> bool {
+    !message.plain && (matches!(message.notification.kind, NoticeWord::Acked) || !message.notification.is_open())
+}
+
+/// What went wrong.
+fn words(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } => error,
+        Outcome::Sent { detail } => detail,
     }
 }

@@ -7,7 +7,7 @@ use crate::notification::NoticeWord;
 use crate::notifier::NotifierOptions;
 use crate::testing::double::{Double, Received, Reply};
 use crate::testing::{
-    KINDS, any_notification, channel, hostile, message, notification, notifier, notifier_with, picture, vendors,
+    KINDS, any_notification, channel, charted, hostile, message, notification, notifier, notifier_with, picture, vendors,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn the_webhook_takes_it_rich_and_plain() {
     let slack = vendors::slack().await;
     for plain in [false, true] {
         let notification = notification(NoticeWord::Fired);
-        let outcome = notifier().deliver(&at(&slack), Message { plain, ..message(&notification) }).await;
+        let outcome = notifier().attempt(&at(&slack), Message { plain, ..message(&notification) }).await;
         assert_eq!(outcome, Outcome::sent("127.0.0.1 answered 200 OK"));
     }
     let received = slack.received();
@@ -110,7 +110,7 @@ async fn the_webhook_takes_it_rich_and_plain() {
 async fn refusals_mean_what_they_mean_everywhere_and_hide_the_path() {
     let told = async |status: u16, body: &str| {
         let double = Double::answering(Reply::of(status, body)).await;
-        let outcome = notifier().deliver(&at(&double), message(&notification(NoticeWord::Fired))).await;
+        let outcome = notifier().attempt(&at(&double), message(&notification(NoticeWord::Fired))).await;
         assert!(!format!("{outcome:?}").contains("token"), "{outcome:?}");
         outcome
     };
@@ -161,7 +161,7 @@ async fn by_bot(refuse: &'static [(&'static str, &'static str)]) -> Outcome {
     let notifier = notifier_with(NotifierOptions { slack_base: slack.url.to_string(), ..Default::default() });
     let channel = channel("slack", &json!({"bot_token": "xoxb-CANARY", "channel": "#ops", "allow_private": true}));
     let notification = notification(NoticeWord::Fired);
-    let outcome = notifier.deliver(&channel, Message { chart_png: Some(picture()), ..message(&notification) }).await;
+    let outcome = notifier.attempt(&channel, Message { charts: charted(), ..message(&notification) }).await;
     assert!(!format!("{outcome:?}").contains("CANARY"), "{outcome:?}");
     outcome
 }

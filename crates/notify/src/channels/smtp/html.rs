@@ -1,6 +1,6 @@
 //! The HTML part of a mail: a page with tables and inline styles, as mail readers want it, light and dark.
 
-use super::letter::CHART_CID;
+use super::letter::CHART_CIDS;
 use crate::page::{Page, Tone};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -8,17 +8,18 @@ use minijinja::{Environment, UndefinedBehavior, context};
 /// The template; every value in it is escaped.
 const TEMPLATE: &str = include_str!("page.html");
 
-/// The HTML of `page`, with the inline picture if there is one.
-pub(super) fn render(page: &Page, has_chart: bool) -> Result<String, minijinja::Error> {
+/// The HTML of `page`, with the inline pictures of these names, if there are any.
+pub(super) fn render(page: &Page, pictures: Vec<&str>) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("page.html", TEMPLATE)?;
     let colour = format!("#{:06x}", page.tone.colour());
     let (badge, badge_text) = badge(page.tone);
-    let chart = has_chart.then(|| format!("cid:{CHART_CID}"));
+    let chart = pictures.first().map(|cid| format!("cid:{cid}"));
+    let dark = pictures.get(1).filter(|cid| **cid == CHART_CIDS.1).map(|cid| format!("cid:{cid}"));
     environment
         .get_template("page.html")?
-        .render(context! { page => Serde(page), colour, badge, badge_text, chart, title => page.title() })
+        .render(context! { page => Serde(page), colour, badge, badge_text, chart, dark, title => page.title() })
 }
 
 /// Background and text of the status badge: a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).

@@ -2,7 +2,7 @@
 
 use super::html;
 use crate::config::SmtpConfig;
-use crate::delivery::Message;
+use crate::delivery::{Charts, Earlier, Message};
 use crate::notification::{NoticeWord, Notification};
 use crate::page::Page;
 use crate::truncate;
@@ -15,8 +15,8 @@ use std::time::SystemTime;
 const SUBJECT_LIMIT: usize = 200;
 /// How many earlier mails a mail refers to.
 const REFERENCES_LIMIT: usize = 10;
-/// The name under which the HTML part finds the picture.
-pub(super) const CHART_CID: &str = "chart";
+/// The names under which the HTML part finds the pictures.
+pub(super) const CHART_CIDS: (&str, &str) = ("chart", "chart-dark");
 
 /// Writes the mail of `message`. `now` becomes its date.
 pub(super) fn build(
@@ -37,8 +37,8 @@ pub(super) fn build(
         builder = builder.to(mailbox.clone());
     }
     if let Some(previous) = message.thread.last() {
-        let thread: Vec<String> = references(&message.thread).map(|delivery| id(delivery)).collect();
-        builder = builder.in_reply_to(id(previous)).references(thread.join(" "));
+        let thread: Vec<String> = references(&message.thread).map(|earlier| id(&earlier.delivery_id)).collect();
+        builder = builder.in_reply_to(id(&previous.delivery_id)).references(thread.join(" "));
     }
     let mut letter = match parts(message, &page) {
         Some(parts) => builder.multipart(parts)?,
@@ -51,7 +51,7 @@ pub(super) fn build(
 }
 
 /// The first of a thread and its last ones: readers thread by these, and the header stays short (RFC 5537, 3.4.4 prunes likewise).
-fn references(thread: &[String]) -> impl Iterator<Item = &String> {
+fn references(thread: &[Earlier]) -> impl Iterator<Item = &Earlier> {
     let tail = thread.len().saturating_sub(REFERENCES_LIMIT - 1).max(1).min(thread.len());
     thread.iter().take(1).chain(&thread[tail..])
 }
@@ -61,8 +61,8 @@ fn parts(message: &Message<'_>, page: &Page) -> Option<MultiPart> {
     if message.plain {
         return None;
     }
-    let chart = message.chart_png.as_ref().filter(|png| !png.is_empty());
-    let html = match html::render(page, chart.is_some()) {
+    let pictures = pictures(&message.charts);
+    let html = match html::render(page, pictures.iter().map(|(cid, _)| *cid).collect()) {
         Ok(html) => html,
         Err(error) => {
             tracing::error!(%error, "a mail goes out as plain text");
@@ -73,14 +73,24 @@ fn parts(message: &Message<'_>, page: &Page) -> Option<MultiPart> {
     let boundary = |level: &str| format!("{level}-{}", token(&message.delivery_id));
     let alternative = MultiPart::builder().kind(lettre::message::MultiPartKind::Alternative).boundary(boundary("alternative"));
     let alternative = alternative.singlepart(SinglePart::plain(page.plain()));
-    Some(match chart {
-        None => alternative.singlepart(SinglePart::html(html)),
-        Some(png) => {
-            let picture = Attachment::new_inline_with_name(CHART_CID.to_owned(), "chart.png".to_owned());
-            let related = MultiPart::builder().kind(lettre::message::MultiPartKind::Related).boundary(boundary("related"));
-            alternative.multipart(related.singlepart(SinglePart::html(html)).singlepart(picture.body(png.clone(), image_png())))
-        }
-    })
+    if pictures.is_empty() {
+        return Some(alternative.singlepart(SinglePart::html(html)));
+    }
+    let related = MultiPart::builder().kind(lettre::message::MultiPartKind::Related).boundary(boundary("related"));
+    let related = pictures.into_iter().fold(related.singlepart(SinglePart::html(html)), |related, (cid, png)| {
+        let picture = Attachment::new_inline_with_name(cid.to_owned(), format!("{cid}.png"));
+        related.singlepart(picture.body(png.clone(), image_png()))
+    });
+    Some(alternative.multipart(related))
+}
+
+/// The pictures there are: the one for every reader first, then the one for readers that are dark. Where only a dark one could be
+/// drawn it serves both.
+fn pictures(charts: &Charts) -> Vec<(&'static str, &Vec<u8>)> {
+    let there = |png: &'_ &Vec<u8>| !png.is_empty();
+    let (light, dark) = (charts.light.as_ref().filter(there), charts.dark.as_ref().filter(there));
+    let named = [light.map(|png| (CHART_CIDS.0, png)), dark.map(|png| (CHART_CIDS.1, png))];
+    named.into_iter().flatten().collect()
 }
 
 fn image_png() -> ContentType {

@@ -1,12 +1,13 @@
 //! One conversation with a relay (RFC 5321), each step under its own time limit, and what its failure means.
 //!
-//! A recipient that is refused does not keep the page from the others: it is enough that one is accepted, and the outcome names
-//! who was not.
+//! A recipient that is refused does not keep the page from the others: it is enough that one is accepted. Who was not, and whether
+//! for good, is told beside it; what follows from that is left to `smtp`.
 
 use crate::config::{SmtpConfig, SmtpTls};
 use crate::delivery::{Outcome, with_receivers_words};
 use crate::http::{causes, presentable};
 use crate::notifier::Notifier;
+use crate::progress::Refused;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -58,30 +59,47 @@ enum Failure {
     Silence,
 }
 
+/// What a relay made of a mail: whom it accepted it for, whom not.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Who has it. Nobody: the mail was not handed over.
+    pub(super) reached: Vec<String>,
+    /// Who is refused for good.
+    pub(super) refused: Vec<Refused>,
+    /// Who may be accepted later.
+    pub(super) later: Vec<Refused>,
+    /// What the relay said when it took the mail.
+    pub(super) reply: String,
+}
+
 /// The conversation so far.
 struct Session<'a> {
     config: &'a SmtpConfig,
     timeout: Duration,
 }
 
-/// Hands `letter` to the relay at one of `addresses`.
-pub(super) async fn send(notifier: &Notifier, config: &SmtpConfig, addresses: &[SocketAddr], letter: &[u8]) -> Outcome {
+/// Hands `letter` for `to` to the relay at one of `addresses`.
+///
+/// # Errors
+/// The outcome, where it is the same for all of them.
+pub(super) async fn send(
+    notifier: &Notifier,
+    config: &SmtpConfig,
+    addresses: &[SocketAddr],
+    letter: &[u8],
+    to: &[&Address],
+) -> Result<Handover, Outcome> {
     let session = Session { config, timeout: notifier.options.timeout };
-    let tls = match tls_parameters(notifier, config) {
-        Ok(tls) => tls,
-        // Missing certificates are this machine's fault and not the channel's.
-        Err(error) => return Outcome::retry(format!("encryption cannot be set up: {}", session.words(&error))),
-    };
-    let mut connection = match session.open(addresses, tls).await {
-        Ok(connection) => connection,
-        Err(outcome) => return outcome,
-    };
-    let outcome = session.converse(&mut connection, letter).await;
+    // Missing certificates are this machine's fault and not the channel's.
+    let tls = tls_parameters(notifier, config)
+        .map_err(|error| Outcome::retry(format!("encryption cannot be set up: {}", session.words(&error))))?;
+    let mut connection = session.open(addresses, tls).await?;
+    let handover = session.converse(&mut connection, letter, to).await;
     let goodbye = tokio::time::timeout(GOODBYE.min(session.timeout), connection.abort()).await;
     if goodbye.is_err() {
         tracing::debug!(host = config.host, "the relay does not say goodbye");
     }
-    outcome
+    handover
 }
 
 fn tls_parameters(notifier: &Notifier, config: &SmtpConfig) -> Result<Option<TlsParameters>, Error> {
@@ -119,29 +137,22 @@ impl Session<'_> {
     }
 
     /// Sender, recipients, mail.
-    async fn converse(&self, connection: &mut AsyncSmtpConnection, letter: &[u8]) -> Outcome {
-        let sent = async {
-            let parameters = self.parameters(connection)?;
-            let sender = Mail::new(Some(self.config.from.email.clone()), parameters);
-            self.step(Step::Sender, self.timeout, connection.command(sender)).await?;
-            let refused = self.recipients(connection).await?;
-            self.step(Step::Data, self.timeout, connection.command(Data)).await?;
-            let reply = self.step(Step::Body, self.timeout * BODY_PATIENCE, connection.message(letter)).await?;
-            let reply = presentable(reply.first_line().unwrap_or_default(), &self.secrets());
-            let mut detail = with_receivers_words(&format!("{} took the mail", self.config.host), &reply);
-            if !refused.is_empty() {
-                tracing::warn!(host = self.config.host, ?refused, "a mail went out without some of its recipients");
-                detail = format!("not to {}; {detail}", refused.join(", not to "));
-            }
-            Ok(Outcome::Sent { detail })
-        };
-        sent.await.unwrap_or_else(|outcome: Outcome| outcome)
+    async fn converse(&self, connection: &mut AsyncSmtpConnection, letter: &[u8], to: &[&Address]) -> Result<Handover, Outcome> {
+        let sender = Mail::new(Some(self.config.from.email.clone()), self.parameters(connection, to)?);
+        self.step(Step::Sender, self.timeout, connection.command(sender)).await?;
+        let mut handover = self.recipients(connection, to).await?;
+        if handover.reached.is_empty() {
+            return Ok(handover);
+        }
+        self.step(Step::Data, self.timeout, connection.command(Data)).await?;
+        let reply = self.step(Step::Body, self.timeout * BODY_PATIENCE, connection.message(letter)).await?;
+        handover.reply = presentable(reply.first_line().unwrap_or_default(), &self.secrets());
+        Ok(handover)
     }
 
     /// Addresses beyond ASCII need a relay that knows them (RFC 6531); the mail itself is ASCII.
-    fn parameters(&self, connection: &AsyncSmtpConnection) -> Result<Vec<MailParameter>, Outcome> {
-        let ascii = self.config.to.iter().chain([&self.config.from]).all(|mailbox| mailbox.email.to_string().is_ascii());
-        if ascii {
+    fn parameters(&self, connection: &AsyncSmtpConnection, to: &[&Address]) -> Result<Vec<MailParameter>, Outcome> {
+        if to.iter().copied().chain([&self.config.from.email]).all(|address| address.to_string().is_ascii()) {
             return Ok(Vec::new());
         }
         if connection.server_info().supports_feature(Extension::SmtpUtfEight) {
@@ -150,27 +161,21 @@ impl Session<'_> {
         Err(Outcome::broken(format!("{} takes no addresses beyond ASCII (SMTPUTF8)", self.config.host)))
     }
 
-    /// Names the recipients; those that were refused, unless all were.
-    async fn recipients(&self, connection: &mut AsyncSmtpConnection) -> Result<Vec<String>, Outcome> {
-        let (mut refused, mut worst) = (Vec::new(), None);
-        for mailbox in &self.config.to {
-            let answer = self.attempt(self.timeout, connection.command(recipient(&mailbox.email))).await;
-            match answer {
-                Ok(_) => {}
-                Err(Failure::Relay(error)) if error.status().is_some() => {
-                    refused.push(format!("{} ({})", mailbox.email, self.words(&error)));
-                    // One that may be accepted later is reason enough to come back.
-                    if worst.as_ref().is_none_or(|worst: &Error| worst.is_permanent()) {
-                        worst = Some(error);
-                    }
+    /// Names the recipients and hears of each. A relay that stops speaking ends it for all: the mail has gone to nobody.
+    async fn recipients(&self, connection: &mut AsyncSmtpConnection, to: &[&Address]) -> Result<Handover, Outcome> {
+        let mut handover = Handover::default();
+        for address in to {
+            match self.attempt(self.timeout, connection.command(recipient(address))).await {
+                Ok(_) => handover.reached.push(address.to_string()),
+                // 421 is the relay's goodbye (RFC 5321, 3.8), not about this recipient.
+                Err(Failure::Relay(error)) if error.status().is_some() && !is_goodbye(&error) => {
+                    let refused = Refused { address: address.to_string(), why: self.words(&error) };
+                    if error.is_permanent() { handover.refused.push(refused) } else { handover.later.push(refused) }
                 }
                 Err(failure) => return Err(self.outcome(Step::Recipient, failure)),
             }
         }
-        match worst {
-            Some(error) if refused.len() == self.config.to.len() => Err(self.outcome(Step::Recipient, Failure::Relay(error))),
-            _ => Ok(refused),
-        }
+        Ok(handover)
     }
 
     async fn attempt<T>(&self, limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
@@ -226,6 +231,10 @@ impl Session<'_> {
         };
         presentable(&text, &self.secrets())
     }
+}
+
+fn is_goodbye(error: &Error) -> bool {
+    error.status().is_some_and(|code| code.to_string() == "421")
 }
 
 fn recipient(address: &Address) -> Rcpt {

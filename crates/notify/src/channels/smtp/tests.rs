@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::config::ChannelConfig;
+use crate::delivery::{Charts, Earlier};
 use crate::notification::{NoticeWord, Notification};
 use crate::notifier::NotifierOptions;
+use crate::progress::unreached;
 use crate::testing::relay::{Act, Behaviour, Encrypts, Relay, Taken};
-use crate::testing::{KINDS, any_notification, channel, hasty, hostile, message, notification, notifier, notifier_with, picture};
+use crate::testing::{
+    KINDS, any_notification, channel, charted, hasty, hostile, message, notification, notifier, notifier_with, picture,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -35,24 +39,25 @@ async fn send(relay: &Relay, config: &Value) -> Outcome {
 }
 
 async fn send_by(notifier: &Notifier, config: &Value) -> Outcome {
-    notifier.deliver(&channel("smtp", config), message(&notification(NoticeWord::Fired))).await
+    notifier.attempt(&channel("smtp", config), message(&notification(NoticeWord::Fired))).await
 }
 
 #[test]
 fn headers_thread_and_filter() {
     let notification = notification(NoticeWord::Repeat);
-    let thread = vec!["01A".to_owned(), "01B".to_owned()];
+    let earlier = |id: String| Earlier { delivery_id: id, progress: None };
+    let thread = vec![earlier("01A".to_owned()), earlier("01B".to_owned())];
     let mail = letter(&Message { thread, plain: true, ..message(&notification) });
     insta::assert_snapshot!("mail_plain", mail.replace("\r\n", "\n"));
     let first = letter(&message(&notification));
     assert!(!first.contains("References") && !first.contains("In-Reply-To"));
-    let long: Vec<String> = (0..60).map(|n| format!("{n:026}")).collect();
+    let long: Vec<Earlier> = (0..60).map(|n| earlier(format!("{n:026}"))).collect();
     let mail = letter(&Message { thread: long, ..message(&notification) });
     let references = mail.split("References:").nth(1).unwrap().split("MIME-Version").next().unwrap();
     assert_eq!(references.matches("@night.example>").count(), 10);
     assert!(references.contains(&format!("<{:026}@", 0)) && references.contains(&format!("<{:026}@", 59)));
     for count in 1..=12 {
-        let thread: Vec<String> = (0..count).map(|n| format!("t{n}")).collect();
+        let thread: Vec<Earlier> = (0..count).map(|n| earlier(format!("t{n}"))).collect();
         let mail = letter(&Message { thread, ..message(&notification) });
         let head = mail.split("\r\n\r\n").next().unwrap();
         let references = head.split("References:").nth(1).unwrap().split("MIME-Version").next().unwrap();
@@ -63,14 +68,19 @@ fn headers_thread_and_filter() {
 #[test]
 fn a_mail_has_a_text_an_html_part_and_the_picture() {
     let notification = notification(NoticeWord::Fired);
-    let mail = letter(&Message { chart_png: Some(b"\x89PNG".to_vec()), ..message(&notification) });
+    let charts = Charts { light: Some(b"\x89PNG".to_vec()), dark: Some(b"\x89PNG dark".to_vec()) };
+    let mail = letter(&Message { charts, ..message(&notification) });
     insta::assert_snapshot!("mail_fired", mail.replace("\r\n", "\n"));
 }
 
 #[test]
 fn the_html_of_every_kind_is_as_agreed() {
     for (name, kind) in KINDS {
-        let html = html::render(&crate::page::Page::of(&message(&notification(kind))), name == "fired").unwrap();
+        let html = html::render(
+            &crate::page::Page::of(&message(&notification(kind))),
+            if name == "fired" { vec!["chart", "chart-dark"] } else { Vec::new() },
+        )
+        .unwrap();
         // The head is the same for all; the body's styles are the template's business.
         let body = html.split("<body").nth(1).unwrap();
         let words: Vec<&str> = body.split('<').filter_map(|tag| tag.split_once('>')).map(|(_, text)| text.trim()).collect();
@@ -84,7 +94,7 @@ fn the_html_of_every_kind_is_as_agreed() {
 #[test]
 fn nothing_that_an_agent_says_is_markup_or_a_header() {
     let hostile = hostile();
-    let html = html::render(&crate::page::Page::of(&message(&hostile)), false).unwrap();
+    let html = html::render(&crate::page::Page::of(&message(&hostile)), Vec::new()).unwrap();
     let body = html.split("<body").nth(1).unwrap();
     for forbidden in ["<script", "<img", "<iframe", "<b>", "</style"] {
         assert!(!body.contains(forbidden), "{forbidden}");
@@ -119,8 +129,8 @@ proptest! {
 async fn a_relay_that_takes_everything_gets_everything() {
     let relay = Relay::start(Behaviour::default()).await;
     let notification = notification(NoticeWord::Fired);
-    let page = Message { chart_png: Some(picture()), ..message(&notification) };
-    let outcome = notifier().deliver(&channel("smtp", &config(relay.port)), page).await;
+    let page = Message { charts: charted(), ..message(&notification) };
+    let outcome = notifier().attempt(&channel("smtp", &config(relay.port)), page).await;
     assert_eq!(outcome, Outcome::sent("localhost took the mail; it said: 2.0.0 queued as 42"));
     let [Taken { from, to, data, encrypted: false, login: None }] = &relay.taken()[..] else { panic!() };
     assert_eq!(
@@ -128,6 +138,7 @@ async fn a_relay_that_takes_everything_gets_everything() {
         ("MAIL FROM:<nb@example.org>", "RCPT TO:<ops@example.org> RCPT TO:<b@example.org>".to_owned())
     );
     assert!(data.contains("Subject: Critical: CPU hot on db-01 (97.2 % > 90 %)"), "{data}");
+    assert!(data.contains("cid:chart-dark") && data.contains("Content-ID: <chart-dark>"));
     let png = data.split("Content-ID: <chart>").nth(1).unwrap().split("\r\n\r\n").nth(1).unwrap();
     let png = png.split("\r\n--").next().unwrap().replace("\r\n", "");
     assert_eq!(STANDARD.decode(png).unwrap(), picture());
@@ -172,7 +183,7 @@ async fn a_certificate_of_nobody_is_not_believed() {
     let relay = Relay::start(Behaviour { encrypts: Encrypts::OnRequest, ..Default::default() }).await;
     let mut config = config(relay.port);
     config["tls"] = json!("starttls");
-    let outcome = notifier().deliver(&channel("smtp", &config), message(&notification(NoticeWord::Fired))).await;
+    let outcome = notifier().attempt(&channel("smtp", &config), message(&notification(NoticeWord::Fired))).await;
     assert!(matches!(&outcome, Outcome::Retry { error, ambiguous: false, .. } if error.contains("certificate")), "{outcome:?}");
     assert!(relay.taken().is_empty());
 }
@@ -237,13 +248,71 @@ async fn silence_and_broken_connections_are_ambiguous_only_once_the_mail_is_out(
     }
 }
 
+/// Three recipients, of whom the relay refuses some for now or for good; the report, and the recipients of each mail it took.
+async fn to_three(faults: Vec<(&'static str, Act)>, page: Message<'_>) -> (Report, Vec<String>) {
+    let relay = Relay::start(Behaviour { faults, ..Default::default() }).await;
+    let mut config = config(relay.port);
+    config["to"] = json!(["Ops <ops@example.org>", "b@example.org", "c@example.org"]);
+    let report = notifier().deliver(&channel("smtp", &config), page).await;
+    let names = |taken: Taken| taken.to.join(" ").replace("RCPT TO:<", "").replace("@example.org>", "");
+    (report, relay.taken().into_iter().map(names).collect())
+}
+
+const FOR_NOW: Act = Act::Says("450 4.2.0 greylisted");
+const FOR_GOOD: Act = Act::Says("550 5.1.1 nobody here");
+
 #[tokio::test]
-async fn one_lost_mailbox_does_not_keep_the_page_from_the_others() {
-    for reply in ["550 5.1.1 nobody here", "452 4.2.2 mailbox full"] {
-        let outcome = fault("RCPT TO:<b@", Act::Says(reply)).await;
-        let Outcome::Sent { detail } = outcome else { panic!("{outcome:?}") };
-        assert!(detail.starts_with(&format!("not to b@example.org ({}", &reply[..3])), "{detail}");
-    }
+async fn each_recipient_has_an_outcome_of_its_own() {
+    let page = notification(NoticeWord::Fired);
+    let (report, taken) = to_three(vec![("RCPT TO:<b@", FOR_NOW), ("RCPT TO:<c@", FOR_GOOD)], message(&page)).await;
+    assert_eq!(taken, ["ops"]);
+    assert_eq!(report.outcome, Outcome::sent("localhost took the mail; it said: 2.0.0 queued as 42"));
+    assert_eq!(report.owed, ["b@example.org"], "who may be reached later is owed the mail, who is refused is not");
+    let note = unreached(report.progress.as_ref().unwrap()).unwrap();
+    assert_eq!(note, "not to c@example.org; it said: 550 5.1.1 nobody here");
+
+    // The delivery of what is owed writes to nobody else, and goes on until it is done.
+    let rest = Notification { only_to: report.owed, ..page };
+    let (waits, taken) = to_three(vec![("RCPT TO:<b@", FOR_NOW)], message(&rest)).await;
+    assert!(taken.is_empty() && waits.owed.is_empty());
+    assert!(
+        matches!(&waits.outcome, Outcome::Retry { error, ambiguous: false, .. } if error.contains("b@example.org yet")),
+        "{waits:?}"
+    );
+    let (done, taken) = to_three(Vec::new(), message(&rest)).await;
+    assert_eq!((taken, done.owed.len()), (vec!["b".to_owned()], 0));
+    assert!(matches!(done.outcome, Outcome::Sent { .. }));
+}
+
+#[tokio::test]
+async fn nobody_gets_what_is_owed_to_others_twice() {
+    let rest =
+        Notification { only_to: vec!["b@example.org".to_owned(), "c@example.org".to_owned()], ..notification(NoticeWord::Fired) };
+    let (first, taken) = to_three(vec![("RCPT TO:<c@", FOR_NOW)], message(&rest)).await;
+    assert_eq!(taken, ["b"]);
+    assert!(matches!(first.outcome, Outcome::Retry { .. }) && first.owed.is_empty(), "{first:?}");
+    let (second, taken) = to_three(Vec::new(), Message { progress: first.progress, ..message(&rest) }).await;
+    assert_eq!(taken, ["c"]);
+    let (third, taken) = to_three(Vec::new(), Message { progress: second.progress, ..message(&rest) }).await;
+    assert!(taken.is_empty() && matches!(third.outcome, Outcome::Sent { .. }), "everybody has it: {third:?}");
+}
+
+#[tokio::test]
+async fn a_channel_is_broken_only_if_all_of_it_is_refused() {
+    let page = notification(NoticeWord::Fired);
+    let (all, _) = to_three(vec![("RCPT", FOR_GOOD)], message(&page)).await;
+    assert!(
+        matches!(&all.outcome, Outcome::Broken { error } if error.contains("every recipient") && error.contains("550")),
+        "{all:?}"
+    );
+    assert_eq!(all.progress, None, "once it is mended, everybody is tried again");
+    let (one, taken) = to_three(vec![("RCPT TO:<ops@", FOR_GOOD)], message(&page)).await;
+    assert!(matches!(one.outcome, Outcome::Sent { .. }) && taken == ["b c"], "{one:?}");
+    let (none_yet, taken) = to_three(vec![("RCPT", FOR_NOW)], message(&page)).await;
+    assert!(matches!(none_yet.outcome, Outcome::Retry { .. }) && none_yet.owed.is_empty() && taken.is_empty());
+    let goodbye = vec![("RCPT TO:<b@", Act::Says("421 4.3.2 shutting down"))];
+    let (ended, taken) = to_three(goodbye, message(&page)).await;
+    assert!(matches!(&ended.outcome, Outcome::Retry { error, .. } if error.contains("421")) && taken.is_empty(), "{ended:?}");
 }
 
 #[tokio::test]
@@ -257,15 +326,15 @@ async fn if_nobody_is_taken_but_one_may_be_later_it_is_tried_again() {
 #[tokio::test]
 async fn who_is_not_there_is_tried_again_and_who_may_not_be_asked_is_not() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let outcome = notifier().deliver(&channel("smtp", &config(free)), message(&notification(NoticeWord::Fired))).await;
+    let outcome = notifier().attempt(&channel("smtp", &config(free)), message(&notification(NoticeWord::Fired))).await;
     assert!(matches!(&outcome, Outcome::Retry { ambiguous: false, .. }), "{outcome:?}");
     let mut strict = config(free);
     strict["allow_private"] = json!(false);
-    let outcome = notifier().deliver(&channel("smtp", &strict), message(&notification(NoticeWord::Fired))).await;
+    let outcome = notifier().attempt(&channel("smtp", &strict), message(&notification(NoticeWord::Fired))).await;
     assert!(matches!(&outcome, Outcome::Broken { error } if error.contains("private network")), "{outcome:?}");
     let mut public = config(25);
     (public["host"], public["username"], public["password"]) = (json!("9.9.9.9"), json!("u"), json!("p"));
-    let outcome = notifier().deliver(&channel("smtp", &public), message(&notification(NoticeWord::Fired))).await;
+    let outcome = notifier().attempt(&channel("smtp", &public), message(&notification(NoticeWord::Fired))).await;
     assert!(matches!(&outcome, Outcome::Broken { error } if error.contains("in clear")), "{outcome:?}");
 }
 
@@ -273,7 +342,7 @@ async fn who_is_not_there_is_tried_again_and_who_may_not_be_asked_is_not() {
 fn a_page_can_be_written_for_looking_at() {
     // With NIGHTBELL_MAIL_PREVIEW set to a folder, the HTML of every kind is written there to be opened in a browser.
     let render = |notification: &Notification, folded: Vec<Notification>| {
-        html::render(&crate::page::Page::of(&Message { folded, ..message(notification) }), true).unwrap()
+        html::render(&crate::page::Page::of(&Message { folded, ..message(notification) }), vec!["chart", "chart-dark"]).unwrap()
     };
     let folder = std::env::var_os("NIGHTBELL_MAIL_PREVIEW").map(std::path::PathBuf::from);
     let inline = format!("data:image/png;base64,{}", STANDARD.encode(picture()));

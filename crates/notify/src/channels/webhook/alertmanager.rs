@@ -19,7 +19,7 @@ pub(super) fn body(message: &Message<'_>) -> Value {
     // A digest is what its matters are; an empty one still says that it is one.
     let digest = leading.kind == NoticeWord::Digest && !leading.items.is_empty();
     let all: Vec<&Notification> = if digest { leading.items.iter().collect() } else { message.all().collect() };
-    let alerts: Vec<Value> = all.iter().map(|one| alert(one)).collect();
+    let alerts: Vec<Value> = all.iter().map(|one| alert(message, one)).collect();
     let labels: Vec<BTreeMap<String, String>> = all.iter().map(|one| labels(one)).collect();
     let firing = all.iter().any(|one| one.is_open());
     let common: BTreeMap<&String, &String> = labels
@@ -42,15 +42,8 @@ pub(super) fn body(message: &Message<'_>) -> Value {
     })
 }
 
-fn alert(notification: &Notification) -> Value {
-    let page = Page::of(&Message {
-        delivery_id: String::new(),
-        notification,
-        chart_png: None,
-        plain: false,
-        thread: Vec::new(),
-        folded: Vec::new(),
-    });
+fn alert(message: &Message<'_>, notification: &Notification) -> Value {
+    let page = Page::of(&message.about(notification));
     let labels = labels(notification);
     let ended = notification.resolved_at.as_deref().or((!notification.is_open()).then_some(notification.timestamp.as_str()));
     json!({

@@ -46,8 +46,7 @@ pub(super) fn events(message: &Message<'_>, routing_key: &str) -> Vec<Value> {
         NoticeWord::Test => ["trigger", "resolve"].map(|action| event(message, routing_key, &message.delivery_id, action)).into(),
         NoticeWord::Digest => {
             let open = notification.items.iter().filter(|item| item.is_firing());
-            let one = |item| Message { notification: item, folded: Vec::new(), chart_png: None, ..message.clone() };
-            open.map(|item| event(&one(item), routing_key, &item.incident_id, "trigger")).collect()
+            open.map(|item| event(&message.about(item), routing_key, &item.incident_id, "trigger")).collect()
         }
         NoticeWord::Acked => vec![event(message, routing_key, incident, "acknowledge")],
         _ if notification.is_open() => vec![event(message, routing_key, incident, "trigger")],
@@ -58,7 +57,7 @@ pub(super) fn events(message: &Message<'_>, routing_key: &str) -> Vec<Value> {
 /// One event. A resolving one needs no payload, but says why all the same.
 pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, action: &str) -> Value {
     let notification = message.notification;
-    let page = Page::of(&Message { folded: Vec::new(), chart_png: None, ..message.clone() });
+    let page = Page::of(&message.about(notification));
     let mut event = json!({
         "routing_key": routing_key,
         "event_action": action,

@@ -18,7 +18,7 @@ async fn sent(config: Value, message: Message<'_>) -> Received {
     let double = Double::answering(Reply::of(204, "")).await;
     let mut config = config;
     (config["url"], config["allow_private"]) = (json!(double.at("hook")), json!(true));
-    let outcome = notifier().deliver(&channel("webhook", &config), message).await;
+    let outcome = notifier().attempt(&channel("webhook", &config), message).await;
     assert!(matches!(outcome, Outcome::Sent { .. }), "{outcome:?}");
     double.only()
 }
@@ -108,7 +108,7 @@ async fn paged(double: &Double, message: Message<'_>) -> Outcome {
         json!({"url": double.at("v2/enqueue"), "format": "pagerduty", "routing_key": ROUTING_KEY, "allow_private": true});
     let channel = channel("webhook", &config);
     assert!(matches!(&channel, ChannelConfig::Webhook(_)));
-    notifier().deliver(&channel, message).await
+    notifier().attempt(&channel, message).await
 }
 
 #[tokio::test]
