@@ -180,10 +180,11 @@ impl Keeper<'_> {
 
     fn close(&self, detail: &mut Detail, reason: EndReason, out: &mut Effects) {
         let Some(mut incident) = detail.incident.take() else { return };
+        let wholly_late = self.site.folding && std::mem::take(&mut detail.fired_late);
         incident.end(self.at(), reason);
+        incident.late &= wholly_late;
         self.log(out, EventKind::Resolved, Some(&incident), reason.name().to_owned());
         out.incidents.push(incident.clone());
-        let wholly_late = self.site.folding && std::mem::take(&mut detail.fired_late);
         if wholly_late { detail.late.push(incident) } else { detail.ended.push(incident) }
     }
 
@@ -214,8 +215,8 @@ impl Keeper<'_> {
         out.events.push(Event {
             at: self.at(),
             kind,
-            agent: Some(self.key.agent),
-            rule: Some(self.key.rule),
+            agent: self.key.known_agent(),
+            rule: self.key.known_rule(),
             incident: incident.map(|incident| incident.id),
             series: Some(self.key.series.clone()),
             value: self.reading.value,

@@ -75,6 +75,11 @@ impl RuleBook {
         Self { rules, by_metric, by_id, groups: groups.into_values().collect() }
     }
 
+    /// The rules that watch for silence and are in force.
+    pub(crate) fn offline_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|compiled| &compiled.rule).filter(|rule| rule.is_offline() && rule.enabled)
+    }
+
     /// Whether any rule compares something else than the value as it comes.
     pub(crate) fn has_transforms(&self) -> bool {
         self.rules.iter().any(|compiled| compiled.rule.transform != Transform::None)

@@ -6,6 +6,7 @@
 
 mod change;
 mod configure;
+mod doubt;
 mod fleet;
 mod ghost;
 mod observe;
@@ -77,6 +78,8 @@ pub struct Evaluator {
     ghosts: Vec<Ghost>,
     queue: Queue,
     fleet: Fleet,
+    /// What is told of the hub's doubt in itself.
+    doubt: Option<Box<Ghost>>,
     /// What restoring had to say; handed out with the first input.
     backlog: Effects,
     clock: Timestamp,
@@ -117,7 +120,7 @@ impl Evaluator {
             self.late_ignored += 1;
         }
         self.queue.arm(slot, wake);
-        self.release(now);
+        self.release(now, out);
     }
 
     /// Does everything that is due at `now`.
@@ -136,7 +139,10 @@ impl Evaluator {
         self.queue.give_back(due);
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         self.ghosts.retain_mut(|ghost| ghost.wake() > now || ghost.settle(world, out));
-        self.release(now);
+        if self.doubt.as_ref().is_some_and(|ghost| ghost.wake() <= now) {
+            self.settle_doubt(now, out);
+        }
+        self.release(now, out);
     }
 
     /// When `tick` has to be called next, at the latest; earlier and more often is harmless.
@@ -146,7 +152,7 @@ impl Evaluator {
             return Some(self.clock);
         }
         let ghosts = self.ghosts.iter().map(Ghost::wake).filter(|wake| *wake < Timestamp::MAX);
-        ghosts.chain(self.queue.next()).min()
+        ghosts.chain(self.queue.next()).chain(Some(self.doubt_wake()).filter(|wake| *wake < Timestamp::MAX)).min()
     }
 
     /// A connection of the agent was opened. That alone changes nothing: it is a heartbeat that brings an agent back.
@@ -175,7 +181,7 @@ impl Evaluator {
         }
         self.fleet.recount(slot, now);
         self.queue.arm(slot, now);
-        self.release(now);
+        self.release(now, out);
     }
 
     /// The hub's system clock was set forward by `by_ms` (back if negative): every anchor moves along, so that no duration, hole
@@ -186,14 +192,16 @@ impl Evaluator {
         for slot in self.agents.values_mut() {
             slot.shift(by_ms, world, out);
         }
-        for ghost in &mut self.ghosts {
+        for ghost in self.ghosts.iter_mut().chain(self.doubt.as_deref_mut()) {
             change::shift_instance(&mut ghost.instance, by_ms, out);
         }
+        self.fleet.shift(by_ms);
         self.queue.shift(by_ms);
         for slot in self.agents.values_mut() {
             self.queue.arm(slot, now);
         }
         self.ghosts.retain_mut(|ghost| ghost.settle(world, out));
+        self.settle_doubt(now, out);
         out.events.push(change::clock_event(by_ms, now));
     }
 
@@ -212,20 +220,25 @@ impl Evaluator {
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Some(slot) = self.agents.get_mut(&id) else { return };
         let held = slot.run_timers(world, self.fleet.in_doubt(), out);
-        if held {
-            out.events.extend(self.fleet.hold(id, now));
-        }
+        let doubt_begins = held && self.fleet.hold(id);
         self.fleet.recount(slot, now);
         let wake = slot.next_wake(world, self.fleet.in_doubt());
         self.queue.arm(slot, wake);
+        if doubt_begins {
+            self.begin_doubt(now, out);
+        }
     }
 
-    /// Wakes the agents whose offline alerts were held, once the doubt is over.
-    fn release(&mut self, now: Timestamp) {
-        for id in self.fleet.release() {
+    /// Once the doubt is over, says so, and gives those whose offline alerts were held the time that a start of the hub gives.
+    fn release(&mut self, now: Timestamp, out: &mut Effects) {
+        let Some(held) = self.fleet.release(now) else { return };
+        for id in held {
             if let Some(slot) = self.agents.get_mut(&id) {
+                slot.floor = now;
+                self.fleet.recount(slot, now);
                 self.queue.arm(slot, now);
             }
         }
+        self.end_doubt(now, out);
     }
 }

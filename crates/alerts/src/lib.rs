@@ -37,8 +37,8 @@ pub use record::{
     Ack, Effects, EndReason, Event, EventKind, IncidentRecord, InstanceKey, InstanceRecord, Notice, NoticeKind, State, ToldRecord,
 };
 pub use rule::{
-    Aggregate, Clear, Comparison, EscalationStep, MatchKind, Matcher, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope, Selector,
-    Severity, Threshold, Transform,
+    Aggregate, Clear, Comparison, DOUBT_RULE, EscalationStep, MatchKind, Matcher, Missing, OFFLINE_METRIC, Rule, RuleKind, Scope,
+    Selector, Severity, Threshold, Transform,
 };
 pub use track::{Track, tracks, tracks_by};
 pub use trend::{Outlook, Trend};

@@ -1,7 +1,7 @@
 //! The facts the machine keeps and emits, as plain data: what is stored, logged and told. Writing them down and sending them
 //! is left to the store and the hub; nothing here decides anything.
 
-use crate::rule::{Comparison, Severity, named};
+use crate::rule::{Comparison, DOUBT_RULE, Severity, named};
 use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, SeriesKey, Timestamp};
 use std::sync::Arc;
 
@@ -14,6 +14,18 @@ pub struct InstanceKey {
     pub agent: AgentId,
     /// Which series of it.
     pub series: SeriesKey,
+}
+
+impl InstanceKey {
+    /// The rule, unless it is the hub's own, which nobody made.
+    pub(crate) fn known_rule(&self) -> Option<RuleId> {
+        Some(self.rule).filter(|rule| *rule != DOUBT_RULE)
+    }
+
+    /// The agent, unless it is the hub that is spoken of.
+    pub(crate) fn known_agent(&self) -> Option<AgentId> {
+        Some(self.agent).filter(|_| self.rule != DOUBT_RULE)
+    }
 }
 
 /// The resident states of an instance. "Resolved" is an event, not a state.

@@ -5,6 +5,9 @@ use nightbell_model::{AgentId, ChannelId, Level, RuleId};
 /// The metric of the built-in rule kind that a timer fires: an agent that stopped sending heartbeats.
 pub const OFFLINE_METRIC: &str = "agent.offline";
 
+/// The rule that stands behind incidents of the hub's doubt in itself; it has no agent, and nobody can make or change it.
+pub const DOUBT_RULE: RuleId = RuleId::from_bits(0x64_6f75_6274);
+
 /// How bad it is when the rule fires; ordered, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {

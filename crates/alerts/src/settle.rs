@@ -7,7 +7,7 @@
 use crate::hush::{COOLDOWN, Hold};
 use crate::instance::{Detail, Instance, Told};
 use crate::record::{Effects, Event, EventKind, IncidentRecord, InstanceKey, Notice, NoticeKind, State};
-use crate::rule::Rule;
+use crate::rule::{DOUBT_RULE, Rule};
 use crate::site::Site;
 use crate::step::Outcome;
 use nightbell_model::{IncidentId, Timestamp};
@@ -35,9 +35,30 @@ pub(crate) fn settle(site: &Site<'_>, instance: &mut Instance, cause: Outcome, o
     detail.wake = wake;
     let named = |id: IncidentId| told.iter().any(|told| told.incident == Some(id) || told.episode == Some(id));
     detail.ended.retain(|incident| named(incident.id));
-    detail.late.clear();
-    detail.fired_late = false;
     detail.told = told;
+    close_burst(detail, out);
+}
+
+/// What began in a late burst is settled now, and need not be remembered as such.
+fn close_burst(detail: &mut Detail, out: &mut Effects) {
+    detail.fired_late = false;
+    for mut incident in detail.late.drain(..) {
+        incident.late = false;
+        out.incidents.push(incident);
+    }
+    if let Some(open) = detail.incident.as_mut().filter(|open| open.late) {
+        open.late = false;
+        out.incidents.push(open.clone());
+    }
+}
+
+/// What is said of the hub's doubt in itself has kinds of its own.
+const fn of_doubt(kind: NoticeKind) -> NoticeKind {
+    match kind {
+        NoticeKind::Fired => NoticeKind::HubDoubt,
+        NoticeKind::Resolved => NoticeKind::HubDoubtEnd,
+        other => other,
+    }
 }
 
 /// One run of `settle` over the channels of one instance.
@@ -215,6 +236,7 @@ impl Turn<'_, '_> {
 
     fn say(&mut self, told: &mut Told, kind: NoticeKind, incident: Arc<IncidentRecord>, n: u32) {
         told.dirty = true;
+        let kind = if self.rule().id == DOUBT_RULE { of_doubt(kind) } else { kind };
         let late = kind == NoticeKind::Resolved && self.detail.late.iter().any(|late| late.id == incident.id);
         self.out.notices.push(Notice {
             kind,
@@ -226,7 +248,7 @@ impl Turn<'_, '_> {
             },
             at: self.site.now,
             not_before: self.site.not_before(&incident),
-            suppressed: if kind == NoticeKind::Fired || late { told.suppressed } else { 0 },
+            suppressed: if matches!(kind, NoticeKind::Fired | NoticeKind::HubDoubt) || late { told.suppressed } else { 0 },
             late,
             incident,
         });
@@ -249,8 +271,8 @@ impl Turn<'_, '_> {
         self.out.events.push(Event {
             at: self.site.now,
             kind,
-            agent: Some(self.key.agent),
-            rule: Some(self.key.rule),
+            agent: self.key.known_agent(),
+            rule: self.key.known_rule(),
             incident,
             series: Some(self.key.series.clone()),
             value: self.detail.value,

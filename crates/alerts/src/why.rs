@@ -1,7 +1,7 @@
 //! An incident in one line for people: `97.2 % > 90 % for 5 m 0 s (20 samples)`. Units come from the catalogue.
 
 use crate::record::IncidentRecord;
-use crate::rule::{OFFLINE_METRIC, Rule, Transform};
+use crate::rule::{DOUBT_RULE, OFFLINE_METRIC, Rule, Transform};
 use crate::trend::Trend;
 use nightbell_model::catalogue::{self, Unit};
 
@@ -45,7 +45,15 @@ pub(crate) fn why_shaped(rule: &Rule, incident: &IncidentRecord, measured: Optio
     let series = &incident.key.series;
     let unit = catalogue::find(series.metric()).map_or(Unit::None, |metric| metric.unit);
     let text = match rule.transform {
+        Transform::None if rule.id == DOUBT_RULE => return doubt_text(incident.value, raw),
         Transform::None => return String::new(),
+        Transform::Rate { window_ms, per_ms } if window_ms == per_ms => format!(
+            "{} in {} {} {}",
+            signed_text(incident.value, unit),
+            duration_text(window_ms),
+            incident.comparison.name(),
+            value_text(incident.threshold, unit),
+        ),
         Transform::Rate { window_ms, per_ms } => format!(
             "{}{} over {} {} {}{}",
             signed_text(incident.value, unit),
@@ -58,6 +66,11 @@ pub(crate) fn why_shaped(rule: &Rule, incident: &IncidentRecord, measured: Optio
         Transform::Forecast { .. } => forecast_text(incident, (raw, trend), unit),
     };
     text + &lasted_text(incident)
+}
+
+/// What most of the fleet falling silent at once means.
+fn doubt_text(overdue: f64, all: f64) -> String {
+    format!("{overdue:.0} of {all:.0} agents fell silent together: the hub has most likely lost its network")
 }
 
 /// `at +0.8 %/h /data reaches 100 % in 2 d 4 h (confidence 87 %)`.

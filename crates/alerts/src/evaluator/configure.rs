@@ -24,8 +24,9 @@ impl Evaluator {
         }
         self.book = book;
         self.pool.clear();
+        self.doubt_by_new_rules(now, out);
         self.revive();
-        self.release(now);
+        self.release(now, out);
     }
 
     /// Puts other warn and crit levels in place; they count from the next sample on.
@@ -48,6 +49,7 @@ impl Evaluator {
             self.queue.arm(slot, wake);
         }
         self.ghosts.retain_mut(|ghost| ghost.settle(world, out));
+        self.settle_doubt(now, out);
     }
 
     /// Adds an agent, or takes over the tags, the interval and the pause of one that is known. What the evaluator has seen of
@@ -70,7 +72,7 @@ impl Evaluator {
         self.fleet.recount(slot, now);
         self.queue.arm(slot, now);
         self.revive();
-        self.release(now);
+        self.release(now, out);
     }
 
     /// Forgets an agent; its open incidents end.
@@ -83,7 +85,7 @@ impl Evaluator {
             self.ghosts.extend(Ghost::retire(&site, instance, EndReason::AgentRemoved, out));
         }
         self.fleet.remove(&slot);
-        self.release(now);
+        self.release(now, out);
     }
 
     /// Gives ghosts whose rule applies again their place back.

@@ -1,13 +1,13 @@
 //! The fleet as a whole: how many agents are overdue at the same moment, and whether the hub should rather doubt itself.
 //!
 //! If more than half of a fleet of five or more fall silent together, it is the hub (or its network) that is cut off. Then no
-//! offline alert fires; the log says so once. The doubt ends when the overdue are no majority any more, and those that still
-//! are overdue fire as usual. Agents that are known to be away (paged, or silent for over an hour without a rule that would
+//! offline alert fires; what is said instead stands in `doubt`. The doubt ends when the overdue are no majority any more; those
+//! that are silent still are given time as after a start of the hub, for they find their way back one by one. Agents that are known to be away (paged, or silent for over an hour without a rule that would
 //! page) count neither among the overdue nor among those that could have been heard: three hosts that died last week must not
 //! hide a fourth.
 
 use super::slot::{Presence, Slot};
-use crate::record::{Event, EventKind, State};
+use crate::record::State;
 use nightbell_model::{AgentId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const SMALLEST_FLEET: usize = 5;
 const AWAY_AFTER_MS: i64 = 3_600_000;
 
 /// Counts of the fleet, kept up to date agent by agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fleet {
     present: usize,
     overdue: usize,
@@ -26,9 +26,14 @@ pub(crate) struct Fleet {
     /// Agents whose offline alert would have fired.
     held: BTreeSet<AgentId>,
     doubting: bool,
+    not_before: Timestamp,
 }
 
 impl Fleet {
+    pub(crate) const fn new() -> Self {
+        Self { present: 0, overdue: 0, away: 0, held: BTreeSet::new(), doubting: false, not_before: Timestamp::MIN }
+    }
+
     /// Counts an agent by what it is at `now`.
     pub(crate) fn recount(&mut self, slot: &mut Slot, now: Timestamp) {
         let presence = presence(slot, now);
@@ -60,32 +65,39 @@ impl Fleet {
         self.present + self.overdue + self.away >= SMALLEST_FLEET && self.overdue > self.present
     }
 
-    /// Notes that an agent's offline alert is held; the log line, if it is the first.
-    pub(crate) fn hold(&mut self, agent: AgentId, now: Timestamp) -> Option<Event> {
-        self.held.insert(agent);
-        if std::mem::replace(&mut self.doubting, true) {
-            return None;
-        }
-        Some(Event {
-            at: now,
-            kind: EventKind::AgentOffline,
-            agent: None,
-            rule: None,
-            incident: None,
-            series: None,
-            value: None,
-            threshold: None,
-            reason: format!("hub doubts itself: {} of {} agents overdue", self.overdue, self.present + self.overdue),
-        })
+    /// How many are overdue, of how many that could be heard.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.overdue, self.present + self.overdue)
     }
 
-    /// The agents whose alerts are held no longer, if the doubt is over.
-    pub(crate) fn release(&mut self) -> BTreeSet<AgentId> {
-        if !self.doubting || self.in_doubt() {
-            return BTreeSet::new();
+    /// Notes that an agent's offline alert is held; whether it is the first of this doubt.
+    pub(crate) fn hold(&mut self, agent: AgentId) -> bool {
+        self.held.insert(agent);
+        !std::mem::replace(&mut self.doubting, true)
+    }
+
+    /// Goes on doubting after a restart, until `at` at least: only then can agents be overdue again.
+    pub(crate) fn resume(&mut self, at: Timestamp) {
+        (self.doubting, self.not_before) = (true, at);
+    }
+
+    /// The hub's clock was set.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.not_before = super::change::shifted(self.not_before, by_ms);
+    }
+
+    /// When a doubt that a restart interrupted may end.
+    pub(crate) fn may_end_at(&self) -> Option<Timestamp> {
+        Some(self.not_before).filter(|_| self.doubting)
+    }
+
+    /// The agents whose alerts are held no longer, if a doubt ends now.
+    pub(crate) fn release(&mut self, now: Timestamp) -> Option<BTreeSet<AgentId>> {
+        if !self.doubting || self.in_doubt() || now < self.not_before {
+            return None;
         }
         self.doubting = false;
-        std::mem::take(&mut self.held)
+        Some(std::mem::take(&mut self.held))
     }
 }
 

@@ -58,6 +58,11 @@ impl Ghost {
         instance
     }
 
+    /// Nothing around it matters: what is left only waits for its words.
+    pub(crate) const fn scene(now: Timestamp) -> Scene {
+        Scene { host_offline: false, bursting: false, online: false, counted_from: now }
+    }
+
     /// When to look at it next.
     pub(crate) fn wake(&self) -> Timestamp {
         self.instance.detail.as_ref().map_or(Timestamp::MAX, |detail| detail.wake)
@@ -65,7 +70,7 @@ impl Ghost {
 
     /// Says what may be said now; whether anything is left to remember.
     pub(crate) fn settle(&mut self, world: World<'_>, out: &mut Effects) -> bool {
-        let scene = Scene { host_offline: false, bursting: false, online: false, counted_from: world.now };
+        let scene = Self::scene(world.now);
         let site = world.site_of(&self.compiled, &self.agent, scene);
         settle(&site, &mut self.instance, Outcome::default(), out);
         hand_out(&site, &mut self.instance, out);

@@ -30,6 +30,14 @@ impl Evaluator {
     ) -> bool {
         self.begin(now, out);
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
+        if let Some(ghost) = self.doubt.as_mut().filter(|ghost| ghost.instance.incident().is_some_and(|open| open.id == id)) {
+            if let Some(incident) = ghost.instance.detail.as_deref_mut().and_then(|detail| detail.incident.as_mut()) {
+                change(incident);
+                out.incidents.push(incident.clone());
+                out.events.push(people_event(kind, incident, said, now));
+            }
+            return true;
+        }
         let Some(slot) = self.agents.values_mut().find(|slot| slot.holds(id)) else { return false };
         let scene = slot.scene();
         let Slot { view, instances, .. } = &mut **slot;
@@ -62,8 +70,8 @@ fn people_event(kind: EventKind, incident: &IncidentRecord, reason: String, now:
     Event {
         at: now,
         kind,
-        agent: Some(incident.key.agent),
-        rule: Some(incident.key.rule),
+        agent: incident.key.known_agent(),
+        rule: incident.key.known_rule(),
         incident: Some(incident.id),
         series: Some(incident.key.series.clone()),
         value: None,

@@ -15,7 +15,7 @@ use crate::context::AgentView;
 use crate::incident::Opening;
 use crate::instance::{Detail, Instance, Told};
 use crate::record::{Effects, EndReason, IncidentRecord, InstanceKey, InstanceRecord, State, ToldRecord};
-use crate::rule::{Missing, Rule};
+use crate::rule::{DOUBT_RULE, Missing, Rule};
 use crate::site::Waits;
 use crate::step::{Input, Machine};
 use nightbell_model::{IncidentId, Timestamp};
@@ -38,7 +38,8 @@ impl Evaluator {
             pool: LimitPool::default(),
             ghosts: Vec::new(),
             queue: Queue::default(),
-            fleet: Fleet::default(),
+            fleet: Fleet::new(),
+            doubt: None,
             backlog: Effects::default(),
             clock: now,
             turn: 1,
@@ -82,6 +83,9 @@ impl Evaluator {
     /// Puts one instance where it belongs, or ends it if it belongs nowhere any more.
     fn place(&mut self, parts: Parts, now: Timestamp) {
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
+        if parts.key.rule == DOUBT_RULE {
+            return self.recall_doubt(parts, now);
+        }
         let rule = self.book.position(parts.key.rule);
         let slot = self.agents.get_mut(&parts.key.agent);
         if let (Some(at), Some(slot)) = (rule, slot) {
@@ -89,6 +93,10 @@ impl Evaluator {
             if slot.rules.binary_search(&at).is_ok() && compiled.covers(&parts.key.series) {
                 let newest = slot.last_ts;
                 let mut instance = parts.into_instance(&compiled.rule, at, (newest, now));
+                if instance.detail.as_ref().is_some_and(|detail| detail.fired_late || !detail.late.is_empty()) {
+                    // The burst that was going on goes on, or is found to be over.
+                    slot.burst = Some(now);
+                }
                 if is_unjudged(&instance, &compiled.rule) {
                     let site = world.site(&slot.view, slot.scene(), at);
                     apply(&site, &mut instance, (Input::RuleChanged { at: now }, Reading::default()), &mut self.backlog);
@@ -99,6 +107,17 @@ impl Evaluator {
             }
         }
         self.lay_to_rest(parts, now);
+    }
+
+    /// A doubt that was not over goes on: agents can be overdue again when they had the time to be heard.
+    fn recall_doubt(&mut self, parts: Parts, now: Timestamp) {
+        let compiled = Compiled::new(super::doubt::rule(&self.book));
+        let instance = parts.into_instance(&compiled.rule, 0, (now, now));
+        if instance.incident().is_some() {
+            let longest = self.agents.values().map(|slot| slot.view.interval_ms).max().unwrap_or(0);
+            self.fleet.resume(now.plus_millis(longest.saturating_mul(3)));
+        }
+        self.doubt = Some(Box::new(Ghost { compiled, agent: super::doubt::nobody(), instance }));
     }
 
     /// Ends an instance whose rule or agent is gone.
@@ -135,7 +154,8 @@ impl Parts {
         let mut instance = Instance::new(self.key.series.clone(), at, now);
         let mut detail = Detail::new(rule.version);
         let (open, ended): (Vec<_>, Vec<_>) = self.incidents.into_iter().partition(|incident| incident.resolved_at.is_none());
-        (detail.told, detail.ended) = (self.told, ended);
+        (detail.late, detail.ended) = ended.into_iter().partition(|incident| incident.late);
+        detail.told = self.told;
         detail.told.sort_unstable_by_key(|told| told.channel);
         let mut open = open.into_iter();
         if let Some(record) = self.record {
@@ -158,7 +178,7 @@ impl Parts {
             if machine.is_open() {
                 let found = open.find(|incident| Some(incident.id) == record.incident);
                 let incident = found.unwrap_or_else(|| reopen(&self.key, rule, &record));
-                detail.peak = Some(incident.peak);
+                (detail.peak, detail.fired_late) = (Some(incident.peak), incident.late);
                 detail.incident = Some(incident);
             }
             if record.state == State::NoData {
@@ -166,7 +186,8 @@ impl Parts {
             }
         }
         detail.ended.extend(open);
-        let is_plain = instance.state() == State::Ok && detail.told.is_empty() && detail.ended.is_empty();
+        let is_plain =
+            instance.state() == State::Ok && detail.told.is_empty() && detail.ended.is_empty() && detail.late.is_empty();
         if !is_plain {
             // Whatever is due after the time in between is said with the first tick.
             detail.wake = Timestamp::MIN;

@@ -65,7 +65,8 @@ impl Evaluator {
 
     /// The incidents that are open.
     pub fn open_incidents(&self) -> impl Iterator<Item = &IncidentRecord> {
-        self.agents.values().flat_map(|slot| &slot.instances).filter_map(Instance::incident)
+        let doubt = self.doubt.iter().filter_map(|ghost| ghost.instance.incident());
+        self.agents.values().flat_map(|slot| &slot.instances).filter_map(Instance::incident).chain(doubt)
     }
 
     /// Whether the agent counts as online at `now`: seen, not closed cleanly since, and not silent for three intervals.

@@ -19,12 +19,16 @@
 //! TIME rule …                        adds or edits        TIME delete RULE
 //! TIME agent …                       adds or edits        TIME pause|remove AGENT
 //! TIME levels AGENT|all METRIC WARN CRIT
+//! TIME trend RULE/AGENT/SERIES short|unclear|+0.8/1h@0.87
+//! TIME prime                         stored history for rules on rates; a restart does that by itself
 //! TIME restart                       TIME clock +3600     TIME wait
 //! ```
 
 use crate::support::text::{agent_id, bits, channel_id, duration, name, rule, rule_id, time, time_text};
 use crate::support::{Hub, Output, START};
-use nightbell_alerts::{AgentView, Event, LevelTable, Mute, MuteKind, Notice, NoticeKind, Severity, State};
+use nightbell_alerts::{
+    AgentView, Event, LevelTable, Mute, MuteKind, Notice, NoticeKind, Outlook, Severity, State, Trend, TrendRow,
+};
 use nightbell_model::{IncidentId, Levels, SeriesKey, Ulid};
 
 #[test]
@@ -120,6 +124,8 @@ fn run(hub: &mut Hub, what: &str) -> Option<String> {
             let incident = open_incident(hub, words[1])?;
             hub.act(|evaluator, now, out| evaluator.unacknowledge(incident, "joe", now, out));
         }
+        "trend" => trend(hub, &words),
+        "prime" => hub.prime(),
         "open" => hub.evaluator.connection_opened(agent_id(words[1]), hub.now()),
         "close" => hub.close(agent_id(words[1]), true, false),
         "cut" => hub.close(agent_id(words[1]), false, false),
@@ -166,6 +172,23 @@ fn beats(hub: &mut Hub, words: &[&str]) {
     for at in times {
         hub.beat(agent, hub.elapsed - at, &values);
     }
+}
+
+fn trend(hub: &mut Hub, words: &[&str]) {
+    let (rule, agent, series) = target(words[1]);
+    let outlook = match words[2] {
+        "short" => Outlook::TooShort,
+        "unclear" => Outlook::Unclear,
+        line => {
+            let (slope, confidence) = line.split_once('@').unwrap();
+            let (change, per) = slope.split_once('/').unwrap();
+            #[expect(clippy::cast_precision_loss, reason = "durations of scenarios are small")]
+            let per_ms = change.parse::<f64>().unwrap() / duration(per) as f64;
+            Outlook::Clear(Trend { per_ms, confidence: confidence.parse().unwrap() })
+        }
+    };
+    let row = TrendRow { agent: agent_id(&agent), rule: rule_id(&rule), series: series.unwrap(), outlook };
+    hub.evaluator.set_trends(vec![row]);
 }
 
 fn agent(words: &[&str]) -> AgentView {

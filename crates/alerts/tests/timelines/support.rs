@@ -3,7 +3,7 @@
 pub(crate) mod store;
 pub(crate) mod text;
 
-use nightbell_alerts::{Ack, AgentView, Config, Effects, Evaluator, Event, LevelTable, Mute, Notice, Rule, State};
+use nightbell_alerts::{Ack, AgentView, Config, Effects, Evaluator, Event, LevelTable, Mute, Notice, Rule, State, Transform};
 use nightbell_model::{AgentId, Batch, IncidentId, Schema, SeriesKey, Timestamp};
 use std::collections::BTreeMap;
 use store::Store;
@@ -106,6 +106,16 @@ impl Hub {
             (agent.closed, agent.stopped_on_purpose) = self.store.closed.get(&agent.id).copied().unwrap_or_default();
         }
         self.evaluator = restored(&self.store, (&self.rules, &self.agents, &self.levels, &self.mutes), self.now());
+        self.prime();
+    }
+
+    /// Hands stored history to rules on rates, as the hub does.
+    pub(crate) fn prime(&mut self) {
+        for want in self.evaluator.history_wants() {
+            if matches!(want.transform, Transform::Rate { .. }) {
+                self.evaluator.prime(want.agent, want.rule, &self.store.frame(want.agent));
+            }
+        }
     }
 
     pub(crate) fn close(&mut self, agent: AgentId, clean: bool, on_purpose: bool) {

@@ -1,7 +1,7 @@
 //! A store in memory that keeps effects as a real one would, and checks what a real one would refuse.
 
 use nightbell_alerts::{Effects, Event, IncidentRecord, InstanceKey, InstanceRecord, NoticeKind, Saved, State, ToldRecord};
-use nightbell_model::{AgentId, Batch, ChannelId, IncidentId, SeriesKey, Timestamp};
+use nightbell_model::{AgentId, Batch, ChannelId, Column, Frame, IncidentId, SeriesKey, Tier, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that survives a restart.
@@ -16,6 +16,8 @@ pub(crate) struct Store {
     /// The newest usable sample of each series.
     newest: BTreeMap<(AgentId, SeriesKey), Timestamp>,
     last_ts: BTreeMap<AgentId, Timestamp>,
+    /// Everything that was measured, for rules that look back.
+    history: BTreeMap<AgentId, Vec<(Timestamp, Vec<(SeriesKey, f64)>)>>,
     pub(crate) last_seen: BTreeMap<AgentId, Timestamp>,
     /// Whether the newest connection was closed cleanly, and on purpose.
     pub(crate) closed: BTreeMap<AgentId, (bool, bool)>,
@@ -29,6 +31,8 @@ impl Store {
             later(self.newest.entry((batch.agent, series.clone())).or_insert(batch.ts), batch.ts);
             later(self.newest.entry((batch.agent, bare)).or_insert(batch.ts), batch.ts);
         }
+        let samples = batch.samples().map(|(key, value)| (key.clone(), value)).collect();
+        self.history.entry(batch.agent).or_default().push((batch.ts, samples));
         later(self.last_ts.entry(batch.agent).or_insert(batch.ts), batch.ts);
         later(self.last_seen.entry(batch.agent).or_insert(batch.received), batch.received);
         self.closed.remove(&batch.agent);
@@ -69,11 +73,33 @@ impl Store {
         self.events.extend(effects.events.iter().cloned());
     }
 
+    /// The history of an agent as a range query answers it.
+    pub(crate) fn frame(&self, agent: AgentId) -> Frame {
+        let mut rows = self.history.get(&agent).cloned().unwrap_or_default();
+        rows.sort_by_key(|(ts, _)| *ts);
+        let keys: BTreeSet<SeriesKey> = rows.iter().flat_map(|(_, samples)| samples.iter().map(|(key, _)| key.clone())).collect();
+        let column = |key: SeriesKey| {
+            let value = |samples: &Vec<(SeriesKey, f64)>| {
+                samples.iter().find(|(other, _)| *other == key).map_or(f64::NAN, |found| found.1)
+            };
+            let values: Vec<f64> = rows.iter().map(|(_, samples)| value(samples)).collect();
+            Column { mean: values.clone(), min: values.clone(), max: values, key }
+        };
+        Frame {
+            start: Timestamp::MIN,
+            end: Timestamp::MAX,
+            tiers: vec![Tier::Raw],
+            step_ms: None,
+            columns: keys.into_iter().map(column).collect(),
+            times: rows.iter().map(|(ts, _)| *ts).collect(),
+        }
+    }
+
     /// What a new evaluator is given.
     pub(crate) fn saved(&self) -> Saved {
         let last_ts = |key: &InstanceKey| self.newest.get(&(key.agent, key.series.clone())).copied();
         let named = |id: IncidentId| self.told.values().any(|told| told.told == Some(id));
-        let wanted = |incident: &&IncidentRecord| incident.resolved_at.is_none() || named(incident.id);
+        let wanted = |incident: &&IncidentRecord| incident.resolved_at.is_none() || incident.late || named(incident.id);
         Saved {
             instances: self
                 .instances
@@ -89,6 +115,9 @@ impl Store {
     /// The hub's clock was set: what is told of times of samples moves along.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         for at in self.newest.values_mut().chain(self.last_ts.values_mut()).chain(self.last_seen.values_mut()) {
+            *at = at.plus_millis(by_ms);
+        }
+        for (at, _) in self.history.values_mut().flatten() {
             *at = at.plus_millis(by_ms);
         }
     }

@@ -124,6 +124,20 @@ fn set(rule: &mut Rule, option: &str, value: &str) {
         "key" => rule.key = Some(value.to_owned()),
         "fold" => rule.fold_late = value == "on",
         "enabled" => rule.enabled = value == "yes",
+        "rate" => {
+            let (window, per) = value.split_once('/').unwrap();
+            (rule.kind, rule.transform) =
+                (RuleKind::Rate, Transform::Rate { window_ms: duration(window), per_ms: duration(per) });
+        }
+        "forecast" => {
+            let (horizon, window) = value.split_once('/').unwrap();
+            (rule.kind, rule.transform) =
+                (RuleKind::Forecast, Transform::Forecast { horizon_ms: duration(horizon), window_ms: duration(window) });
+        }
+        "kind" => {
+            rule.kind = RuleKind::from_name(value).unwrap();
+            rule.transform = rule.kind.preset(!rule.selector.labels.is_empty()).unwrap().transform;
+        }
         "clear" => rule.clear = Some(clear(value)),
         "scope" => {
             let (kind, name) = value.split_once(':').unwrap();
