@@ -1,0 +1,75 @@
+//! Configuration as files: channels, rules, silences and thresholds declared in TOML, compared with what a hub has, and applied.
+//!
+//! What a file says goes through the same readers as the API's bodies, so that both agree for ever; what is added here is names
+//! for ids, references for secrets, places for faults, and the difference. Everything is decided on plain data: which files there
+//! are, and whether a hub runs, is the command line's business.
+
+mod document;
+mod nearest;
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A file with declarations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Its path below the folder that is applied.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Something wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Which file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in it, from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.what)
+    }
+}
+
+/// What files declare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Where pages go.
+    Channel,
+    /// When there is one.
+    Rule,
+    /// When it is withheld.
+    Silence,
+    /// Warn and crit levels.
+    Threshold,
+}
+
+impl Kind {
+    /// All of them, in the order in which they refer to each other.
+    pub const ALL: [Self; 4] = [Self::Channel, Self::Rule, Self::Silence, Self::Threshold];
+
+    /// The word in files: `[[rule]]`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Rule => "rule",
+            Self::Silence => "silence",
+            Self::Threshold => "threshold",
+        }
+    }
+
+    /// The kind of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
