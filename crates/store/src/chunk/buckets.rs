@@ -186,6 +186,12 @@ impl BucketPart<'_> {
         self.slot.id
     }
 
+    /// The decimals that it was packed for.
+    #[must_use]
+    pub(crate) const fn decimals(&self) -> u8 {
+        self.slot.decimals
+    }
+
     /// Reads a bucket for each row into `out`, which is emptied first; an empty one where there is none. `decimals` are those of
     /// the dictionary.
     ///

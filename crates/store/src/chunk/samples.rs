@@ -135,6 +135,12 @@ impl Part<'_> {
         self.0.id
     }
 
+    /// The decimals that it was packed for.
+    #[must_use]
+    pub(crate) const fn decimals(&self) -> u8 {
+        self.0.decimals
+    }
+
     /// Reads a value for each row into `out`, which is emptied first; NaN where there is none. `decimals` are those of the
     /// dictionary.
     ///
