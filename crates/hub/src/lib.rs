@@ -12,6 +12,7 @@ mod digits;
 mod export;
 pub mod files;
 pub mod fleet;
+pub mod folding;
 pub mod ids;
 pub mod jobs;
 pub mod links;

@@ -237,6 +237,7 @@ fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
     Ok(outbox::Sender {
         notifier: Notifier::new(options).context("cannot set up the notifier")?,
         registry: Arc::clone(&app.registry),
+        fleet: Arc::clone(&app.fleet),
         store: Arc::clone(&app.store),
         lease: app.lease,
         metrics: Arc::clone(&app.metrics),

@@ -1,11 +1,11 @@
 //! Settings that people change at run time, and the audit log.
 
 use super::extract::{ApiJson, ApiQuery, Listing, PageParams, check_if_match, cursor, page_size};
-use super::problem::Problem;
+use super::problem::{Fault, Problem};
 use super::wire::change::{Editor, turn};
 use crate::app::App;
 use crate::page;
-use crate::registry::Settings;
+use crate::registry::{FALLBACK_CHANNEL, Holdings, TIMEZONE};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
@@ -26,6 +26,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct SettingsBody {
     /// The time zone in which pages and pictures show times, such as Europe/Berlin.
     timezone: String,
+    /// The channel that is told when another refuses its pages or gives one up; null for none.
+    #[serde(default)]
+    fallback_channel: Option<String>,
 }
 
 /// A line of the audit log.
@@ -42,8 +45,26 @@ struct AuditLine {
 
 type WithEtag = ([(HeaderName, String); 1], Json<SettingsBody>);
 
-fn shown(settings: &Settings) -> SettingsBody {
-    SettingsBody { timezone: settings.timezone.name().to_owned() }
+fn shown(holdings: &Holdings) -> SettingsBody {
+    let fallback = holdings.settings.fallback.filter(|id| holdings.channels.contains_key(id));
+    SettingsBody {
+        timezone: holdings.settings.timezone.name().to_owned(),
+        fallback_channel: fallback.map(|id| id.to_string()),
+    }
+}
+
+/// What is wrong with settings, if anything is.
+fn faults(holdings: &Holdings, body: &SettingsBody) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if body.timezone.parse::<chrono_tz::Tz>().is_err() {
+        let why = format!("{:?} is no time zone such as Europe/Berlin or UTC", body.timezone);
+        faults.push(Fault::new("/timezone", why));
+    }
+    let is_known = |id: &String| id.parse().is_ok_and(|id| holdings.channels.contains_key(&id));
+    if body.fallback_channel.as_ref().is_some_and(|id| !is_known(id)) {
+        faults.push(Fault::new("/fallback_channel", "there is no such channel"));
+    }
+    faults
 }
 
 /// The settings have no version: their tag is made of what they say.
@@ -55,7 +76,7 @@ fn etag(body: &SettingsBody) -> String {
 /// Shows the settings
 #[utoipa::path(get, path = "/settings", tag = "system", responses((status = 200, description = "The settings", body = SettingsBody)))]
 async fn show(State(app): State<Arc<App>>) -> WithEtag {
-    let body = shown(&app.registry.read().settings);
+    let body = shown(&app.registry.read());
     ([(header::ETAG, etag(&body))], Json(body))
 }
 
@@ -67,18 +88,21 @@ async fn change(
     headers: HeaderMap,
     ApiJson(body): ApiJson<SettingsBody>,
 ) -> Result<WithEtag, Problem> {
-    if body.timezone.parse::<chrono_tz::Tz>().is_err() {
-        return Err(Problem::invalid_field(
-            "/timezone",
-            format!("{:?} is no time zone such as Europe/Berlin or UTC", body.timezone),
-        ));
-    }
     let _turn = turn().await;
-    let before = shown(&app.registry.read().settings);
+    let before = {
+        let holdings = app.registry.read();
+        let faults = faults(&holdings, &body);
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        shown(&holdings)
+    };
     check_if_match(&headers, &etag(&before))?;
-    let audit = editor.entry("settings.change", "settings", &serde_json::json!({"timezone": body.timezone}));
-    let change = Change::PutSetting { key: crate::registry::TIMEZONE.to_owned(), value: body.timezone.clone() };
-    app.registry.apply(vec![change], Some(audit)).await?;
+    let audit = editor.entry("settings.change", "settings", &serde_json::to_value(&body).unwrap_or_default());
+    let put = |key: &str, value: &str| Change::PutSetting { key: key.to_owned(), value: value.to_owned() };
+    let fallback = body.fallback_channel.as_deref().unwrap_or_default();
+    let changes = vec![put(TIMEZONE, &body.timezone), put(FALLBACK_CHANNEL, fallback)];
+    app.registry.apply(changes, Some(audit)).await?;
     Ok(([(header::ETAG, etag(&body))], Json(body)))
 }
 

@@ -1,17 +1,22 @@
-//! Sending what the outbox holds: claim due rows with a lease, render, deliver, settle.
+//! Sending what the outbox holds: claim due rows with a lease, render, deliver, settle. What travels together is decided in
+//! [`crate::folding`].
 //!
 //! No transaction is open while a receiver thinks, and each channel has its own lanes, so that a slow or dead one delays no
 //! other. What the store could not take (a full disk) comes in directly and is remembered, so that it is not sent again when
 //! the store has caught up.
 
+mod crowd;
 mod picture;
 mod send;
+mod trouble;
 
 pub use picture::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
-pub use send::Sender;
+pub use send::{Parcel, Sender};
 
 use crate::clock;
-use nightbell_model::{ChannelId, Ulid};
+use crate::folding::{self, Plan, Room};
+use crowd::Crowd;
+use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_notify::{ChannelRate, TokenBucket};
 use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
 use std::collections::HashMap;
@@ -23,8 +28,10 @@ use tokio::task::JoinSet;
 /// How long a worker has a delivery to itself: longer than waiting for its channel's rate and an attempt can take together, so
 /// that it runs out only when we died.
 const LEASE_MS: i64 = 300_000;
-/// How many deliveries are under way at once.
+/// How many messages are under way at once.
 const LANES: usize = 64;
+/// How many of them on one channel.
+const LANES_PER_CHANNEL: usize = 4;
 /// The longest wait between two looks, should a wake-up be lost.
 const POLL: Duration = Duration::from_secs(5);
 /// How long to wait before asking again what became of a page that is sent without the store.
@@ -103,6 +110,7 @@ pub struct Outbox {
     sender: Arc<Sender>,
     busy: HashMap<ChannelId, usize>,
     rates: HashMap<ChannelId, TokenBucket>,
+    crowd: Crowd,
     tasks: JoinSet<ChannelId>,
 }
 
@@ -110,7 +118,8 @@ impl Outbox {
     /// A worker that sends through `sender`.
     #[must_use]
     pub fn new(input: OutboxInput, store: Arc<dyn StateStore>, lease: LeaseToken, sender: Arc<Sender>) -> Self {
-        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), tasks: JoinSet::new() }
+        let crowd = Crowd::new(Arc::clone(&sender.registry), Arc::clone(&sender.fleet), clock::now());
+        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), crowd, tasks: JoinSet::new() }
     }
 
     /// Works until `stop` is told, then finishes the deliveries in hand, for at most `grace`.
@@ -135,46 +144,67 @@ impl Outbox {
         if free == 0 {
             return POLL;
         }
-        let (store, lease, now) = (Arc::clone(&self.store), self.lease, clock::now());
-        let claimed = tokio::task::spawn_blocking(move || {
-            let messages: Vec<_> = store.waiting(now)?.into_iter().take(free).map(|one| vec![one.id]).collect();
-            let claimed = store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)?.concat();
-            Ok::<_, StoreError>((claimed, store.next_due()?))
-        })
-        .await;
-        match claimed {
-            Ok(Ok((claimed, next))) => {
-                let went = !claimed.is_empty();
-                for delivery in claimed {
-                    self.start(delivery);
-                }
-                let due = next.map_or(POLL, |at| Duration::from_millis(at.millis_since(clock::now()).max(0).unsigned_abs()));
-                // What is due but was not claimed waits for a lane or for its elder; the end of a task wakes us.
-                let least = if went { Duration::from_millis(1) } else { Duration::from_millis(200) };
-                due.clamp(least, POLL)
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look into the outbox");
-                POLL
-            }
-            Err(gone) => {
-                tracing::error!(%gone, "looking into the outbox panicked");
-                POLL
+        let now = clock::now();
+        let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
+        let Some((waiting, next)) = looked.await else { return POLL };
+        let room = Room { all: free, per_channel: LANES_PER_CHANNEL, busy: &self.busy };
+        let plan = folding::plan(&waiting, &self.crowd.at(now), &room, now);
+        // A lease that ran out is found by claiming, be it nothing.
+        let has_due = next.is_some_and(|at| at <= now);
+        if !plan.messages.is_empty() || has_due {
+            self.claim(&plan, now).await;
+        }
+        let wait = plan.wake.map_or(POLL, |at| Duration::from_millis(at.millis_since(clock::now()).max(1).unsigned_abs()));
+        wait.min(POLL)
+    }
+
+    async fn claim(&mut self, plan: &Plan, now: Timestamp) {
+        let messages: Vec<_> = plan.messages.iter().map(|chosen| chosen.ids.clone()).collect();
+        let claimed =
+            self.in_store(move |store, lease| store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)).await;
+        for (chosen, deliveries) in plan.messages.iter().zip(claimed.unwrap_or_default()) {
+            if let Some(first) = deliveries.first() {
+                self.crowd.went(chosen.group.as_ref(), now);
+                self.start(first.row.channel, Parcel { deliveries, rest: chosen.rest });
             }
         }
     }
 
-    fn start(&mut self, delivery: Delivery) {
-        *self.busy.entry(delivery.row.channel).or_default() += 1;
-        let pause = self.pause(delivery.row.channel);
+    /// Does something with the store on a thread that may wait; what fails is logged and answered with nothing.
+    async fn in_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn StateStore, LeaseToken) -> Result<T, StoreError> + Send + 'static,
+    ) -> Option<T> {
+        let (store, lease) = (Arc::clone(&self.store), self.lease);
+        match tokio::task::spawn_blocking(move || work(&*store, lease)).await {
+            Ok(Ok(found)) => Some(found),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look into the outbox");
+                None
+            }
+            Err(gone) => {
+                tracing::error!(%gone, "looking into the outbox panicked");
+                None
+            }
+        }
+    }
+
+    fn start(&mut self, channel: ChannelId, parcel: Parcel) {
+        *self.busy.entry(channel).or_default() += 1;
+        let pause = self.pause(channel);
         let (sender, handle) = (Arc::clone(&self.sender), self.input.handle.clone());
         self.tasks.spawn(async move {
-            let channel = delivery.row.channel;
             tokio::time::sleep(pause).await;
-            if handle.was_sent_unstored(delivery.row.id).await {
-                sender.settle_sent(&delivery).await;
-            } else {
-                sender.send(delivery).await;
+            let mut left = Vec::with_capacity(parcel.deliveries.len());
+            for delivery in parcel.deliveries {
+                if handle.was_sent_unstored(delivery.row.id).await {
+                    sender.settle_sent(&delivery).await;
+                } else {
+                    left.push(delivery);
+                }
+            }
+            if !left.is_empty() {
+                sender.send(Parcel { deliveries: left, rest: parcel.rest }).await;
             }
             channel
         });

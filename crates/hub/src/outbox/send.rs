@@ -1,16 +1,19 @@
-//! One attempt at one delivery: read the payload, draw the picture, hand both to the channel, write down what became of it.
+//! One attempt at one message: read the payloads, draw the picture, hand all to the channel, write down what became of it.
 
 use super::picture::{ChartRequest, incident_chart};
+use super::trouble;
 use crate::clock;
+use crate::fleet::Fleet;
 use crate::ids;
 use crate::links::Links;
 use crate::measure::Measure;
 use crate::registry::Registry;
-use nightbell_alerts::{Event, EventKind};
-use nightbell_model::ChannelId;
+use nightbell_alerts::NoticeKind;
+use nightbell_charts::Theme;
+use nightbell_model::{ChannelId, Ulid};
 use nightbell_notify::retry::{self, Decision};
-use nightbell_notify::{ChannelConfig, Message, Notification, Notifier, Outcome};
-use nightbell_store::{Change, ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore};
+use nightbell_notify::{ChannelConfig, Charts, Earlier, Message, Notification, Notifier, Outcome, Report};
+use nightbell_store::{ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore, StoreError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,15 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(180);
 /// How often writing down an outcome is tried before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
 
+/// Deliveries that travel in one message.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// At least one; the first one leads and names the message.
+    pub deliveries: Vec<Delivery>,
+    /// How many of those that began together with these have not ended yet.
+    pub rest: u32,
+}
+
 /// Everything an attempt needs.
 #[derive(Debug)]
 pub struct Sender {
@@ -26,6 +38,8 @@ pub struct Sender {
     pub notifier: Notifier,
     /// Channels and their configuration.
     pub registry: Arc<Registry>,
+    /// Signs of life of the hosts.
+    pub fleet: Arc<Fleet>,
     /// Where outcomes are written.
     pub store: Arc<dyn StateStore>,
     /// The right to write them.
@@ -39,62 +53,82 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Tries a claimed delivery once and settles it.
-    pub async fn send(&self, delivery: Delivery) {
+    /// Tries a claimed message once and settles its deliveries, all alike.
+    pub async fn send(&self, parcel: Parcel) {
+        let Some(lead) = parcel.deliveries.first() else { return };
         let begun = Instant::now();
-        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.attempt(&delivery, None)).await;
-        let outcome = attempt.unwrap_or_else(|_late| Outcome::Retry {
-            error: format!("the receiver took longer than {} s", ATTEMPT_LIMIT.as_secs()),
-            after: None,
-            ambiguous: true,
+        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.attempt(&parcel, None)).await;
+        let report = attempt.unwrap_or_else(|_late| {
+            Report::from(Outcome::Retry {
+                error: format!("the receiver took longer than {} s", ATTEMPT_LIMIT.as_secs()),
+                after: None,
+                ambiguous: true,
+            })
         });
         let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let settled = self.judge(&delivery, &outcome, took).await;
+        self.keep(lead, &report).await;
+        if !report.owed.is_empty() {
+            self.owe(&parcel, &report.owed).await;
+        }
+        let settled = self.judge(&parcel, &report.outcome, took).await;
         self.measure.delivery(word(&settled));
-        self.settle(&delivery, settled).await;
+        self.settle(&parcel.deliveries, settled).await;
     }
 
     /// Settles a delivery that already went out when it could not be stored.
     pub async fn settle_sent(&self, delivery: &Delivery) {
-        self.settle(delivery, Settled::Sent { latency_ms: 0 }).await;
+        self.settle(std::slice::from_ref(delivery), Settled::Sent { latency_ms: 0 }).await;
     }
 
     /// Sends a page that could not be stored; says whether the receiver took it.
     pub async fn send_without_store(&self, delivery: Delivery) -> bool {
         let note = "The hub cannot write to its disk: history is not being recorded, and this page may come again.";
-        let outcome = self.attempt(&delivery, Some(note)).await;
+        let outcome = self.attempt(&Parcel { deliveries: vec![delivery], rest: 0 }, Some(note)).await.outcome;
         if let Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } = &outcome {
             tracing::warn!(error, "a page that could not be stored could not be sent either; it goes out when the store is back");
         }
         matches!(outcome, Outcome::Sent { .. })
     }
 
-    async fn attempt(&self, delivery: &Delivery, hub_note: Option<&str>) -> Outcome {
-        let Some((row, zone)) = self.channel(delivery.row.channel) else {
-            return Outcome::Broken { error: "the channel does not exist any more".to_owned() };
-        };
-        if !row.enabled && delivery.row.kind != nightbell_alerts::NoticeKind::Test {
-            return Outcome::Broken { error: "the channel is disabled".to_owned() };
+    async fn attempt(&self, parcel: &Parcel, hub_note: Option<&str>) -> Report {
+        let Some(lead) = parcel.deliveries.first() else { return Outcome::Sent { detail: String::new() }.into() };
+        let broken = |error: &str| Report::from(Outcome::Broken { error: error.to_owned() });
+        let Some((row, zone)) = self.channel(lead.row.channel) else { return broken("the channel does not exist any more") };
+        if !row.enabled && lead.row.kind != NoticeKind::Test {
+            return broken("the channel is disabled");
         }
-        let (config, mut notification) = match read(&row, delivery) {
+        let (config, mut notifications) = match read(&row, parcel) {
             Ok(both) => both,
-            Err(error) => return Outcome::Broken { error },
+            Err(error) => return broken(&error),
         };
-        notification.maybe_repeat = delivery.maybe_repeat;
-        notification.url = self.links.incident(&notification.incident_id);
-        notification.chart_url = self.links.incident_chart(&notification.incident_id);
-        zone.clone_into(&mut notification.timezone);
-        notification.hub_note = hub_note.map(str::to_owned);
-        let chart_png = if config.wants_chart() && !delivery.plain { self.picture(&notification).await } else { None };
+        let mut notification = notifications.remove(0);
+        self.complete(&mut notification, zone);
+        notifications.iter_mut().for_each(|folded| self.complete(folded, zone));
+        notification.maybe_repeat = parcel.deliveries.iter().any(|delivery| delivery.maybe_repeat);
+        notification.hub_note = hub_note.map(str::to_owned).or_else(|| unfinished(parcel));
+        let charts = if lead.plain { Charts::default() } else { self.charts(&config, &notification).await };
+        // A digest tells what the deliveries that travel with it would have said.
+        let folded = if lead.row.kind == NoticeKind::Digest { Vec::new() } else { notifications };
         let message = Message {
-            delivery_id: delivery.row.id.to_string(),
+            delivery_id: lead.row.fold.unwrap_or(lead.row.id).to_string(),
             notification: &notification,
-            chart_png,
-            plain: delivery.plain,
-            thread: self.thread(delivery).await,
-            folded: Vec::new(),
+            charts,
+            plain: lead.plain,
+            thread: self.thread(lead).await,
+            folded,
+            progress: lead.progress.clone(),
         };
         self.notifier.deliver(&config, message).await
+    }
+
+    /// Adds what is only known when it is sent: where links lead, and whose clock is told.
+    fn complete(&self, notification: &mut Notification, zone: &str) {
+        if !notification.incident_id.is_empty() {
+            notification.url = self.links.incident(&notification.incident_id);
+            notification.chart_url = self.links.incident_chart(&notification.incident_id);
+        }
+        zone.clone_into(&mut notification.timezone);
+        notification.items.iter_mut().for_each(|item| self.complete(item, zone));
     }
 
     fn channel(&self, id: ChannelId) -> Option<(ChannelRow, &'static str)> {
@@ -102,9 +136,16 @@ impl Sender {
         holdings.channels.get(&id).map(|row| (row.clone(), holdings.settings.timezone.name()))
     }
 
-    /// The picture, if it can be drawn: a page without one is better than none.
-    async fn picture(&self, notification: &Notification) -> Option<Vec<u8>> {
-        let request = ChartRequest::of_page(notification, clock::now())?;
+    /// The pictures that the channel shows, as far as they can be drawn: a page without one is better than none.
+    async fn charts(&self, config: &ChannelConfig, notification: &Notification) -> Charts {
+        let wanted = config.pictures();
+        let light = if wanted.light { self.picture(notification, Theme::Light).await } else { None };
+        let dark = if wanted.dark { self.picture(notification, Theme::Dark).await } else { None };
+        Charts { light, dark }
+    }
+
+    async fn picture(&self, notification: &Notification, theme: Theme) -> Option<Vec<u8>> {
+        let request = ChartRequest { theme, ..ChartRequest::of_page(notification, clock::now())? };
         let metrics = Arc::clone(&self.metrics);
         let drawn = tokio::task::spawn_blocking(move || incident_chart(&*metrics, &request)).await;
         match drawn {
@@ -120,26 +161,26 @@ impl Sender {
         }
     }
 
-    /// Earlier messages of the same incident on the same channel, oldest first: mail threads by them.
-    async fn thread(&self, delivery: &Delivery) -> Vec<String> {
+    /// Earlier messages of the same incident on the same channel, oldest first: mail threads by them, chats edit the first.
+    async fn thread(&self, delivery: &Delivery) -> Vec<Earlier> {
         let (store, incident, channel, own) =
             (Arc::clone(&self.store), delivery.row.incident, delivery.row.channel, delivery.row.id);
-        let query =
-            nightbell_store::DeliveryQuery { incident: Some(incident), channel: Some(channel), limit: 50, ..Default::default() };
-        let page = tokio::task::spawn_blocking(move || store.deliveries(&query)).await;
-        let Ok(Ok(page)) = page else { return Vec::new() };
-        let mut ids: Vec<_> = page.items.into_iter().map(|other| other.row.id).filter(|id| *id < own).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|id| id.to_string()).collect()
+        let read = move || earlier(&*store, &query(incident, channel), own);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(thread)) => thread,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
     }
 
-    /// What an outcome means, by the retry rules; a broken channel is marked, a working one unmarked.
-    async fn judge(&self, delivery: &Delivery, outcome: &Outcome, took_ms: i64) -> Settled {
+    /// What an outcome means, by the retry rules; a broken channel is marked, a working one unmarked, and somebody else is told
+    /// of a page that is given up.
+    async fn judge(&self, parcel: &Parcel, outcome: &Outcome, took_ms: i64) -> Settled {
         let now = clock::now();
-        let age_ms = delivery.first_attempt_at.map_or(0, |first| now.millis_since(first));
-        match retry::decide(outcome, delivery.attempts, age_ms, delivery.plain, jitter()) {
+        let lead = &parcel.deliveries[0];
+        let age_ms = lead.first_attempt_at.map_or(0, |first| now.millis_since(first));
+        match retry::decide(outcome, lead.attempts, age_ms, lead.plain, jitter()) {
             Decision::Sent => {
-                self.mark(delivery.row.channel, None).await;
+                trouble::works(&self.registry, lead.row.channel).await;
                 Settled::Sent { latency_ms: took_ms }
             }
             Decision::RetryAfter { delay_ms, plain } => {
@@ -151,42 +192,36 @@ impl Sender {
                 Settled::Retry { at: now.plus_millis(delay_ms), error, ambiguous, plain }
             }
             Decision::Dead { error, broken } => {
-                if broken {
-                    self.mark(delivery.row.channel, Some(&error)).await;
-                }
+                let undelivered = u32::try_from(parcel.deliveries.len()).unwrap_or(u32::MAX);
+                let trouble = trouble::Trouble { kind: lead.row.kind, error: &error, is_broken: broken, undelivered };
+                trouble::gave_up(&self.registry, lead.row.channel, &trouble, now).await;
                 Settled::Dead { error }
             }
         }
     }
 
-    /// Marks a channel as broken or working, if that is news.
-    async fn mark(&self, id: ChannelId, broken: Option<&str>) {
-        let Some((row, _)) = self.channel(id) else { return };
-        if row.broken.is_some() == broken.is_some() {
-            return;
-        }
-        let mut changes = vec![Change::PutChannel(ChannelRow { broken: broken.map(str::to_owned), ..row.clone() })];
-        if let Some(error) = broken {
-            changes.push(Change::LogEvent(Event {
-                at: clock::now(),
-                kind: EventKind::ChannelBroken,
-                agent: None,
-                rule: None,
-                incident: None,
-                series: None,
-                value: None,
-                threshold: None,
-                reason: format!("{}: {error}", row.name),
-            }));
-        }
-        if let Err(error) = self.registry.apply(changes, None).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot mark a channel");
+    /// Keeps what the channel wants remembered of this attempt.
+    async fn keep(&self, lead: &Delivery, report: &Report) {
+        let Some(progress) = report.progress.clone().filter(|progress| lead.progress.as_ref() != Some(progress)) else { return };
+        let (store, lease, id) = (Arc::clone(&self.store), self.lease, lead.row.id);
+        let written = tokio::task::spawn_blocking(move || store.note_progress(lease, id, &progress)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::warn!("what a channel wants remembered of a delivery cannot be written down");
         }
     }
 
-    async fn settle(&self, delivery: &Delivery, settled: Settled) {
+    /// Deliveries of their own for recipients that were not reached while others were.
+    async fn owe(&self, parcel: &Parcel, recipients: &[String]) {
+        let changes = trouble::owed(&parcel.deliveries, recipients, clock::now());
+        if let Err(error) = self.registry.apply(changes, None).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "some recipients of a page are not tried again");
+        }
+    }
+
+    async fn settle(&self, deliveries: &[Delivery], settled: Settled) {
+        let results: Vec<(Ulid, Settled)> = deliveries.iter().map(|delivery| (delivery.row.id, settled.clone())).collect();
         for attempt in 1..=SETTLE_TRIES {
-            let (store, lease, results) = (Arc::clone(&self.store), self.lease, [(delivery.row.id, settled.clone())]);
+            let (store, lease, results) = (Arc::clone(&self.store), self.lease, results.clone());
             let written = tokio::task::spawn_blocking(move || store.settle(lease, &results, clock::now())).await;
             match written {
                 Ok(Ok(())) => return,
@@ -204,16 +239,47 @@ impl Sender {
     }
 }
 
-fn read(row: &ChannelRow, delivery: &Delivery) -> Result<(ChannelConfig, Notification), String> {
+fn read(row: &ChannelRow, parcel: &Parcel) -> Result<(ChannelConfig, Vec<Notification>), String> {
     let value =
         serde_json::from_str(&row.config_json).map_err(|error| format!("the channel's configuration cannot be read: {error}"))?;
     let config = ChannelConfig::parse(&row.kind, &value).map_err(|faults| {
         let words: Vec<String> = faults.into_iter().map(|fault| format!("{} {}", fault.pointer, fault.detail)).collect();
         format!("the channel's configuration cannot be used: {}", words.join("; "))
     })?;
-    let notification =
-        serde_json::from_str(&delivery.row.payload_json).map_err(|error| format!("the page cannot be read back: {error}"))?;
-    Ok((config, notification))
+    let notification = |delivery: &Delivery| serde_json::from_str(&delivery.row.payload_json);
+    let notifications = parcel.deliveries.iter().map(notification).collect::<Result<Vec<Notification>, _>>();
+    Ok((config, notifications.map_err(|error| format!("the page cannot be read back: {error}"))?))
+}
+
+/// What to add where only some of those that began together have ended.
+fn unfinished(parcel: &Parcel) -> Option<String> {
+    let is_end = parcel.deliveries.first()?.row.kind == NoticeKind::Resolved;
+    let words = |rest| match rest {
+        1 => "1 of those that were paged together goes on.".to_owned(),
+        rest => format!("{rest} of those that were paged together go on."),
+    };
+    (is_end && parcel.rest > 0).then(|| words(parcel.rest))
+}
+
+fn query(incident: nightbell_model::IncidentId, channel: ChannelId) -> nightbell_store::DeliveryQuery {
+    nightbell_store::DeliveryQuery { incident: Some(incident), channel: Some(channel), limit: 50, ..Default::default() }
+}
+
+/// The messages that earlier deliveries travelled in, each once.
+fn earlier(store: &dyn StateStore, of: &nightbell_store::DeliveryQuery, own: Ulid) -> Result<Vec<Earlier>, StoreError> {
+    let mut rows = store.deliveries(of)?.items;
+    rows.retain(|other| other.row.id < own);
+    rows.sort_unstable_by_key(|other| other.row.id);
+    let mut thread: Vec<Earlier> = Vec::new();
+    for row in rows {
+        let message = row.row.fold.unwrap_or(row.row.id);
+        let progress = if message == row.row.id { row.progress } else { store.delivery(message)?.and_then(|led| led.progress) };
+        let earlier = Earlier { delivery_id: message.to_string(), progress };
+        if !thread.contains(&earlier) {
+            thread.push(earlier);
+        }
+    }
+    Ok(thread)
 }
 
 const fn word(settled: &Settled) -> &'static str {

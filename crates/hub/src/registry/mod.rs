@@ -7,7 +7,7 @@ mod holdings;
 mod settings;
 
 pub use holdings::Holdings;
-pub use settings::{Settings, TIMEZONE};
+pub use settings::{FALLBACK_CHANNEL, Settings, TIMEZONE};
 
 use crate::live::{Happening, Live};
 use crate::pipeline::{Control, PipelineHandle};

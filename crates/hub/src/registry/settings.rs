@@ -1,28 +1,38 @@
 //! Settings that people change at run time.
 
+use nightbell_model::ChannelId;
+
 /// The name of the setting that says in which time zone pages are written.
 pub const TIMEZONE: &str = "timezone";
+/// The name of the setting that says which channel is told of others' trouble; empty for none.
+pub const FALLBACK_CHANNEL: &str = "fallback_channel";
 
 /// What people have set; everything has a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The time zone in which pages and pictures show times.
     pub timezone: chrono_tz::Tz,
+    /// The channel that is told when another refuses its pages.
+    pub fallback: Option<ChannelId>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: chrono_tz::UTC }
+        Self { timezone: chrono_tz::UTC, fallback: None }
     }
 }
 
 impl Settings {
     /// Takes a stored setting; what is unknown or unreadable is left at its value (a newer hub may have written it).
     pub fn set(&mut self, key: &str, value: &str) {
-        if key == TIMEZONE
-            && let Ok(zone) = value.parse()
-        {
-            self.timezone = zone;
+        match key {
+            TIMEZONE => {
+                if let Ok(zone) = value.parse() {
+                    self.timezone = zone;
+                }
+            }
+            FALLBACK_CHANNEL => self.fallback = value.parse().ok(),
+            _ => {}
         }
     }
 }

@@ -39,7 +39,7 @@ impl Outbox {
         let mut is_cancelled = false;
         for entry in &mut self.entries {
             let told = &entry.delivery.row;
-            let is_begin = (told.incident, told.channel, told.kind) == (row.incident, row.channel, NoticeKind::Fired);
+            let is_begin = (told.incident, told.channel, told.kind, told.n) == (row.incident, row.channel, NoticeKind::Fired, 0);
             let is_unsent = entry.delivery.state == DeliveryState::Queued && entry.delivery.attempts == 0;
             if row.kind == NoticeKind::Resolved && is_begin && is_unsent && entry.due_at > row.created_at {
                 entry.delivery.state = DeliveryState::Cancelled;

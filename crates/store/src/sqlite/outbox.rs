@@ -35,7 +35,7 @@ pub(super) fn put(connection: &Connection, row: &NewDelivery) -> Answer<Option<E
     if added == 0 || row.kind != NoticeKind::Resolved {
         return Ok(None);
     }
-    let sql = "UPDATE outbox SET state = 'cancelled' WHERE incident = ?1 AND kind = 'fired' AND channel = ?2 \
+    let sql = "UPDATE outbox SET state = 'cancelled' WHERE incident = ?1 AND kind = 'fired' AND n = 0 AND channel = ?2 \
                AND state = 'queued' AND attempts = 0 AND due_at > ?3";
     let pair = params![row.incident.to_string(), row.channel.to_string(), row.created_at.as_millis()];
     if connection.prepare_cached(sql)?.execute(pair)? == 0 {

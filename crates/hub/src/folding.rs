@@ -1,0 +1,209 @@
+//! Which waiting deliveries go now, and which of them travel together: a storm of pages is one message with the list, and its
+//! end is another. Pure: what waits, what is on its way and the time come in; messages and the moment to look again go out.
+//!
+//! Nothing that is decided here has to be remembered: waits follow from when deliveries were made, which is stored, so that a
+//! restart in the middle of one decides the same. What was sent together is stored with each delivery by `claim`.
+
+use nightbell_alerts::NoticeKind;
+use nightbell_model::{ChannelId, Timestamp, Ulid};
+use nightbell_store::Waiting;
+use std::collections::HashMap;
+
+/// How far ahead deliveries are looked for that may travel with those that are due, in milliseconds.
+pub const AHEAD_MS: i64 = STORM_MS;
+/// A page that may go at once waits so long for those that were decided in the same breath.
+const BREATH_MS: i64 = 300;
+/// So many pages of one rule are a storm: it is waited for more as long as they keep coming.
+const STORM_SIZE: usize = 3;
+/// A storm is over when nothing has come for so long.
+const LULL_MS: i64 = 5_000;
+/// The same for pages that may go at once.
+const URGENT_LULL_MS: i64 = 1_000;
+/// No page waits longer than this for others of a storm, nor an end for the ends of those it began with.
+const STORM_MS: i64 = 60_000;
+/// No page that may go at once waits longer than this for others.
+const URGENT_STORM_MS: i64 = 10_000;
+/// After so many messages of one rule within the last minute, the next ones are gathered even if they may go at once.
+const RECENT_MESSAGES: usize = 2;
+/// How long after the last host was expected to be found silent its page is waited for.
+const COMING_MS: i64 = 1_500;
+/// How long deliveries that belong to a digest wait for it.
+const DIGEST_MS: i64 = 20_000;
+/// The most deliveries in one message: as many as a list can usefully have.
+const LARGEST: usize = 200;
+
+/// What a message is made of: one channel, one rule, one kind of news.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// Whom it is for.
+    pub channel: ChannelId,
+    /// The rule, by id.
+    pub rule: String,
+    /// What it says.
+    pub kind: NoticeKind,
+    /// The message that told of the beginnings, for what comes after them.
+    storm: Option<Ulid>,
+}
+
+/// What has to be known beside the deliveries.
+pub trait Circumstances {
+    /// Whether several notifications may travel in one message on this channel.
+    fn folds(&self, channel: ChannelId) -> bool;
+    /// When the last of the hosts that are silent now is expected to be paged under a rule, if any is on its way there.
+    fn coming(&self, rule: &str) -> Option<Timestamp>;
+    /// How many messages of a group went out within the last minute.
+    fn recent(&self, group: &Group) -> usize;
+}
+
+/// How much may be under way.
+#[derive(Debug)]
+pub struct Room<'a> {
+    /// So many more messages in all.
+    pub all: usize,
+    /// So many on one channel, those under way included.
+    pub per_channel: usize,
+    /// How many are under way on each channel.
+    pub busy: &'a HashMap<ChannelId, usize>,
+}
+
+/// A message to send now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// Its deliveries; the first one leads and names it.
+    pub ids: Vec<Ulid>,
+    /// Its group, where it was put together here.
+    pub group: Option<Group>,
+    /// How many of those that began together with these have not ended yet.
+    pub rest: u32,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Messages to send, in order.
+    pub messages: Vec<Chosen>,
+    /// When to look again, if something waits for its moment.
+    pub wake: Option<Timestamp>,
+}
+
+/// Chooses what goes now of what waits (oldest first, at most one for each channel and instance).
+#[must_use]
+pub fn plan(waiting: &[Waiting], around: &dyn Circumstances, room: &Room<'_>, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    let mut taken = room.busy.clone();
+    for (bundle, members) in bundles(waiting, around) {
+        let ready = bundle.ready(&members, waiting, around);
+        if ready > now {
+            plan.wake = Some(plan.wake.map_or(ready, |wake| wake.min(ready)));
+            continue;
+        }
+        for part in members.chunks(LARGEST) {
+            let lanes = taken.entry(part[0].channel).or_default();
+            if plan.messages.len() < room.all && *lanes < room.per_channel {
+                *lanes += 1;
+                plan.messages.push(bundle.message(part));
+            }
+        }
+    }
+    plan
+}
+
+/// Why deliveries belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Bundle {
+    /// It goes by itself.
+    Alone(Ulid),
+    /// They were sent together before, or are to travel with a digest.
+    Message(Ulid),
+    /// They say the same of one rule.
+    New(Group),
+}
+
+fn bundles<'w>(waiting: &'w [Waiting], around: &dyn Circumstances) -> Vec<(Bundle, Vec<&'w Waiting>)> {
+    let mut places: HashMap<Bundle, usize> = HashMap::new();
+    let mut bundles: Vec<(Bundle, Vec<&Waiting>)> = Vec::new();
+    for one in waiting {
+        let bundle = Bundle::of(one, around);
+        let place = *places.entry(bundle.clone()).or_insert_with(|| {
+            bundles.push((bundle, Vec::new()));
+            bundles.len() - 1
+        });
+        bundles[place].1.push(one);
+    }
+    bundles
+}
+
+impl Bundle {
+    fn of(one: &Waiting, around: &dyn Circumstances) -> Self {
+        use NoticeKind::{Escalated, Fired, NoDataEnd, NoDataStart, Repeat, Resolved};
+        if let Some(message) = one.fold {
+            return Self::Message(message);
+        }
+        let is_about_an_incident =
+            matches!(one.kind, Fired | Resolved | NoDataStart | NoDataEnd | Repeat | Escalated) && one.attempts == 0;
+        if !is_about_an_incident || !around.folds(one.channel) {
+            return Self::Alone(one.id);
+        }
+        let rule = one.instance.split('/').next().unwrap_or_default().to_owned();
+        Self::New(Group { channel: one.channel, rule, kind: one.kind, storm: one.storm })
+    }
+
+    /// When its message may go.
+    fn ready(&self, members: &[&Waiting], waiting: &[Waiting], around: &dyn Circumstances) -> Timestamp {
+        let due = |pick: fn(Timestamp, Timestamp) -> Timestamp| members.iter().map(|one| one.due_at).reduce(pick);
+        match self {
+            Self::Alone(_) => due(Ord::min).unwrap_or(Timestamp::MIN),
+            Self::Message(id) => {
+                let is_led = waiting.iter().any(|one| one.id == *id) || members.iter().any(|one| one.attempts > 0);
+                let patience = members[0].created_at.plus_millis(if is_led { 0 } else { DIGEST_MS });
+                due(Ord::max).unwrap_or(Timestamp::MIN).max(patience)
+            }
+            Self::New(group) => group.ready(members, around),
+        }
+    }
+
+    fn message(&self, members: &[&Waiting]) -> Chosen {
+        let mut ids: Vec<Ulid> = members.iter().map(|one| one.id).collect();
+        if let Self::Message(leader) = self
+            && let Some(at) = ids.iter().position(|id| id == leader)
+        {
+            ids.swap(0, at);
+        }
+        let rest = members.iter().map(|one| one.storm_rest).max().unwrap_or(0);
+        let group = if let Self::New(group) = self { Some(group.clone()) } else { None };
+        Chosen { ids, group, rest }
+    }
+}
+
+impl Group {
+    /// When the message of these may go: the first one's time, later while more are visibly on their way, and never later
+    /// than a bound after the first.
+    fn ready(&self, members: &[&Waiting], around: &dyn Circumstances) -> Timestamp {
+        let (mut first, mut last, mut due) = (Timestamp::MAX, Timestamp::MIN, Timestamp::MAX);
+        let mut is_urgent = false;
+        for one in members {
+            (first, last, due) = (first.min(one.created_at), last.max(one.created_at), due.min(one.due_at));
+            is_urgent |= one.due_at <= one.created_at;
+        }
+        let (lull_ms, most_ms) = if is_urgent { (URGENT_LULL_MS, URGENT_STORM_MS) } else { (LULL_MS, STORM_MS) };
+        if self.storm.is_some() && members.iter().any(|one| one.storm_rest > 0) {
+            return due.max(first.plus_millis(STORM_MS));
+        }
+        let mut ready = if is_urgent { first.plus_millis(BREATH_MS) } else { due };
+        if members.len() >= STORM_SIZE && self.storm.is_none() {
+            ready = ready.max(last.plus_millis(lull_ms));
+        }
+        if is_urgent && around.recent(self) >= RECENT_MESSAGES {
+            ready = ready.max(first.plus_millis(most_ms));
+        }
+        if self.kind == NoticeKind::Fired
+            && let Some(at) = around.coming(&self.rule)
+        {
+            ready = ready.max(at.plus_millis(COMING_MS));
+        }
+        ready.min(first.plus_millis(most_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Storms as tables: what waits since when, and which messages go when.
+
+use super::*;
+use nightbell_model::IncidentId;
+
+struct Around {
+    folds: bool,
+    coming_ms: Option<i64>,
+    recent: usize,
+}
+
+const USUAL: Around = Around { folds: true, coming_ms: None, recent: 0 };
+
+impl Circumstances for Around {
+    fn folds(&self, _channel: ChannelId) -> bool {
+        self.folds
+    }
+    fn coming(&self, rule: &str) -> Option<Timestamp> {
+        self.coming_ms.filter(|_| rule == "offline").map(Timestamp::from_millis)
+    }
+    fn recent(&self, _group: &Group) -> usize {
+        self.recent
+    }
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+/// A page of `rule` about host `id`, made at `made_ms` and due `wait_ms` later.
+fn page(id: u128, rule: &str, (made_ms, wait_ms): (i64, i64)) -> Waiting {
+    Waiting {
+        id: Ulid::from_bits(id),
+        channel: ChannelId::from_bits(1),
+        instance: format!("{rule}/host-{id}/x"),
+        incident: IncidentId::from_bits(id),
+        kind: NoticeKind::Fired,
+        created_at: at(made_ms),
+        due_at: at(made_ms + wait_ms),
+        attempts: 0,
+        fold: None,
+        storm: None,
+        storm_rest: 0,
+    }
+}
+
+/// The end of a page that was part of message 100.
+fn end(id: u128, made_ms: i64, rest: u32) -> Waiting {
+    let storm = Some(Ulid::from_bits(100));
+    Waiting { kind: NoticeKind::Resolved, storm, storm_rest: rest, ..page(id, "offline", (made_ms, 5_000)) }
+}
+
+fn decide(waiting: &[Waiting], around: &Around, now_ms: i64) -> (Vec<Vec<u128>>, Option<i64>) {
+    let room = Room { all: 64, per_channel: 4, busy: &HashMap::new() };
+    let plan = plan(waiting, around, &room, at(now_ms));
+    let ids = plan.messages.iter().map(|one| one.ids.iter().map(|id| id.bits()).collect()).collect();
+    (ids, plan.wake.map(Timestamp::as_millis))
+}
+
+/// The first moment at which everything goes, looked for as the worker does: from wake to wake.
+fn goes_at(waiting: &[Waiting], around: &Around) -> (i64, usize) {
+    let mut now = waiting.iter().map(|one| one.created_at.as_millis()).max().unwrap();
+    for _round in 0..20 {
+        match decide(waiting, around, now) {
+            (messages, None) => return (now, messages.len()),
+            (_, Some(wake)) => now = wake,
+        }
+    }
+    panic!("never");
+}
+
+#[test]
+fn a_lone_page_goes_at_its_time() {
+    for (wait_ms, expected) in [(0, 300), (5_000, 5_000), (10_000, 10_000)] {
+        assert_eq!(goes_at(&[page(1, "offline", (0, wait_ms))], &USUAL), (expected, 1), "{wait_ms}");
+    }
+    let machine = Around { folds: false, ..USUAL };
+    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &machine), (0, 1), "a program is not kept waiting");
+}
+
+#[test]
+fn what_comes_within_the_wait_of_the_first_travels_with_it() {
+    let waiting = [page(1, "hot", (0, 10_000)), page(2, "hot", (9_000, 10_000)), page(3, "full", (0, 10_000))];
+    assert_eq!(decide(&waiting, &USUAL, 9_999), (vec![], Some(10_000)));
+    assert_eq!(decide(&waiting, &USUAL, 10_000), (vec![vec![1, 2], vec![3]], None));
+    let machine = Around { folds: false, ..USUAL };
+    assert_eq!(decide(&waiting, &machine, 19_000).0, vec![vec![1], vec![2], vec![3]]);
+    let mut other = waiting.clone();
+    other[1].kind = NoticeKind::Resolved;
+    assert_eq!(decide(&other, &USUAL, 20_000).0, vec![vec![1], vec![2], vec![3]], "beginnings and ends are told apart");
+}
+
+#[test]
+fn a_storm_is_waited_for_as_long_as_it_lasts_and_not_longer_than_a_minute() {
+    let storm = |step_ms: i64, count: i64, wait_ms: i64| -> Vec<Waiting> {
+        (0..count).map(|n| page(n.unsigned_abs().into(), "hot", (n * step_ms, wait_ms))).collect()
+    };
+    // Twenty hosts over nineteen seconds: one message five seconds after the last.
+    assert_eq!(goes_at(&storm(1_000, 20, 10_000), &USUAL), (24_000, 1));
+    // Somebody must be told although they keep coming.
+    assert_eq!(decide(&storm(4_000, 15, 10_000), &USUAL, 59_999), (vec![], Some(60_000)));
+    assert_eq!(decide(&storm(4_000, 15, 10_000), &USUAL, 60_000).0.len(), 1);
+    // What may go at once waits for seconds only.
+    assert_eq!(goes_at(&storm(50, 20, 0), &USUAL), (1_950, 1));
+    assert_eq!(decide(&storm(600, 17, 0), &USUAL, 10_000).0.len(), 1);
+}
+
+#[test]
+fn the_third_urgent_page_of_a_rule_within_a_minute_waits_for_more() {
+    let again = Around { recent: 2, ..USUAL };
+    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &again), (10_000, 1));
+    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &Around { recent: 1, ..USUAL }), (300, 1));
+    assert_eq!(goes_at(&[page(1, "hot", (0, 10_000))], &again), (10_000, 1), "what waits anyway waits no longer");
+}
+
+#[test]
+fn hosts_behind_one_dead_switch_are_one_page() {
+    // At 15 s between heartbeats they fall silent over one interval; the first is found offline while the last is yet to be.
+    let first = [page(1, "offline", (0, 5_000))];
+    let others = Around { coming_ms: Some(14_900), ..USUAL };
+    assert_eq!(decide(&first, &others, 5_000), (vec![], Some(16_400)));
+    let all: Vec<Waiting> = (0..14).map(|n| page(n, "offline", (i64::try_from(n).unwrap() * 1_100, 5_000))).collect();
+    assert_eq!(goes_at(&all, &USUAL), (19_300, 1));
+    // However long others take to be found, nobody waits longer than a minute.
+    assert_eq!(goes_at(&first, &Around { coming_ms: Some(600_000), ..USUAL }), (60_000, 1));
+    assert_eq!(goes_at(&[page(1, "hot", (0, 10_000))], &others), (10_000, 1), "other rules do not wait for it");
+}
+
+#[test]
+fn the_ends_of_a_storm_are_said_once_all_are_back_or_after_a_minute() {
+    let some = [end(1, 0, 2), end(2, 3_000, 2)];
+    assert_eq!(decide(&some, &USUAL, 30_000), (vec![], Some(60_000)));
+    assert_eq!(decide(&some, &USUAL, 60_000), (vec![vec![1, 2]], None));
+    let all = [end(1, 0, 0), end(2, 3_000, 0), end(3, 20_000, 0)];
+    assert_eq!(decide(&all, &USUAL, 20_000), (vec![vec![1, 2, 3]], None), "nobody is left to wait for");
+    // The rest of an earlier message later, as one.
+    assert_eq!(goes_at(&[end(3, 100_000, 1)], &USUAL), (160_000, 1));
+    assert_eq!(goes_at(&[end(3, 100_000, 0), end(4, 130_000, 0)], &USUAL), (130_000, 1));
+    let room = Room { all: 9, per_channel: 9, busy: &HashMap::new() };
+    assert_eq!(plan(&some, &USUAL, &room, at(60_000)).messages[0].rest, 2, "the message can say that some are missing");
+}
+
+#[test]
+fn a_retry_is_the_same_message() {
+    let tried = |id| Waiting { attempts: 2, fold: Some(Ulid::from_bits(2)), ..page(id, "hot", (0, 90_000)) };
+    let waiting = [tried(1), tried(2), page(3, "hot", (80_000, 10_000))];
+    assert_eq!(decide(&waiting, &USUAL, 90_000).0, vec![vec![2, 1], vec![3]], "its leader first, and nothing added");
+    let led_no_more = [tried(1), tried(3)];
+    assert_eq!(decide(&led_no_more, &USUAL, 90_000).0, vec![vec![1, 3]]);
+    let alone = Waiting { attempts: 1, ..page(9, "hot", (0, 90_000)) };
+    assert_eq!(decide(&[alone, page(3, "hot", (80_000, 10_000))], &USUAL, 90_000).0, vec![vec![9], vec![3]]);
+}
+
+#[test]
+fn what_belongs_to_a_digest_waits_for_it_and_not_for_ever() {
+    let of_digest = |id| Waiting { fold: Some(Ulid::from_bits(50)), ..page(id, "hot", (0, 10_000)) };
+    let waiting = [of_digest(1), of_digest(2)];
+    assert_eq!(decide(&waiting, &USUAL, 15_000), (vec![], Some(20_000)));
+    assert_eq!(decide(&waiting, &USUAL, 20_000).0, vec![vec![1, 2]], "better a list without a digest than none");
+    let digest = Waiting { kind: NoticeKind::Digest, fold: Some(Ulid::from_bits(50)), ..page(50, "", (6_000, 0)) };
+    let with = [of_digest(1), of_digest(2), digest];
+    let machine = Around { folds: false, ..USUAL };
+    assert_eq!(decide(&with, &machine, 10_000).0, vec![vec![50, 2, 1]]);
+}
+
+#[test]
+fn a_slow_channel_leaves_room_for_others_and_a_list_ends_somewhere() {
+    let busy = HashMap::from([(ChannelId::from_bits(1), 3)]);
+    let room = Room { all: 3, per_channel: 4, busy: &busy };
+    let on = |id, channel| Waiting { channel: ChannelId::from_bits(channel), ..page(id, &format!("rule-{id}"), (0, 0)) };
+    let waiting = [on(1, 1), on(2, 1), on(3, 2), on(4, 2), on(5, 2)];
+    let chosen = plan(&waiting, &USUAL, &room, at(1_000));
+    let ids: Vec<u128> = chosen.messages.iter().map(|one| one.ids[0].bits()).collect();
+    assert_eq!(ids, [1, 3, 4]);
+    let many: Vec<Waiting> = (0..450).map(|n| page(n, "hot", (0, 10_000))).collect();
+    let sizes: Vec<usize> = decide(&many, &USUAL, 15_000).0.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [200, 200, 50]);
+}

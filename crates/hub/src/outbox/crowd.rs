@@ -1,0 +1,101 @@
+//! What choosing messages has to know of the world: which channels take several notifications at once, which hosts are about to
+//! be found silent, and what went out of late. The choice itself is [`crate::folding`]'s.
+
+use crate::fleet::{Fleet, Vitals};
+use crate::folding::{Circumstances, Group};
+use crate::registry::Registry;
+use nightbell_alerts::{Rule, Scope};
+use nightbell_model::{ChannelId, Timestamp};
+use nightbell_notify::ChannelConfig;
+use nightbell_store::AgentRow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// So many missed heartbeats show that a host is on its way to being found silent.
+const OVERDUE: i64 = 2;
+/// After so many it is.
+const SILENT: i64 = 3;
+/// Messages older than this are not of late any more, in milliseconds.
+const RECENT_MS: i64 = 60_000;
+
+/// The world as the outbox sees it.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    registry: Arc<Registry>,
+    fleet: Arc<Fleet>,
+    /// The hub's start: silence is not counted from before.
+    started: Timestamp,
+    recent: HashMap<Group, Vec<Timestamp>>,
+}
+
+impl Crowd {
+    pub(super) fn new(registry: Arc<Registry>, fleet: Arc<Fleet>, started: Timestamp) -> Self {
+        Self { registry, fleet, started, recent: HashMap::new() }
+    }
+
+    /// The world as it is at `now`.
+    pub(super) const fn at(&self, now: Timestamp) -> Present<'_> {
+        Present { crowd: self, now }
+    }
+
+    /// Notes that a message of a group went out.
+    pub(super) fn went(&mut self, group: Option<&Group>, now: Timestamp) {
+        self.recent.retain(|_, times| {
+            times.retain(|at| now.millis_since(*at) < RECENT_MS);
+            !times.is_empty()
+        });
+        if let Some(group) = group {
+            self.recent.entry(group.clone()).or_default().push(now);
+        }
+    }
+}
+
+/// The world at one moment.
+#[derive(Debug)]
+pub(super) struct Present<'a> {
+    crowd: &'a Crowd,
+    now: Timestamp,
+}
+
+impl Present<'_> {
+    /// When a host will be paged as silent, if it is silent already and will be before long.
+    fn expected(&self, vitals: &Vitals, hold_ms: i64) -> Option<Timestamp> {
+        let since = vitals.last_seen?.max(self.crowd.started);
+        let is_overdue = self.now.millis_since(since) >= OVERDUE * vitals.interval_ms.max(1);
+        let at = since.plus_millis(hold_ms.max(SILENT * vitals.interval_ms));
+        (is_overdue && at >= self.now).then_some(at)
+    }
+}
+
+impl Circumstances for Present<'_> {
+    fn folds(&self, channel: ChannelId) -> bool {
+        let holdings = self.crowd.registry.read();
+        let Some(row) = holdings.channels.get(&channel) else { return false };
+        let config = serde_json::from_str(&row.config_json).ok().and_then(|json| ChannelConfig::parse(&row.kind, &json).ok());
+        config.is_some_and(|config| config.folds())
+    }
+
+    fn coming(&self, rule: &str) -> Option<Timestamp> {
+        let holdings = self.crowd.registry.read();
+        let (rule, _) = holdings.rules.get(&rule.parse().ok()?)?;
+        if !rule.is_offline() {
+            return None;
+        }
+        let fleet = self.crowd.fleet.read();
+        let watched = holdings.agents.values().filter(|row| !row.paused && is_in_scope(rule, row));
+        watched.filter_map(|row| self.expected(fleet.get(&row.id)?, rule.hold_ms)).max()
+    }
+
+    fn recent(&self, group: &Group) -> usize {
+        let is_recent = |at: &&Timestamp| self.now.millis_since(**at) < RECENT_MS;
+        self.crowd.recent.get(group).map_or(0, |times| times.iter().filter(is_recent).count())
+    }
+}
+
+fn is_in_scope(rule: &Rule, agent: &AgentRow) -> bool {
+    match &rule.scope {
+        Scope::Global => true,
+        Scope::Tag(tag) => agent.tags.contains(tag),
+        Scope::Agent(id) => agent.id == *id,
+    }
+}

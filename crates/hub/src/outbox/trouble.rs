@@ -1,0 +1,136 @@
+//! When a channel does not take its pages: it is marked, the log says so, and somebody is told on the channel that was named for
+//! that. What one recipient of several is still owed becomes a delivery of its own.
+
+use crate::page::rfc3339;
+use crate::registry::Registry;
+use crate::ids;
+use nightbell_alerts::{Event, EventKind, NoticeKind};
+use nightbell_model::{ChannelId, IncidentId, Timestamp};
+use nightbell_notify::{BrokenFacts, NoticeWord, Notification, RuleFacts};
+use nightbell_store::{Change, ChannelRow, Delivery, NewDelivery};
+use std::sync::Arc;
+
+/// Of the same channel's trouble somebody is told at most once in this time, in milliseconds.
+const ONE_NOTICE_MS: i64 = 3_600_000;
+/// How long a recipient that could not be reached is left alone at first, in milliseconds.
+const OWED_WAIT_MS: i64 = 30_000;
+/// Marks the numbers of deliveries to single recipients, which come from their addresses.
+const OWED_NUMBERS: u32 = 0x8000_0000;
+
+/// A message that was given up.
+#[derive(Debug)]
+pub(super) struct Trouble<'a> {
+    /// What it said.
+    pub(super) kind: NoticeKind,
+    /// Why it was given up.
+    pub(super) error: &'a str,
+    /// Whether the channel itself is refused.
+    pub(super) is_broken: bool,
+    /// How many deliveries it carried.
+    pub(super) undelivered: u32,
+}
+
+/// Notes that a channel took something.
+pub(super) async fn works(registry: &Arc<Registry>, id: ChannelId) {
+    let Some(row) = find(registry, id).filter(|row| row.broken.is_some()) else { return };
+    apply(registry, vec![Change::PutChannel(ChannelRow { broken: None, ..row })]).await;
+}
+
+/// Notes that a channel did not take something for good.
+pub(super) async fn gave_up(registry: &Arc<Registry>, id: ChannelId, trouble: &Trouble<'_>, now: Timestamp) {
+    let Some(row) = find(registry, id) else { return };
+    let mut changes = Vec::new();
+    if trouble.is_broken && row.broken.is_none() {
+        changes.push(Change::PutChannel(ChannelRow { broken: Some(trouble.error.to_owned()), ..row.clone() }));
+        changes.push(Change::LogEvent(Event {
+            at: now,
+            kind: EventKind::ChannelBroken,
+            agent: None,
+            rule: None,
+            incident: None,
+            series: None,
+            value: None,
+            threshold: None,
+            reason: format!("{}: {}", row.name, trouble.error),
+        }));
+    }
+    let fallback = fallback(registry).filter(|fallback| *fallback != id);
+    // Nobody is told that somebody could not be told that a channel is broken.
+    let is_news = !matches!(trouble.kind, NoticeKind::Test | NoticeKind::ChannelBroken);
+    if let Some(fallback) = fallback.filter(|_| is_news) {
+        changes.push(Change::PutDelivery(notice(&row, fallback, trouble, now)));
+    }
+    if !changes.is_empty() {
+        apply(registry, changes).await;
+    }
+}
+
+fn find(registry: &Registry, id: ChannelId) -> Option<ChannelRow> {
+    registry.read().channels.get(&id).cloned()
+}
+
+/// The channel that is told of others' trouble, if it is there and used.
+fn fallback(registry: &Registry) -> Option<ChannelId> {
+    let holdings = registry.read();
+    holdings.settings.fallback.filter(|id| holdings.channels.get(id).is_some_and(|row| row.enabled))
+}
+
+async fn apply(registry: &Arc<Registry>, changes: Vec<Change>) {
+    if let Err(error) = registry.apply(changes, None).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot write down how a channel does");
+    }
+}
+
+/// Word of a channel's trouble; the outbox takes one in each stretch of time, for they bear the same id.
+fn notice(channel: &ChannelRow, fallback: ChannelId, trouble: &Trouble<'_>, now: Timestamp) -> NewDelivery {
+    let stretch = now.as_millis().div_euclid(ONE_NOTICE_MS);
+    let begun = Timestamp::from_millis(stretch * ONE_NOTICE_MS);
+    let of = IncidentId(ids::derived("channel-broken", &[&channel.id.to_string()], begun));
+    let error = nightbell_notify::without_receivers_words(trouble.error).to_owned();
+    let mut page = Notification::new(NoticeWord::ChannelBroken);
+    page.timestamp = rfc3339(now);
+    page.started_at = rfc3339(now);
+    page.rule = RuleFacts { id: String::new(), name: "Channel broken".to_owned(), severity: "critical".to_owned() };
+    page.why = format!("{} took none of the last {} pages: {error}", channel.name, trouble.undelivered);
+    page.broken = Some(BrokenFacts {
+        id: channel.id.to_string(),
+        name: channel.name.clone(),
+        kind: channel.kind.clone(),
+        error,
+        undelivered: trouble.undelivered,
+    });
+    NewDelivery {
+        id: ids::fresh(),
+        channel: fallback,
+        instance: format!("channel/{}", channel.id),
+        incident: of,
+        kind: NoticeKind::ChannelBroken,
+        n: 0,
+        payload_json: serde_json::to_string(&page).unwrap_or_default(),
+        created_at: now,
+        not_before: now,
+        fold: None,
+    }
+}
+
+/// What recipients that were not reached are still owed: each of the message's deliveries once more, to nobody else.
+pub(super) fn owed(deliveries: &[Delivery], recipients: &[String], now: Timestamp) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for recipient in recipients {
+        for delivery in deliveries {
+            let Ok(mut page) = serde_json::from_str::<Notification>(&delivery.row.payload_json) else { continue };
+            page.only_to = vec![recipient.clone()];
+            changes.push(Change::PutDelivery(NewDelivery {
+                id: ids::fresh(),
+                instance: format!("{}/to/{recipient}", delivery.row.instance),
+                n: crc32fast::hash(recipient.as_bytes()) | OWED_NUMBERS,
+                payload_json: serde_json::to_string(&page).unwrap_or_default(),
+                created_at: now,
+                not_before: now.plus_millis(OWED_WAIT_MS),
+                fold: None,
+                ..delivery.row.clone()
+            }));
+        }
+    }
+    changes
+}
