@@ -11,6 +11,27 @@ use nightbell_model::{Tier, Timestamp};
 /// those that are have it written again.
 pub(crate) const GRACE_MS: i64 = 60_000;
 
+/// Raw history is kept for an incident from so long before it fired.
+pub(crate) const PINNED_BEFORE_MS: i64 = 3_600_000;
+/// Raw history is kept for an incident until so long after it ended.
+pub(crate) const PINNED_AFTER_MS: i64 = 30 * 60_000;
+
+/// The stretches within `span` to be kept for incidents that fired and ended at these moments, which ascend: joined where they touch.
+#[must_use]
+pub(crate) fn pinned(incidents: &[(Timestamp, Timestamp)], span: (Timestamp, Timestamp)) -> Vec<(Timestamp, Timestamp)> {
+    let mut stretches: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for (fired_at, ended_at) in incidents {
+        let start = fired_at.plus_millis(-PINNED_BEFORE_MS).max(span.0);
+        let end = ended_at.plus_millis(PINNED_AFTER_MS).min(span.1);
+        match stretches.last_mut() {
+            _ if start >= end => {}
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => stretches.push((start, end)),
+        }
+    }
+    stretches
+}
+
 /// From when on each tier is whole: all before it has been removed. `None` while nothing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WholeFrom([Option<Timestamp>; 4]);
@@ -32,6 +53,13 @@ impl WholeFrom {
     #[must_use]
     pub(crate) fn of(&self, tier: Tier) -> Timestamp {
         self.0[tier as usize].unwrap_or(Timestamp::MIN)
+    }
+
+    /// The same with raw whole from `moment` on: of a stretch that is kept for an incident.
+    #[must_use]
+    pub(crate) fn with_raw_from(mut self, moment: Timestamp) -> Self {
+        self.0[Tier::Raw as usize] = Some(moment);
+        self
     }
 
     /// Notes that `tier` has been removed before `cut`. Raw before it is closed from then on, in whatever tier that was: a late

@@ -13,7 +13,6 @@ ALTER TABLE series ADD COLUMN used_at INTEGER;
 ALTER TABLE series ADD COLUMN mark INTEGER;
 
 -- Raw history from "start" on and before "until". A "pinned" one lies before what raw is whole from and is kept for an incident.
--- "mark" tells a damaged row.
 CREATE TABLE agent_chunks (
     id     INTEGER PRIMARY KEY,
     agent  INTEGER NOT NULL REFERENCES agent_keys (key),
@@ -22,7 +21,6 @@ CREATE TABLE agent_chunks (
     rows   INTEGER NOT NULL,
     dense  INTEGER NOT NULL,
     pinned INTEGER NOT NULL,
-    mark   INTEGER NOT NULL,
     body   BLOB NOT NULL,
     UNIQUE (agent, start)
 ) STRICT;
@@ -53,7 +51,6 @@ CREATE TABLE rollup_chunks (
     until INTEGER NOT NULL,
     rows  INTEGER NOT NULL,
     dense INTEGER NOT NULL,
-    mark  INTEGER NOT NULL,
     body  BLOB NOT NULL,
     UNIQUE (agent, tier, start)
 ) STRICT;

@@ -2,7 +2,9 @@
 
 use super::cache::Cache;
 use super::failure::Answer;
-use crate::checksum::Key;
+use super::marks::{self, Beside};
+use super::{chunks, held, raw};
+use crate::chunk::{Chunk, Scratch};
 use crate::entities::SeenRow;
 use crate::ranges::Ranges;
 use crate::vector;
@@ -11,6 +13,11 @@ use rusqlite::{Connection, params};
 
 /// Width of the finest buckets, in milliseconds.
 const FIVE_MINUTES_MS: i64 = 5 * 60_000;
+
+const INSERT_HOT: &str = "INSERT INTO agent_metrics (agent, ts, received, boot, seq, cpu_percent, mem_percent, disk_percent, \
+                          vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const INSERT_LATE: &str = "INSERT INTO agent_metrics_late (agent, ts, received, boot, seq, cpu_percent, mem_percent, \
+                           disk_percent, vector) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// What became of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,26 +92,46 @@ fn number(connection: &Connection, cache: &mut Cache, batch: &Batch, boot: &Boot
     Ok(boot.stored.insert(seq).then_some(boot.key))
 }
 
-/// Whether there is a row of the agent at exactly this time.
+/// Whether there is a row of the agent at exactly this time, in a chunk or not.
 fn is_stored(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<bool> {
-    let key = cache.known(connection, batch.agent)?.key;
-    let mut select = connection.prepare_cached("SELECT 1 FROM agent_metrics WHERE agent = ?1 AND ts = ?2")?;
-    Ok(select.exists(params![key, batch.ts.as_millis()])?)
+    let known = cache.known(connection, batch.agent)?;
+    let (key, is_sealed) = (known.key, batch.ts < known.sealed_to);
+    Ok(raw::is_row(connection, key, batch.ts)? || (is_sealed && is_packed(connection, cache, key, batch.ts)?))
+}
+
+/// Whether there is a row of the agent at exactly this time in a chunk.
+fn is_packed(connection: &Connection, cache: &mut Cache, agent: i64, ts: Timestamp) -> Answer<bool> {
+    let Some(piece) = chunks::raw(connection, agent, (ts, ts.plus_millis(1)))?.pop() else { return Ok(false) };
+    if cache.chunk_times.as_ref().is_none_or(|(id, owner, _)| (*id, *owner) != (piece.id, agent)) {
+        let (mut times, mut scratch) = (Vec::new(), Scratch::default());
+        let key = marks::chunk(agent, Tier::Raw, &piece);
+        let read = chunks::body(connection, chunks::RAW, piece.id, |bytes| {
+            Chunk::open(bytes, key).and_then(|chunk| chunk.times(&mut scratch, &mut times))
+        })?;
+        if read.is_err() {
+            // What a damaged chunk held is lost: what comes again is welcome.
+            times.clear();
+        }
+        cache.chunk_times = Some((piece.id, agent, times));
+    }
+    Ok(cache.chunk_times.as_ref().is_some_and(|(_, _, times)| times.binary_search(&ts).is_ok()))
 }
 
 fn insert(connection: &Connection, cache: &mut Cache, batch: &Batch, boot_seq: Option<(i64, i64)>) -> Answer<()> {
     let mut buffer = std::mem::take(&mut cache.buffer);
-    let layout = cache.layout(connection, batch.agent, &batch.schema, &batch.values)?;
-    vector::pack(&mut buffer, Key::NONE, &layout.slots, &batch.values);
-    let [cpu, mem, disk] = layout.headline(&batch.values);
-    let key = cache.known(connection, batch.agent)?.key;
-    let sql = "INSERT INTO agent_metrics (agent, ts, received, boot, seq, cpu_percent, mem_percent, disk_percent, vector) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (key, sealed_to) = (cache.known(connection, batch.agent)?.key, cache.known(connection, batch.agent)?.sealed_to);
+    let layout = cache.layout(connection, batch.agent, &batch.schema, &batch.values, batch.ts)?;
+    let headline = layout.headline(&batch.values);
     let (ts, received) = (batch.ts.as_millis(), batch.received.as_millis());
+    let beside = Beside { ts, received, boot_seq, headline };
+    vector::pack(&mut buffer, beside.key(key), &layout.slots, &batch.values);
+    let is_late = batch.ts < sealed_to;
+    let sql = if is_late { INSERT_LATE } else { INSERT_HOT };
     let (boot, seq) = boot_seq.unzip();
+    let [cpu, mem, disk] = headline;
     connection.prepare_cached(sql)?.execute(params![key, ts, received, boot, seq, cpu, mem, disk, buffer])?;
     cache.buffer = buffer;
-    Ok(())
+    if is_late { held::revise(connection, key) } else { Ok(()) }
 }
 
 /// Marks the five minutes of a heartbeat, unless they were the last to be marked.

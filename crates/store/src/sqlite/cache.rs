@@ -1,13 +1,12 @@
 //! What the writer remembers of the file so that a heartbeat costs one insert: short numbers, processes, layouts. It is always
 //! in step with the file: a transaction that fails empties it, and what is missing is read again.
 
-use super::cells;
 use super::failure::{Answer, damaged};
+use super::{cells, dictionary, held};
 use crate::ranges::Ranges;
-use crate::retention::WholeFrom;
 use crate::varint::Damage;
-use crate::vector::{MAX_DECIMALS, Slot, decimals_of};
-use nightbell_model::{AgentId, BootId, Schema, SeriesKey, Timestamp};
+use crate::vector::Slot;
+use nightbell_model::{AgentId, BootId, Schema, Tier, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -30,6 +29,8 @@ pub(super) struct Cache {
     touched: Vec<(AgentId, usize)>,
     /// Processes whose row was removed in this transaction.
     forgotten: Vec<(AgentId, BootId)>,
+    /// When the rows of the chunk that was asked last were measured: its number, its agent's, and its times.
+    pub(super) chunk_times: Option<(i64, i64, Vec<Timestamp>)>,
 }
 
 /// What is remembered of an agent.
@@ -39,6 +40,8 @@ pub(super) struct Known {
     pub(super) key: i64,
     /// Raw before this is closed.
     pub(super) open_from: Timestamp,
+    /// Raw before this is sealed: what comes for it is late.
+    pub(super) sealed_to: Timestamp,
     /// The five minutes that were marked for rolling up last and still are.
     pub(super) marked: Option<Timestamp>,
     boots: Vec<Boot>,
@@ -116,12 +119,11 @@ impl Cache {
         match self.agents.entry(agent) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(free) => {
-                let (key, whole_from) = match agent_key(connection, agent)? {
-                    Some(found) => found,
-                    None => (new_agent_key(connection, agent)?, WholeFrom::default()),
+                let (key, open_from, sealed_to) = match held::of(connection, agent)? {
+                    Some(held) => (held.key, held.whole_from.of(Tier::Raw), held.sealed_to),
+                    None => (new_agent_key(connection, agent)?, Timestamp::MIN, Timestamp::MIN),
                 };
-                let open_from = whole_from.of(nightbell_model::Tier::Raw);
-                Ok(free.insert(Known { key, open_from, marked: None, boots: Vec::new(), layout: None }))
+                Ok(free.insert(Known { key, open_from, sealed_to, marked: None, boots: Vec::new(), layout: None }))
             }
         }
     }
@@ -193,6 +195,13 @@ impl Cache {
         }
     }
 
+    /// Notes that raw of an agent is sealed before `sealed_to`.
+    pub(super) fn seal_before(&mut self, agent: AgentId, sealed_to: Timestamp) {
+        if let Some(known) = self.agents.get_mut(&agent) {
+            known.sealed_to = known.sealed_to.max(sealed_to);
+        }
+    }
+
     /// Forgets all processes: some may be gone from the file.
     pub(super) fn forget_boots(&mut self) {
         self.touched.clear();
@@ -206,6 +215,7 @@ impl Cache {
         agent: AgentId,
         schema: &Arc<Schema>,
         values: &[f64],
+        at: Timestamp,
     ) -> Answer<&Layout> {
         let known = self.known(connection, agent)?;
         let key = known.key;
@@ -213,7 +223,7 @@ impl Cache {
             let mut layout = read_layout(connection, key, schema)?;
             let fresh = layout.fresh(values);
             if !fresh.is_empty() {
-                number_series(connection, key, schema, &fresh)?;
+                dictionary::number(connection, key, schema, &fresh, at)?;
                 layout = read_layout(connection, key, schema)?;
             }
             layout.slots = self.shared(layout.slots);
@@ -234,19 +244,6 @@ impl Cache {
         self.layouts.insert(Arc::clone(&slots));
         slots
     }
-}
-
-/// The agent's number and what has been removed of its history.
-pub(super) fn agent_key(connection: &Connection, agent: AgentId) -> Answer<Option<(i64, WholeFrom)>> {
-    let sql = "SELECT key, raw_whole_from, five_minutes_whole_from, hourly_whole_from, daily_whole_from FROM agent_keys \
-               WHERE agent = ?1";
-    let mut select = connection.prepare_cached(sql)?;
-    Ok(select
-        .query_row([agent.to_string()], |row| {
-            let mark = |at: usize| row.get::<_, Option<cells::At>>(at).map(|at| at.map(|at| at.0));
-            Ok((row.get(0)?, WholeFrom::new([mark(1)?, mark(2)?, mark(3)?, mark(4)?])))
-        })
-        .optional()?)
 }
 
 fn new_agent_key(connection: &Connection, agent: AgentId) -> Answer<i64> {
@@ -271,13 +268,15 @@ fn load_boot(connection: &Connection, agent: i64, name: &BootId, at: Timestamp) 
 }
 
 fn read_layout(connection: &Connection, agent: i64, schema: &Arc<Schema>) -> Answer<Layout> {
-    let mut select = connection.prepare_cached("SELECT id, key, decimals FROM series WHERE agent = ?1")?;
-    let rows = select.query_map([agent], |row| Ok((row.get::<_, String>(1)?, (row.get(0)?, row.get(2)?))))?;
-    let numbers: HashMap<String, (u32, u8)> = rows.collect::<rusqlite::Result<_>>()?;
+    dictionary::mark_old(connection, agent)?;
+    let known = dictionary::read(connection, agent)?;
+    let decimals = |entry: &dictionary::Entry| known.decimals.get(entry.id as usize).copied().unwrap_or(0);
+    let numbers: HashMap<&str, (u32, u8)> =
+        known.entries.iter().map(|entry| (entry.key.as_str(), (entry.id, decimals(entry)))).collect();
     let (mut slots, mut unnumbered, mut headline) = (Vec::new(), Vec::new(), [None; 3]);
     for (position, key) in (0_u32..).zip(schema.keys()) {
         match numbers.get(key.as_str()) {
-            Some((id, decimals)) => slots.push(Slot { id: *id, position, decimals: (*decimals).min(MAX_DECIMALS) }),
+            Some((id, decimals)) => slots.push(Slot { id: *id, position, decimals: *decimals }),
             None => unnumbered.push(position),
         }
         if let Some(column) = HEADLINE.iter().position(|name| *name == key.as_str()) {
@@ -287,21 +286,4 @@ fn read_layout(connection: &Connection, agent: i64, schema: &Arc<Schema>) -> Ans
     slots.sort_by_key(|slot| slot.id);
     slots.dedup_by_key(|slot| slot.id);
     Ok(Layout { schema: Arc::downgrade(schema), slots: slots.into(), unnumbered: unnumbered.into(), headline })
-}
-
-/// Gives the series at `positions` their numbers.
-fn number_series(connection: &Connection, agent: i64, schema: &Schema, positions: &[u32]) -> Answer<()> {
-    let next = connection
-        .prepare_cached("SELECT coalesce(max(id) + 1, 0) FROM series WHERE agent = ?1")?
-        .query_row([agent], |row| row.get::<_, u32>(0))?;
-    let mut insert = connection.prepare_cached("INSERT INTO series (agent, id, key, decimals) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut name = connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
-    let mut numbered = HashSet::new();
-    let keys = positions.iter().filter_map(|position| schema.keys().get(*position as usize));
-    let new_keys: Vec<&SeriesKey> = keys.filter(|key| numbered.insert(*key)).collect();
-    for (id, key) in (next..).zip(new_keys) {
-        insert.execute(params![agent, id, key.as_str(), decimals_of(key.metric())])?;
-        name.execute([key.metric()])?;
-    }
-    Ok(())
 }

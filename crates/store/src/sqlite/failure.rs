@@ -35,18 +35,20 @@ impl Failure {
             Self::Said(error) => return error,
             Self::Sql(error) => error,
         };
-        let damaged = matches!(
-            &error,
-            rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-        ) || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-        if damaged {
+        if is_damage(&error) {
             return StoreError::Corrupt { what: format!("what was read to {operation}"), source: Box::new(error) };
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => StoreError::Conflict(format!("cannot {operation}: {error}")),
             _ => StoreError::Unavailable { operation, source: Box::new(error) },
+        }
+    }
+
+    /// Whether what was read is not what can have been written.
+    pub(super) const fn is_damage(&self) -> bool {
+        match self {
+            Self::Sql(error) => is_damage(error),
+            Self::Said(error) => matches!(error, StoreError::Corrupt { .. }),
         }
     }
 
@@ -61,6 +63,26 @@ impl Failure {
     pub(super) fn is_dangling(&self) -> bool {
         matches!(self, Self::Sql(rusqlite::Error::SqliteFailure(cause, _))
             if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sql(error) => error.fmt(f),
+            Self::Said(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Whether the driver says that what it read is not what can have been written.
+const fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => true,
+        rusqlite::Error::SqliteFailure(cause, _) => matches!(cause.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
+        _ => false,
     }
 }
 

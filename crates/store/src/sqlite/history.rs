@@ -1,113 +1,104 @@
-//! Reading history: raw rows and buckets of one agent, and what is computed of them at the moment of reading.
+//! Reading history: buckets of one agent from rows and chunks, and those computed at the moment of reading. What is damaged is
+//! noted and missing from the answer; the rest goes on.
 
 use super::cells::At;
-use super::failure::{Answer, damaged};
-use crate::checksum::Key;
+use super::failure::{Answer, Failure};
+use super::held::Held;
+use super::marks;
+use super::noted::{Noted, Spot};
+use super::packed::Packed;
+use super::raw;
 use crate::rollup::{self, Bucket};
-use crate::vector::{self, MAX_DECIMALS};
-use nightbell_model::{SeriesKey, Tier, Timestamp};
+use crate::varint::Damage;
+use nightbell_model::{Tier, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
-/// A series of an agent's dictionary.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    /// Its number.
-    pub(super) id: u32,
-    /// Its key.
-    pub(super) key: SeriesKey,
-}
+/// A stretch of time: its first moment, and its first moment no more.
+pub(super) type Span = (Timestamp, Timestamp);
 
 /// Which series of an agent are read, and into which columns.
-#[derive(Debug, Clone)]
-pub(super) struct Selection {
+#[derive(Debug)]
+pub(super) struct Selection<'a> {
     /// The agent's number.
-    agent: i64,
+    pub(super) agent: i64,
+    /// Raw rows before this stand in chunks, or came late.
+    pub(super) sealed_to: Timestamp,
     /// Decimals of all series of the dictionary, by number.
-    pub(super) decimals: Vec<u8>,
+    pub(super) decimals: &'a [u8],
     /// The column of each series of the dictionary, by number.
     columns: Vec<Option<u32>>,
     /// The largest number that is read.
-    last: u32,
+    pub(super) last: u32,
     /// How many columns there are.
     pub(super) width: usize,
+    /// Where damage is noted.
+    pub(super) noted: &'a Noted,
 }
 
 /// Takes rows of history as they are read, in the order of time.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Timestamp, &[Bucket]) -> Answer<()>;
 
-/// The dictionary of an agent with the decimals of all its series, by number.
-pub(super) fn dictionary(connection: &Connection, agent: i64) -> Answer<(Vec<Entry>, Vec<u8>)> {
-    let mut select = connection.prepare_cached("SELECT id, key, decimals FROM series WHERE agent = ?1 ORDER BY id")?;
-    let mut rows = select.query([agent])?;
-    let (mut entries, mut decimals) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next()? {
-        let id: u32 = row.get(0)?;
-        entries.push(Entry { id, key: super::cells::parse("series key", row.get_ref(1)?.as_str().map_err(text_expected)?)? });
-        decimals.resize(id as usize, 0);
-        decimals.push(row.get::<_, u8>(2)?.min(MAX_DECIMALS));
-    }
-    Ok((entries, decimals))
-}
-
-/// The error of a cell that holds no text.
-fn text_expected(error: rusqlite::types::FromSqlError) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
-}
-
-impl Selection {
+impl<'a> Selection<'a> {
     /// The series numbered `ids`, one column each in that order.
-    pub(super) fn new(agent: i64, decimals: Vec<u8>, ids: &[u32]) -> Self {
+    pub(super) fn new(held: &Held, decimals: &'a [u8], ids: &[u32], noted: &'a Noted) -> Self {
         let mut columns = vec![None; decimals.len()];
         for (column, id) in (0_u32..).zip(ids) {
             if let Some(slot) = columns.get_mut(*id as usize) {
                 *slot = Some(column);
             }
         }
-        Self { agent, decimals, columns, last: ids.iter().copied().max().unwrap_or(0), width: ids.len() }
+        let last = ids.iter().copied().max().unwrap_or(0);
+        Self { agent: held.key, sealed_to: held.sealed_to, decimals, columns, last, width: ids.len(), noted }
     }
 
     /// All series, each in the column of its number.
-    pub(super) fn all(connection: &Connection, agent: i64) -> Answer<Self> {
-        let mut select = connection.prepare_cached("SELECT id, decimals FROM series WHERE agent = ?1 ORDER BY id")?;
-        let mut rows = select.query([agent])?;
-        let mut decimals = Vec::new();
-        while let Some(row) = rows.next()? {
-            decimals.resize(row.get::<_, u32>(0)? as usize, 0);
-            decimals.push(row.get::<_, u8>(1)?.min(MAX_DECIMALS));
-        }
+    pub(super) fn all(held: &Held, decimals: &'a [u8], noted: &'a Noted) -> Self {
         let ids: Vec<u32> = (0..).take(decimals.len()).collect();
-        Ok(Self::new(agent, decimals, &ids))
+        Self::new(held, decimals, &ids, noted)
     }
 
-    fn column(&self, id: u32) -> Option<usize> {
+    /// The same agent with no column: when its rows are, and nothing of them.
+    pub(super) fn bare(&self) -> Selection<'a> {
+        let (agent, sealed_to, noted) = (self.agent, self.sealed_to, self.noted);
+        Selection { agent, sealed_to, decimals: &[], columns: Vec::new(), last: 0, width: 0, noted }
+    }
+
+    /// The column of a series, if it is read.
+    pub(super) fn column(&self, id: u32) -> Option<usize> {
         self.columns.get(id as usize).copied().flatten().map(|column| column as usize)
     }
 
-    /// Adds the samples of a raw row to `columns`.
-    fn read_raw(&self, bytes: &[u8], columns: &mut [Bucket]) -> Answer<()> {
-        let visit = |id: u32, sample| {
-            if let Some(bucket) = self.column(id).and_then(|column| columns.get_mut(column)) {
-                bucket.add(sample, self.decimals[id as usize]);
-            }
-            Ok(())
-        };
-        vector::walk(bytes, Key::NONE, self.last, visit).map_err(|damage| damaged("a heartbeat's row".to_owned(), damage))
-    }
-
     /// Adds the buckets of a rolled up row to `columns`.
-    fn read_bucket(&self, bytes: &[u8], columns: &mut [Bucket]) -> Answer<()> {
+    fn read_bucket(&self, bytes: &[u8], key: crate::checksum::Key, columns: &mut [Bucket]) -> Result<(), Damage> {
         let visit = |id: u32, bucket: &Bucket| {
             if let Some(column) = self.column(id).and_then(|column| columns.get_mut(column)) {
                 column.merge(bucket);
             }
         };
-        rollup::walk(bytes, Key::NONE, self.last, &self.decimals, visit)
-            .map_err(|damage| damaged("a rolled up row".to_owned(), damage))
+        rollup::walk(bytes, key, self.last, self.decimals, visit)
     }
 
-    fn empty(&self) -> Vec<Bucket> {
+    /// A row without samples.
+    pub(super) fn empty(&self) -> Vec<Bucket> {
         vec![Bucket::default(); self.width]
+    }
+
+    /// Notes that a stretch of a table is damaged.
+    pub(super) fn note(&self, what: &'static str, span: Span, why: &dyn std::fmt::Display) {
+        self.noted.note(Spot { agent: self.agent, what, start: span.0, until: span.1 }, why);
+    }
+
+    /// Notes what cannot be read because the file is damaged there, and goes on; other failures stay failures.
+    pub(super) fn survive<T>(&self, what: &'static str, span: Span, read: Answer<T>) -> Answer<Option<T>> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if failure.is_damage() => {
+                self.note(what, span, &failure);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }
 
@@ -115,22 +106,8 @@ impl Selection {
 pub(super) fn blob<'a>(row: &'a Row<'_>, at: usize) -> Answer<&'a [u8]> {
     match row.get_ref(at)? {
         ValueRef::Blob(bytes) => Ok(bytes),
-        _ => Err(damaged("a row of history".to_owned(), crate::varint::Damage("its vector is not there"))),
+        _ => Err(super::failure::damaged("a row of history".to_owned(), Damage("its vector is not there"))),
     }
-}
-
-/// Raw rows with `from <= ts < to`, each as buckets of at most one sample.
-pub(super) fn raw(connection: &Connection, selection: &Selection, from: Timestamp, to: Timestamp, sink: Sink<'_>) -> Answer<()> {
-    let sql = "SELECT ts, vector FROM agent_metrics WHERE agent = ?1 AND ts >= ?2 AND ts < ?3 ORDER BY ts, id";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query(params![selection.agent, from.as_millis(), to.as_millis()])?;
-    let mut columns = selection.empty();
-    while let Some(row) = rows.next()? {
-        columns.fill(Bucket::default());
-        selection.read_raw(blob(row, 1)?, &mut columns)?;
-        sink(row.get::<_, At>(0)?.0, &columns)?;
-    }
-    Ok(())
 }
 
 /// The table of a tier's buckets; raw has none.
@@ -152,47 +129,85 @@ const fn finer(tier: Tier) -> Tier {
     }
 }
 
-/// Buckets that start within `from..to`, as they would be written now: those that are not written yet, or not right any more,
-/// are made from finer ones.
-pub(super) fn buckets(
-    connection: &Connection,
-    selection: &Selection,
-    tier: Tier,
-    span: (Timestamp, Timestamp),
-    sink: Sink<'_>,
-) -> Answer<()> {
+/// Buckets that start within `span`, as they would be written now: those that are not written yet, or not right any more, are made
+/// from finer ones. A bucket's own row goes before the chunk it is also in.
+pub(super) fn buckets(connection: &Connection, selection: &Selection<'_>, tier: Tier, span: Span, sink: Sink<'_>) -> Answer<()> {
     let (Some(table), Some(width)) = (table(tier), tier.width_ms()) else {
-        return raw(connection, selection, span.0, span.1, sink);
+        return raw::read(connection, selection, span, sink);
     };
-    let mut unwritten = unwritten(connection, selection.agent, tier, width, span)?.into_iter().peekable();
+    let mut merge = Merge {
+        connection,
+        selection,
+        tier,
+        packed: Packed::open(connection, selection, tier, span)?,
+        unwritten: unwritten(connection, selection.agent, tier, width, span)?.into_iter().peekable(),
+    };
     let sql = format!("SELECT bucket, vector FROM {table} WHERE agent = ?1 AND bucket >= ?2 AND bucket < ?3 ORDER BY bucket");
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query(params![selection.agent, span.0.as_millis(), span.1.as_millis()])?;
-    let mut columns = selection.empty();
-    while let Some(row) = rows.next()? {
+    let (mut columns, mut from) = (selection.empty(), span.0);
+    while let Some(row) = selection.survive(table, (from, span.1), rows.next().map_err(Failure::from))?.flatten() {
         let bucket = row.get::<_, At>(0)?.0;
-        while let Some(earlier) = unwritten.next_if(|other| *other < bucket) {
-            make(connection, selection, tier, earlier, sink)?;
-        }
-        if unwritten.next_if_eq(&bucket).is_some() {
-            make(connection, selection, tier, bucket, sink)?;
+        from = bucket;
+        merge.before(bucket, sink)?;
+        if merge.at(bucket, sink)? {
             continue;
         }
         columns.fill(Bucket::default());
-        selection.read_bucket(blob(row, 1)?, &mut columns)?;
-        sink(bucket, &columns)?;
+        let read = selection.read_bucket(blob(row, 1)?, marks::bucket(selection.agent, tier, bucket), &mut columns);
+        match read {
+            Ok(()) => sink(bucket, &columns)?,
+            Err(damage) => selection.note(table, (bucket, bucket.plus_millis(width)), &damage),
+        }
     }
-    unwritten.try_for_each(|bucket| make(connection, selection, tier, bucket, sink))
+    merge.before(Timestamp::MAX, sink)
+}
+
+/// What comes beside the rows of a tier: buckets in chunks, and those that have to be made.
+struct Merge<'c, 's> {
+    connection: &'c Connection,
+    selection: &'s Selection<'s>,
+    tier: Tier,
+    packed: Packed<'c, 's>,
+    unwritten: std::iter::Peekable<std::vec::IntoIter<Timestamp>>,
+}
+
+impl Merge<'_, '_> {
+    /// Gives all buckets before `bucket` to `sink`.
+    fn before(&mut self, bucket: Timestamp, sink: Sink<'_>) -> Answer<()> {
+        loop {
+            let packed = self.packed.peek()?.filter(|next| *next < bucket);
+            let made = self.unwritten.peek().copied().filter(|next| *next < bucket);
+            match (packed, made) {
+                (None, None) => return Ok(()),
+                (Some(next), made) if made.is_none_or(|made| next < made) => self.packed.take(sink)?,
+                (packed, Some(next)) => {
+                    self.unwritten.next();
+                    if packed == Some(next) {
+                        self.packed.skip();
+                    }
+                    make(self.connection, self.selection, self.tier, next, sink)?;
+                }
+                (Some(_), None) => self.packed.take(sink)?,
+            }
+        }
+    }
+
+    /// Passes the bucket at `bucket`, whose own row is there; whether it had to be made.
+    fn at(&mut self, bucket: Timestamp, sink: Sink<'_>) -> Answer<bool> {
+        if self.packed.peek()? == Some(bucket) {
+            self.packed.skip();
+        }
+        if self.unwritten.next_if_eq(&bucket).is_none() {
+            return Ok(false);
+        }
+        make(self.connection, self.selection, self.tier, bucket, sink)?;
+        Ok(true)
+    }
 }
 
 /// The buckets of a tier that are marked, or that lie over finer ones that are.
-fn unwritten(
-    connection: &Connection,
-    agent: i64,
-    tier: Tier,
-    width: i64,
-    span: (Timestamp, Timestamp),
-) -> Answer<Vec<Timestamp>> {
+fn unwritten(connection: &Connection, agent: i64, tier: Tier, width: i64, span: Span) -> Answer<Vec<Timestamp>> {
     let sql = "SELECT bucket FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket >= ?3 AND bucket < ?4";
     let mut select = connection.prepare_cached(sql)?;
     let mut found = Vec::new();
@@ -208,7 +223,13 @@ fn unwritten(
 }
 
 /// One bucket made from the next finer tier, if there is anything in it.
-pub(super) fn make(connection: &Connection, selection: &Selection, tier: Tier, bucket: Timestamp, sink: Sink<'_>) -> Answer<()> {
+pub(super) fn make(
+    connection: &Connection,
+    selection: &Selection<'_>,
+    tier: Tier,
+    bucket: Timestamp,
+    sink: Sink<'_>,
+) -> Answer<()> {
     let Some(width) = tier.width_ms() else { return Ok(()) };
     let (mut columns, mut is_empty) = (selection.empty(), true);
     let mut join = |_: Timestamp, parts: &[Bucket]| {

@@ -1,14 +1,23 @@
 //! Everything the hub keeps in memory, read in one snapshot.
 
 use super::cells::{At, at, parsed};
+use super::chunks::{self, DAY_MS};
+use super::dictionary::{self, Dictionary, Entry};
 use super::failure::{Answer, damaged};
-use super::history::{self, Entry, blob};
-use super::{agents, alerts, cache, people, rules};
+use super::held::{self, Held};
+use super::history::{Selection, blob};
+use super::marks::{self, RAW_COLUMNS};
+use super::noted::Noted;
+use super::raw::{HOT, LATE};
+use super::{agents, alerts, people, rules};
+use crate::checksum::Key;
+use crate::chunk::{Chunk, Scratch};
 use crate::entities::{Loaded, SeenRow};
 use crate::ranges::Ranges;
+use crate::varint::Damage;
 use crate::vector;
 use nightbell_alerts::{InstanceRecord, OFFLINE_METRIC, State};
-use nightbell_model::{AgentId, Batch, BootId, Schema, SeriesKey};
+use nightbell_model::{AgentId, Batch, BootId, Schema, SeriesKey, Tier};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,17 +25,19 @@ use std::sync::Arc;
 /// The newest sample of a series is looked for in so many rows of its agent: more than half a day at 15 s. A series that has
 /// been silent for longer is in a hole whatever its last sample was.
 const ROWS_SEARCHED: i64 = 3000;
+/// So many of an agent's newest rows are tried: one is enough unless it is damaged.
+const ROWS_TRIED: i64 = 3;
 
 /// Reads everything.
-pub(super) fn load(connection: &Connection) -> Answer<Loaded> {
+pub(super) fn load(connection: &Connection, noted: &Noted) -> Answer<Loaded> {
     let agents = agents::all(connection)?;
     let mut names = Names::default();
     let mut latest = Vec::new();
     for agent in &agents {
-        latest.extend(newest(connection, agent.id, &mut names)?);
+        latest.extend(newest(connection, noted, agent.id, &mut names)?);
     }
     let mut instances = alerts::instances(connection)?;
-    fill_last_ts(connection, &mut instances)?;
+    fill_last_ts(connection, noted, &mut instances)?;
     Ok(Loaded {
         agents,
         latest,
@@ -60,41 +71,66 @@ impl Names {
     }
 }
 
-/// The newest heartbeat of an agent.
-fn newest(connection: &Connection, agent: AgentId, names: &mut Names) -> Answer<Option<Batch>> {
-    let Some((key, _)) = cache::agent_key(connection, agent)? else { return Ok(None) };
-    let (entries, decimals) = history::dictionary(connection, key)?;
-    let sql = "SELECT ts, received, boots.boot, seq, vector FROM agent_metrics LEFT JOIN boots ON boots.key = agent_metrics.boot \
-               WHERE agent_metrics.agent = ?1 ORDER BY ts DESC, id DESC LIMIT 1";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query([key])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let (mut present, mut values) = (Vec::new(), Vec::new());
-    walk(blob(row, 4)?, &entries, &decimals, |entry, value| {
-        present.push(entry.key.clone());
-        values.push(value);
-    })?;
-    let boot: Option<String> = row.get(2)?;
-    let seq: Option<i64> = row.get(3)?;
-    Ok(Some(Batch {
-        agent,
-        ts: row.get::<_, At>(0)?.0,
-        received: row.get::<_, At>(1)?.0,
-        boot_seq: boot.zip(seq).map(|(boot, seq)| (BootId(boot.into()), seq.cast_unsigned())),
-        schema: names.schema(present),
-        values: values.into(),
-    }))
+/// The newest heartbeat of an agent: hot, or the last of a silent one, which stays a row, or one that came late after that.
+fn newest(connection: &Connection, noted: &Noted, agent: AgentId, names: &mut Names) -> Answer<Option<Batch>> {
+    let Some(held) = held::of(connection, agent)? else { return Ok(None) };
+    let known = dictionary::read(connection, held.key)?;
+    let of = |table, names: &mut Names| newest_of(connection, noted, (&held, agent), table, &known, names);
+    let (hot, late) = (of(HOT, names)?, of(LATE, names)?);
+    Ok(match (hot, late) {
+        (Some(hot), Some(late)) if late.ts < hot.ts => Some(hot),
+        (hot, late) => late.or(hot),
+    })
+}
+
+/// The newest sound heartbeat among the rows of a table.
+fn newest_of(
+    connection: &Connection,
+    noted: &Noted,
+    (held, agent): (&Held, AgentId),
+    table: &'static str,
+    known: &Dictionary,
+    names: &mut Names,
+) -> Answer<Option<Batch>> {
+    let selection = Selection::new(held, &[], &[], noted);
+    let columns = RAW_COLUMNS.replace("boot,", "boots.key,");
+    let sql = format!(
+        "SELECT {columns}, boots.boot FROM {table} LEFT JOIN boots ON boots.key = {table}.boot \
+         WHERE {table}.agent = ?1 AND ts >= ?2 ORDER BY ts DESC, id DESC LIMIT {ROWS_TRIED}"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(rusqlite::params![held.key, held.whole_from.of(Tier::Raw).as_millis()])?;
+    while let Some(row) = rows.next()? {
+        let (ts, key) = marks::raw_row(row, held.key)?;
+        let (mut present, mut values) = (Vec::new(), Vec::new());
+        let walked = walk(blob(row, 7)?, key, known, |entry, value| {
+            present.push(entry.key.clone());
+            values.push(value);
+        });
+        if let Err(damage) = walked {
+            selection.note(table, (ts, ts.plus_millis(1)), &damage);
+            continue;
+        }
+        let (boot, seq): (Option<String>, Option<i64>) = (row.get(8)?, row.get(3)?);
+        return Ok(Some(Batch {
+            agent,
+            ts,
+            received: row.get::<_, At>(1)?.0,
+            boot_seq: boot.zip(seq).map(|(boot, seq)| (BootId(boot.into()), seq.cast_unsigned())),
+            schema: names.schema(present),
+            values: values.into(),
+        }));
+    }
+    Ok(None)
 }
 
 /// Calls `visit` with each series of a raw row that has a value.
-fn walk(bytes: &[u8], entries: &[Entry], decimals: &[u8], mut visit: impl FnMut(&Entry, f64)) -> Answer<()> {
-    let unknown = crate::varint::Damage("a series is not in the dictionary");
-    vector::walk(bytes, crate::checksum::Key::NONE, u32::MAX, |id, sample| {
-        let at = entries.binary_search_by_key(&id, |entry| entry.id).map_err(|_absent| unknown)?;
-        visit(&entries[at], sample.value(decimals[id as usize]));
+fn walk(bytes: &[u8], key: Key, known: &Dictionary, mut visit: impl FnMut(&Entry, f64)) -> Result<(), Damage> {
+    vector::walk(bytes, key, u32::MAX, |id, sample| {
+        let entry = known.entry(id).ok_or(Damage("a series is not in the dictionary"))?;
+        visit(entry, sample.value(known.decimals.get(id as usize).copied().unwrap_or(0)));
         Ok(())
     })
-    .map_err(|damage| damaged("a heartbeat's row".to_owned(), damage))
 }
 
 /// What the door has seen; what is stored was seen in any case.
@@ -117,7 +153,7 @@ fn seen(connection: &Connection) -> Answer<Vec<SeenRow>> {
 }
 
 /// Fills in when instances that are not at rest had their last sample.
-fn fill_last_ts(connection: &Connection, instances: &mut [InstanceRecord]) -> Answer<()> {
+fn fill_last_ts(connection: &Connection, noted: &Noted, instances: &mut [InstanceRecord]) -> Answer<()> {
     let mut by_agent: BTreeMap<AgentId, Vec<&mut InstanceRecord>> = BTreeMap::new();
     for record in instances.iter_mut().filter(|record| record.state != State::Ok) {
         if record.key.series.metric() != OFFLINE_METRIC {
@@ -125,7 +161,7 @@ fn fill_last_ts(connection: &Connection, instances: &mut [InstanceRecord]) -> An
         }
     }
     for (agent, records) in by_agent {
-        search_back(connection, agent, records)?;
+        search_back(connection, noted, agent, records)?;
     }
     Ok(())
 }
@@ -135,24 +171,80 @@ fn feeds(key: &SeriesKey, series: &SeriesKey) -> bool {
     key == series || key.metric() == series.as_str()
 }
 
-/// Looks through the newest rows of an agent until every record has found a sample of the series it is about.
-fn search_back(connection: &Connection, agent: AgentId, mut records: Vec<&mut InstanceRecord>) -> Answer<()> {
-    let Some((key, _)) = cache::agent_key(connection, agent)? else { return Ok(()) };
-    let (entries, decimals) = history::dictionary(connection, key)?;
-    records.retain(|record| entries.iter().any(|entry| feeds(&entry.key, &record.key.series)));
-    let sql = "SELECT ts, vector FROM agent_metrics WHERE agent = ?1 ORDER BY ts DESC, id DESC LIMIT ?2";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query([key, ROWS_SEARCHED])?;
-    while !records.is_empty()
+/// Looks through the newest rows of an agent, then its newest chunks, until every record has found a sample of the series it is about.
+fn search_back(connection: &Connection, noted: &Noted, agent: AgentId, mut records: Vec<&mut InstanceRecord>) -> Answer<()> {
+    let Some(held) = held::of(connection, agent)? else { return Ok(()) };
+    let known = dictionary::read(connection, held.key)?;
+    records.retain(|record| known.entries.iter().any(|entry| feeds(&entry.key, &record.key.series)));
+    for table in [HOT, LATE] {
+        search_rows(connection, &held, table, &known, &mut records)?;
+    }
+    // What was found before the seal may not be the newest: a chunk may hold a later one.
+    let mut missing: Vec<&mut InstanceRecord> =
+        records.into_iter().filter(|record| record.last_ts.is_none_or(|ts| ts < held.sealed_to)).collect();
+    let oldest = held.sealed_to.plus_millis(-DAY_MS);
+    let mut before = held.sealed_to;
+    while !missing.is_empty()
+        && let Some(piece) = chunks::last_raw(connection, held.key, before)?.filter(|piece| piece.until > oldest)
+    {
+        before = piece.start;
+        let selection = Selection::new(&held, &known.decimals, &[], noted);
+        let key = marks::chunk(held.key, Tier::Raw, &piece);
+        let read = chunks::body(connection, chunks::RAW, piece.id, |bytes| search_chunk(bytes, key, &known, &mut missing));
+        if let Some(Err(damage)) = selection.survive(chunks::RAW, (piece.start, piece.until), read)? {
+            selection.note(chunks::RAW, (piece.start, piece.until), &damage);
+        }
+        missing.retain(|record| record.last_ts.is_none_or(|ts| ts < before));
+    }
+    Ok(())
+}
+
+/// Looks through rows, newest first.
+fn search_rows(
+    connection: &Connection,
+    held: &Held,
+    table: &str,
+    known: &Dictionary,
+    records: &mut [&mut InstanceRecord],
+) -> Answer<()> {
+    let from = held.whole_from.of(Tier::Raw).as_millis();
+    let sql = format!("SELECT {RAW_COLUMNS} FROM {table} WHERE agent = ?1 AND ts >= ?2 ORDER BY ts DESC, id DESC LIMIT ?3");
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(rusqlite::params![held.key, from, ROWS_SEARCHED])?;
+    let mut open: Vec<&mut &mut InstanceRecord> = records.iter_mut().collect();
+    while !open.is_empty()
         && let Some(row) = rows.next()?
     {
-        let ts = row.get::<_, At>(0)?.0;
-        walk(blob(row, 1)?, &entries, &decimals, |entry, _| {
-            for record in records.iter_mut().filter(|record| feeds(&entry.key, &record.key.series)) {
-                record.last_ts = Some(ts);
-            }
-        })?;
-        records.retain(|record| record.last_ts.is_none());
+        let (ts, key) = marks::raw_row(row, held.key)?;
+        let mut found: Vec<SeriesKey> = Vec::new();
+        // A damaged row is passed over: reading history notes it.
+        if walk(blob(row, 7)?, key, known, |entry, _| found.push(entry.key.clone())).is_ok() {
+            open.retain_mut(|record| {
+                let is_fed = found.iter().any(|key| feeds(key, &record.key.series));
+                if is_fed {
+                    record.last_ts = record.last_ts.max(Some(ts));
+                }
+                !is_fed
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Looks through a chunk.
+fn search_chunk(bytes: &[u8], key: Key, known: &Dictionary, records: &mut [&mut InstanceRecord]) -> Result<(), Damage> {
+    let chunk = Chunk::open(bytes, key)?;
+    let (mut scratch, mut times, mut values) = (Scratch::default(), Vec::new(), Vec::new());
+    chunk.times(&mut scratch, &mut times)?;
+    for part in chunk.columns() {
+        let Some(entry) = known.entry(part.id()) else { continue };
+        let mut fed = records.iter_mut().filter(|record| feeds(&entry.key, &record.key.series)).peekable();
+        if fed.peek().is_none() {
+            continue;
+        }
+        part.values(known.decimals.get(part.id() as usize).copied().unwrap_or(0), &mut scratch, &mut values)?;
+        let last = values.iter().rposition(|value| !value.is_nan()).and_then(|at| times.get(at).copied());
+        fed.for_each(|record| record.last_ts = record.last_ts.max(last));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Answer;
 use super::retain::LOGS;
-use super::{SqliteStore, commit, import, questions, range, retain, rollups, upkeep};
+use super::{SqliteStore, commit, held, import, questions, range, retain, rollups, upkeep};
 use crate::entities::Commit;
 use crate::seams::{
     Damaged, ExportPage, ExportQuery, FleetFrame, FleetQuery, Housekeeping, Imported, LeaseToken, MetricStore, RangeQuery,
@@ -10,6 +10,7 @@ use crate::seams::{
 };
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
 use rusqlite::OptionalExtension;
+use std::sync::{MutexGuard, PoisonError};
 
 impl MetricStore for SqliteStore {
     fn append(&self, lease: LeaseToken, batches: &[Batch]) -> Result<(), StoreError> {
@@ -20,7 +21,7 @@ impl MetricStore for SqliteStore {
     }
 
     fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
-        self.readers.read("read history", |connection| range::range(connection, query))
+        self.readers.read("read history", |connection| range::range(connection, &self.noted, query))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {
@@ -38,10 +39,11 @@ impl MetricStore for SqliteStore {
         let mut done = Housekeeping::default();
         for tier in Tier::ROLLUPS {
             loop {
+                let _slice = self.housekeeping();
                 let mut writer = self.gate.patient();
                 writer.check(lease)?;
-                let (buckets, more) =
-                    writer.write("roll up history", |connection, cache| rollups::slice(connection, cache, tier, now))?;
+                let (buckets, more) = writer
+                    .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.noted, tier, now))?;
                 done.buckets += buckets;
                 if !more {
                     break;
@@ -75,11 +77,11 @@ impl MetricStore for SqliteStore {
     }
 
     fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {
-        self.readers.read("read the fleet's history", |connection| questions::fleet(connection, query))
+        self.readers.read("read the fleet's history", |connection| questions::fleet(connection, &self.noted, query))
     }
 
     fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {
-        self.readers.read("read history", |connection| questions::export_page(connection, query))
+        self.readers.read("read history", |connection| questions::export_page(connection, &self.noted, query))
     }
 
     fn revision(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Option<u64>, StoreError> {
@@ -104,17 +106,24 @@ impl MetricStore for SqliteStore {
         Ok(done)
     }
 
-    fn damage(&self, _agent: AgentId, _start: Timestamp, _end: Timestamp) -> Result<Vec<Damaged>, StoreError> {
-        Ok(Vec::new())
+    fn damage(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Vec<Damaged>, StoreError> {
+        let held = self.readers.read("look for damage", |connection| held::of(connection, agent))?;
+        Ok(held.map(|held| self.noted.of(held.key, start, end)).unwrap_or_default())
     }
 
     fn stats(&self) -> Result<StoreStats, StoreError> {
         let bytes = self.size_bytes();
-        self.readers.read("measure the store", |connection| upkeep::stats(connection, bytes))
+        let stats = self.readers.read("measure the store", |connection| upkeep::stats(connection, bytes))?;
+        Ok(StoreStats { damaged: self.noted.count(), ..stats })
     }
 }
 
 impl SqliteStore {
+    /// The turn for a slice of housekeeping: slices of several jobs never overlap.
+    pub(super) fn housekeeping(&self) -> MutexGuard<'_, ()> {
+        self.housekeeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Raises what tiers are whole from, agent by agent, then removes what lies before.
     fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
         let (mut after, mut cuts) = (0, Vec::new());
@@ -147,6 +156,7 @@ impl SqliteStore {
 
     /// Does one slice of housekeeping in a transaction of its own.
     fn slice<T>(&self, lease: LeaseToken, work: impl FnOnce(&rusqlite::Connection) -> Answer<T>) -> Result<T, StoreError> {
+        let _slice = self.housekeeping();
         let mut writer = self.gate.patient();
         writer.check(lease)?;
         writer.write("remove history", |connection, _| work(connection))

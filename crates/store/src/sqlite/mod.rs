@@ -9,22 +9,31 @@ mod append;
 mod apply;
 mod cache;
 mod cells;
+mod chunks;
 mod commit;
+mod dictionary;
+mod extent;
 mod failure;
 mod filter;
+mod held;
 mod history;
 mod import;
 mod load;
 mod log;
+mod marks;
 mod metrics;
+mod noted;
 mod open;
 mod outbox;
+mod packed;
 mod people;
+mod pins;
 #[cfg(test)]
 mod plans;
 mod pool;
 mod questions;
 mod range;
+mod raw;
 mod retain;
 mod rollups;
 mod rules;
@@ -34,6 +43,7 @@ mod writer;
 
 pub use open::OpenError;
 
+use noted::Noted;
 use pool::Pool;
 use rusqlite::Connection;
 use std::fs::File;
@@ -68,6 +78,10 @@ pub struct SqliteStore {
     gate: Gate,
     readers: Pool,
     checkpointer: Mutex<Connection>,
+    /// What was found damaged.
+    noted: Noted,
+    /// Held by the one slice of housekeeping that is being done.
+    housekeeping: Mutex<()>,
     _lock: File,
 }
 
@@ -82,7 +96,8 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), source: Box::new(error) };
         let readers = Pool::open(path, options.readers).map_err(failed)?;
         let checkpointer = Mutex::new(open::checkpointer(path).map_err(failed)?);
-        Ok(Self { path: path.to_owned(), gate: Gate::new(connection), readers, checkpointer, _lock: lock })
+        let (noted, housekeeping) = (Noted::default(), Mutex::new(()));
+        Ok(Self { path: path.to_owned(), gate: Gate::new(connection), readers, checkpointer, noted, housekeeping, _lock: lock })
     }
 
     /// Where the store is.

@@ -1,41 +1,40 @@
 //! Answers to range queries: what the agent has, the plan, and its segments read one after another.
 
-use super::cache::agent_key;
+use super::dictionary::{self, Entry};
 use super::failure::Answer;
-use super::history::{self, Entry, Selection};
+use super::held::{self, Held};
+use super::history::{self, Selection, Span};
+use super::noted::Noted;
+use super::{extent, pins, raw};
 use crate::frame::{Assembly, Wanted};
 use crate::resolution::{self, Question};
+use crate::retention::WholeFrom;
 use crate::seams::RangeQuery;
-use nightbell_model::{AgentId, Frame, SeriesKey, Timestamp};
-use rusqlite::{Connection, params};
+use nightbell_model::{AgentId, Frame, SeriesKey, Tier};
+use rusqlite::Connection;
 
 /// Answers a range query.
-pub(super) fn range(connection: &Connection, query: &RangeQuery) -> Answer<Frame> {
+pub(super) fn range(connection: &Connection, noted: &Noted, query: &RangeQuery) -> Answer<Frame> {
     let empty = Frame::empty(query.start, query.end);
-    let Some((agent, whole_from)) = agent_key(connection, query.agent)? else { return Ok(empty) };
-    let (entries, decimals) = history::dictionary(connection, agent)?;
-    let mut chosen: Vec<Entry> = entries.into_iter().filter(|entry| query.wants(&entry.key)).collect();
+    let Some(held) = held::of(connection, query.agent)? else { return Ok(empty) };
+    let found = dictionary::read(connection, held.key)?;
+    let mut chosen: Vec<&Entry> = found.entries.iter().filter(|entry| query.wants(&entry.key)).collect();
     chosen.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let Some((start, end)) = extent(connection, agent)?.and_then(|(oldest, newest)| query.clip(oldest, newest)) else {
-        return Ok(empty);
-    };
+    let Some(((start, end), whole_from)) = span(connection, &held, (query.start, query.end))? else { return Ok(empty) };
     if chosen.is_empty() {
         return Ok(empty);
     }
-    let plan = resolution::plan(&Question {
-        start,
-        end,
-        tier: query.tier,
-        max_points: query.max_points,
-        raw_points: raw_points(connection, agent, (start, end), query.max_points)?,
-        whole_from,
-    });
-    let wanted = chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals[entry.id as usize] }).collect();
     let ids: Vec<u32> = chosen.iter().map(|entry| entry.id).collect();
-    let selection = Selection::new(agent, decimals, &ids);
+    let selection = Selection::new(&held, &found.decimals, &ids, noted);
+    let raw_span = (start.max(whole_from.of(Tier::Raw)), end);
+    let raw_points = raw::count(connection, &selection, raw_span, query.max_points)?;
+    let (tier, max_points) = (query.tier, query.max_points);
+    let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+    let decimals = |entry: &Entry| found.decimals.get(entry.id as usize).copied().unwrap_or(0);
+    let wanted = chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals(entry) }).collect();
     let mut assembly = Assembly::new(wanted, plan.step_ms);
     for segment in &plan.segments {
-        let mut sink = |time: Timestamp, columns: &[crate::rollup::Bucket]| {
+        let mut sink = |time, columns: &[crate::rollup::Bucket]| {
             assembly.row(segment.tier, time, columns);
             Ok(())
         };
@@ -44,39 +43,19 @@ pub(super) fn range(connection: &Connection, query: &RangeQuery) -> Answer<Frame
     Ok(assembly.finish(query.start, query.end))
 }
 
-/// The oldest and the newest moment at which the agent has anything.
-pub(super) fn extent(connection: &Connection, agent: i64) -> Answer<Option<(Timestamp, Timestamp)>> {
-    let mut edges: Vec<i64> = Vec::new();
-    for (table, column) in [
-        ("agent_metrics", "ts"),
-        ("agent_metrics_5m", "bucket"),
-        ("agent_metrics_hourly", "bucket"),
-        ("agent_metrics_daily", "bucket"),
-    ] {
-        for end in ["min", "max"] {
-            let sql = format!("SELECT {end}({column}) FROM {table} WHERE agent = ?1");
-            let edge: Option<i64> = connection.prepare_cached(&sql)?.query_row([agent], |row| row.get(0))?;
-            edges.extend(edge);
-        }
+/// The part of a span in which the agent may have anything, and what its tiers are whole from there: where raw is kept for an
+/// incident all over the span, it is whole.
+pub(super) fn span(connection: &Connection, held: &Held, span: Span) -> Answer<Option<(Span, WholeFrom)>> {
+    if let Some(pinned) = pins::within(connection, held, span)? {
+        return Ok(Some((pinned, held.whole_from.with_raw_from(pinned.0))));
     }
-    let edge = |edge: Option<&i64>| edge.map(|ms| Timestamp::from_millis(*ms));
-    Ok(edge(edges.iter().min()).zip(edge(edges.iter().max())))
-}
-
-/// How many raw rows the span has, counted as far as one more than `enough`.
-fn raw_points(connection: &Connection, agent: i64, span: (Timestamp, Timestamp), enough: usize) -> Answer<usize> {
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM agent_metrics WHERE agent = ?1 AND ts >= ?2 AND ts < ?3 LIMIT ?4)";
-    let limit = i64::try_from(enough).unwrap_or(i64::MAX).saturating_add(1);
-    let mut select = connection.prepare_cached(sql)?;
-    let count: i64 = select.query_row(params![agent, span.0.as_millis(), span.1.as_millis(), limit], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    Ok(extent::clip(connection, held, span)?.map(|span| (span, held.whole_from)))
 }
 
 /// All series of an agent, sorted.
 pub(super) fn series(connection: &Connection, agent: AgentId) -> Answer<Vec<SeriesKey>> {
-    let Some((agent, _)) = agent_key(connection, agent)? else { return Ok(Vec::new()) };
-    let (entries, _) = history::dictionary(connection, agent)?;
-    let mut keys: Vec<SeriesKey> = entries.into_iter().map(|entry| entry.key).collect();
+    let Some(held) = held::of(connection, agent)? else { return Ok(Vec::new()) };
+    let mut keys: Vec<SeriesKey> = dictionary::read(connection, held.key)?.entries.into_iter().map(|entry| entry.key).collect();
     keys.sort_unstable();
     Ok(keys)
 }

@@ -6,6 +6,8 @@ use super::cache::Cache;
 use super::cells::{At, parse};
 use super::failure::Answer;
 use super::history::{self, Selection};
+use super::noted::{Noted, Spot};
+use super::{chunks, dictionary, held, marks};
 use crate::checksum::Key;
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
@@ -24,11 +26,17 @@ struct Marked {
 }
 
 /// Writes one slice of a tier's complete buckets; how many were written, and whether there may be more.
-pub(super) fn slice(connection: &Connection, cache: &mut Cache, tier: Tier, now: Timestamp) -> Answer<(u64, bool)> {
+pub(super) fn slice(
+    connection: &Connection,
+    cache: &mut Cache,
+    noted: &Noted,
+    tier: Tier,
+    now: Timestamp,
+) -> Answer<(u64, bool)> {
     let due = marked(connection, tier, now)?;
     let (mut written, mut buffer) = (0, std::mem::take(&mut cache.buffer));
     for mark in &due {
-        if write(connection, mark, tier, &mut buffer)? {
+        if write(connection, noted, mark, tier, &mut buffer)? {
             written += 1;
         }
         let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
@@ -58,10 +66,20 @@ fn marked(connection: &Connection, tier: Tier, now: Timestamp) -> Answer<Vec<Mar
     Ok(due)
 }
 
-/// Writes one bucket and marks the coarser one it is in; `false` if there is nothing in it.
-fn write(connection: &Connection, mark: &Marked, tier: Tier, buffer: &mut Vec<u8>) -> Answer<bool> {
-    let Some(table) = history::table(tier) else { return Ok(false) };
-    let selection = Selection::all(connection, mark.key)?;
+/// Writes one bucket and marks the coarser one it is in; `false` if there is nothing in it, or damage under one that was written
+/// before: that one is better.
+fn write(connection: &Connection, noted: &Noted, mark: &Marked, tier: Tier, buffer: &mut Vec<u8>) -> Answer<bool> {
+    let (Some(table), Some(width)) = (history::table(tier), tier.width_ms()) else { return Ok(false) };
+    let Some(held) = held::by_key(connection, mark.key)? else { return Ok(false) };
+    let span = (mark.bucket, mark.bucket.plus_millis(width));
+    let known = match dictionary::whole(connection, mark.key) {
+        Err(failure) if failure.is_damage() => {
+            noted.note(Spot { agent: mark.key, what: "series", start: span.0, until: span.1 }, &failure);
+            return Ok(false);
+        }
+        known => known?,
+    };
+    let selection = Selection::all(&held, &known.decimals, noted);
     let mut found: Option<Vec<Bucket>> = None;
     let mut keep = |_: Timestamp, columns: &[Bucket]| {
         found = Some(columns.to_vec());
@@ -69,7 +87,10 @@ fn write(connection: &Connection, mark: &Marked, tier: Tier, buffer: &mut Vec<u8
     };
     history::make(connection, &selection, tier, mark.bucket, &mut keep)?;
     let Some(columns) = found else { return Ok(false) };
-    rollup::pack(buffer, Key::NONE, &columns, &selection.decimals);
+    if !noted.of(mark.key, span.0, span.1).is_empty() && is_written(connection, mark, tier)? {
+        return Ok(false);
+    }
+    rollup::pack(buffer, marks::bucket(mark.key, tier, mark.bucket), &columns, &known.decimals);
     let sql = format!(
         "INSERT INTO {table} (agent, bucket, vector) VALUES (?1, ?2, ?3) \
          ON CONFLICT (agent, bucket) DO UPDATE SET vector = excluded.vector"
@@ -81,6 +102,15 @@ fn write(connection: &Connection, mark: &Marked, tier: Tier, buffer: &mut Vec<u8
         mark_pending(connection, mark.key, coarser, mark.bucket.floor_to(width))?;
     }
     Ok(true)
+}
+
+/// Whether a bucket was written before, as a row or into a chunk.
+fn is_written(connection: &Connection, mark: &Marked, tier: Tier) -> Answer<bool> {
+    let Some(table) = history::table(tier) else { return Ok(false) };
+    let sql = format!("SELECT 1 FROM {table} WHERE agent = ?1 AND bucket = ?2");
+    let is_row = connection.prepare_cached(&sql)?.exists(params![mark.key, mark.bucket.as_millis()])?;
+    let span = (mark.bucket, mark.bucket.plus_millis(1));
+    Ok(is_row || !chunks::rollups(connection, mark.key, tier, span)?.is_empty())
 }
 
 /// The tier that is made from `tier`.

@@ -17,7 +17,7 @@ impl StateStore for SqliteStore {
     }
 
     fn load(&self) -> Result<Loaded, StoreError> {
-        self.readers.read("load the state", load::load)
+        self.readers.read("load the state", |connection| load::load(connection, &self.noted))
     }
 
     fn commit(&self, lease: LeaseToken, commit: &Commit) -> Result<Vec<LoggedEvent>, StoreError> {

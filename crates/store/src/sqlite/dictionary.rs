@@ -1,0 +1,115 @@
+//! The dictionary of an agent: its series by small numbers. A number stays with its series until nothing refers to it any more.
+
+use super::failure::{Answer, damaged};
+use super::marks;
+use crate::varint::Damage;
+use crate::vector::{MAX_DECIMALS, decimals_of};
+use nightbell_model::{Schema, SeriesKey, Timestamp};
+use rusqlite::{Connection, params};
+use std::collections::HashSet;
+
+/// How exactly it is known when a series was used last, in milliseconds: it is written down about once a day.
+pub(super) const USED_WITHIN_MS: i64 = 86_400_000;
+
+/// A series of an agent's dictionary.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Its number.
+    pub(super) id: u32,
+    /// Its key.
+    pub(super) key: SeriesKey,
+    /// When it was last known to be used; `None` in a line of the first release.
+    pub(super) used_at: Option<Timestamp>,
+}
+
+/// All series of an agent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dictionary {
+    /// The series, by number.
+    pub(super) entries: Vec<Entry>,
+    /// Their decimals, by number; 0 where there is none.
+    pub(super) decimals: Vec<u8>,
+    /// How many lines were damaged and left out.
+    pub(super) damaged: usize,
+}
+
+impl Dictionary {
+    /// The series with a number.
+    pub(super) fn entry(&self, id: u32) -> Option<&Entry> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id).ok().and_then(|at| self.entries.get(at))
+    }
+}
+
+/// The dictionary of an agent.
+pub(super) fn read(connection: &Connection, agent: i64) -> Answer<Dictionary> {
+    let sql = "SELECT id, key, decimals, mark, used_at FROM series WHERE agent = ?1 ORDER BY id";
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query([agent])?;
+    let mut found = Dictionary::default();
+    while let Some(row) = rows.next()? {
+        let (id, decimals, mark): (u32, u8, Option<i64>) = (row.get(0)?, row.get(2)?, row.get(3)?);
+        let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let is_right = mark.is_none_or(|mark| mark == marks::series(agent, id, text, decimals)) && decimals <= MAX_DECIMALS;
+        let (Ok(key), true, true) = (text.parse(), is_right, found.decimals.len() <= id as usize) else {
+            found.damaged += 1;
+            continue;
+        };
+        found.entries.push(Entry { id, key, used_at: row.get::<_, Option<super::cells::At>>(4)?.map(|at| at.0) });
+        found.decimals.resize(id as usize, 0);
+        found.decimals.push(decimals);
+    }
+    Ok(found)
+}
+
+/// The dictionary of an agent, if all of it can be trusted: what is packed against it must be readable later.
+pub(super) fn whole(connection: &Connection, agent: i64) -> Answer<Dictionary> {
+    let found = read(connection, agent)?;
+    if found.damaged == 0 {
+        return Ok(found);
+    }
+    Err(damaged(format!("the dictionary of agent number {agent}"), Damage("some of its lines are not what was written")))
+}
+
+/// Gives the series at `positions` of a schema numbers, the smallest that are free.
+pub(super) fn number(connection: &Connection, agent: i64, schema: &Schema, positions: &[u32], at: Timestamp) -> Answer<()> {
+    let taken: HashSet<u32> = {
+        let mut select = connection.prepare_cached("SELECT id FROM series WHERE agent = ?1")?;
+        select.query_map([agent], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+    };
+    let sql = "INSERT INTO series (agent, id, key, decimals, used_at, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut insert = connection.prepare_cached(sql)?;
+    let mut name = connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
+    let mut numbered = HashSet::new();
+    let keys = positions.iter().filter_map(|position| schema.keys().get(*position as usize));
+    let new_keys = keys.filter(|key| numbered.insert(*key));
+    for (id, key) in (0_u32..).filter(|id| !taken.contains(id)).zip(new_keys) {
+        let decimals = decimals_of(key.metric());
+        let mark = marks::series(agent, id, key.as_str(), decimals);
+        insert.execute(params![agent, id, key.as_str(), decimals, at.as_millis(), mark])?;
+        name.execute([key.metric()])?;
+    }
+    Ok(())
+}
+
+/// Gives lines of the first release their checksums.
+pub(super) fn mark_old(connection: &Connection, agent: i64) -> Answer<()> {
+    let sql = "SELECT id, key, decimals FROM series WHERE agent = ?1 AND mark IS NULL";
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map([agent], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let lines: Vec<(u32, String, u8)> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut update = connection.prepare_cached("UPDATE series SET mark = ?3 WHERE agent = ?1 AND id = ?2")?;
+    for (id, key, decimals) in lines {
+        update.execute(params![agent, id, marks::series(agent, id, &key, decimals)])?;
+    }
+    Ok(())
+}
+
+/// Notes that series of an agent had samples at `at`.
+pub(super) fn use_at(connection: &Connection, agent: i64, ids: &[u32], at: Timestamp) -> Answer<()> {
+    let sql = "UPDATE series SET used_at = max(coalesce(used_at, ?3), ?3) WHERE agent = ?1 AND id = ?2";
+    let mut update = connection.prepare_cached(sql)?;
+    for id in ids {
+        update.execute(params![agent, id, at.as_millis()])?;
+    }
+    Ok(())
+}
