@@ -1,6 +1,7 @@
 //! The rules as the evaluator holds them: compiled, found by metric, and resolved for each agent by scope.
 
 use crate::context::AgentView;
+use crate::evaluator::Standing;
 use crate::matching::Filter;
 use crate::rule::{Aggregate, Rule, Scope, Transform};
 use crate::step::Timing;
@@ -104,6 +105,22 @@ impl RuleBook {
         let mut chosen: Vec<u32> = self.groups.iter().filter_map(|group| self.winner(group, agent)).collect();
         chosen.sort_unstable();
         chosen
+    }
+
+    /// Why a rule does not apply to an agent that is not paused.
+    pub(crate) fn absence(&self, at: u32, agent: &AgentView) -> Standing {
+        let rule = &self.get(at).rule;
+        let Some(own) = specificity(&rule.scope, agent) else { return Standing::OutOfScope };
+        let group = self.groups.iter().find(|group| group.contains(&at)).map_or(&[][..], Vec::as_slice);
+        let narrower = group
+            .iter()
+            .copied()
+            .find(|other| specificity(&self.get(*other).rule.scope, agent).is_some_and(|theirs| theirs > own));
+        match self.winner(group, agent).or(narrower) {
+            _ if !rule.enabled => Standing::Disabled,
+            Some(other) if other != at => Standing::ReplacedBy(self.get(other).rule.id),
+            _ => Standing::Applies,
+        }
     }
 
     fn winner(&self, group: &[u32], agent: &AgentView) -> Option<u32> {

@@ -17,11 +17,13 @@ mod restore;
 mod shaped;
 mod silence;
 mod slot;
+mod standing;
 mod timers;
 mod view;
 
 pub use shaped::{HistoryWant, TrendRow, trend_rows};
-pub use view::{EvaluatorStats, InstanceView};
+pub use standing::Standing;
+pub use view::{EvaluatorStats, InstanceView, Withheld};
 
 use crate::book::RuleBook;
 use crate::context::{AgentView, LevelTable, Mute};

@@ -2,7 +2,7 @@
 
 use crate::context::{AgentView, Mute};
 use crate::rule::{Rule, Severity};
-use nightbell_model::{ChannelId, SeriesKey, Timestamp};
+use nightbell_model::{ChannelId, SeriesKey, Timestamp, Ulid};
 
 /// The reason of the mute an agent's other alerts are under while it is offline.
 pub(crate) const HOST_OFFLINE: &str = "host_offline";
@@ -23,6 +23,8 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Hold {
     pub(crate) reason: &'static str,
     pub(crate) until: Timestamp,
+    /// The silence behind it, if it is one.
+    pub(crate) mute: Option<Ulid>,
 }
 
 impl Mute {
@@ -54,7 +56,7 @@ pub(crate) fn muted(
         .iter()
         .filter(|mute| mute.is_active(now) && (mute.defers_resolved || !deferring) && mute.covers(target, channel))
         .min_by_key(|mute| mute.end)
-        .map(|mute| Hold { reason: mute.kind.name(), until: mute.end })
+        .map(|mute| Hold { reason: mute.kind.name(), until: mute.end, mute: Some(mute.id) })
 }
 
 #[cfg(test)]

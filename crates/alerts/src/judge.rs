@@ -45,6 +45,12 @@ impl Limits {
         (!self.threshold.is_nan()).then_some(self.threshold)
     }
 
+    /// The number beyond which it counts as clear, if that is another.
+    #[must_use]
+    pub fn clear(&self) -> Option<f64> {
+        (!self.clear.is_nan()).then_some(self.clear)
+    }
+
     /// What `value` says; `None` for a value or a threshold that is missing. Infinities compare as numbers do.
     #[must_use]
     #[inline]

@@ -8,6 +8,7 @@ pub mod backtest;
 mod book;
 pub mod context;
 pub mod evaluator;
+pub mod explain;
 pub mod faults;
 #[cfg(test)]
 mod fixtures;
@@ -29,7 +30,10 @@ pub mod why;
 
 pub use backtest::{BacktestIncident, BacktestInput, BacktestReport, backtest, median_spacing};
 pub use context::{AgentView, LevelTable, Mute, MuteKind};
-pub use evaluator::{Config, Evaluator, EvaluatorStats, HistoryWant, InstanceView, Saved, TrendRow, trend_rows};
+pub use evaluator::{
+    Config, Evaluator, EvaluatorStats, HistoryWant, InstanceView, Saved, Standing, TrendRow, Withheld, trend_rows,
+};
+pub use explain::Reason;
 pub use faults::RuleFault;
 pub use judge::Limits;
 pub use preset::Preset;

@@ -167,7 +167,7 @@ impl Turn<'_, '_> {
 
     fn cooldown(&self, told: &Told) -> Option<Hold> {
         let until = told.cooldown_end(self.rule());
-        (self.site.now < until).then_some(Hold { reason: COOLDOWN, until })
+        (self.site.now < until).then_some(Hold { reason: COOLDOWN, until, mute: None })
     }
 
     /// N: samples stopped. No cooldown, for it is no repetition of what was said.

@@ -43,7 +43,7 @@ impl Site<'_> {
     pub(crate) fn hold(&self, series: &SeriesKey, channel: ChannelId) -> Option<Hold> {
         let by_host = self.host_offline && !self.compiled.rule.is_offline();
         muted(self.mutes, &self.target(series), channel, (self.now, false))
-            .or_else(|| by_host.then_some(Hold { reason: HOST_OFFLINE, until: Timestamp::MAX }))
+            .or_else(|| by_host.then_some(Hold { reason: HOST_OFFLINE, until: Timestamp::MAX, mute: None }))
     }
 
     /// What withholds even the end of an incident from `channel` now.

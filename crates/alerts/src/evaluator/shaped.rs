@@ -18,6 +18,8 @@ pub(crate) struct Shape {
     series: SeriesKey,
     transform: Transform,
     lens: Lens,
+    /// What was compared last; NaN while there was nothing.
+    newest: f64,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Shape {
             Transform::Rate { window_ms, .. } => Lens::Rate(Ring::new(window_ms, is_counter(series.metric()))),
             Transform::Forecast { .. } => Lens::Forecast(Outlook::TooShort),
         };
-        Some(Self { rule: rule.id, series: series.clone(), transform: rule.transform, lens })
+        Some(Self { rule: rule.id, series: series.clone(), transform: rule.transform, lens, newest: f64::NAN })
     }
 
     /// What is compared in place of `value`: NaN while there is nothing to compare.
@@ -73,9 +75,16 @@ impl Shape {
             (Lens::Forecast(Outlook::Unclear), _) => (value, None),
             _ => (f64::NAN, None),
         };
+        self.newest = value;
         Reading { value: Some(value), raw, trend, ..Reading::default() }
     }
 
+    /// What was compared last.
+    pub(crate) fn newest(&self) -> Option<f64> {
+        Some(self.newest).filter(|value| !value.is_nan())
+    }
+
+    /// Where the series is heading, if that is asked.
     pub(crate) fn outlook(&self) -> Option<Outlook> {
         match &self.lens {
             Lens::Rate(_) => None,

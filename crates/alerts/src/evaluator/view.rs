@@ -1,13 +1,16 @@
 //! What the evaluator shows of itself: every instance with the reasons for what it says and does not say.
 
 use super::Evaluator;
+use super::shaped::Shape;
 use super::slot::{Slot, World};
-use crate::hush::COOLDOWN;
-use crate::instance::{Instance, Told};
+use crate::hush::{COOLDOWN, Hold};
+use crate::instance::{Detail, Instance, Told};
 use crate::judge::Limits;
 use crate::record::{IncidentRecord, InstanceKey, State, ToldRecord};
+use crate::rule::{Comparison, Transform};
 use crate::site::Site;
-use nightbell_model::{AgentId, Timestamp};
+use crate::trend::Outlook;
+use nightbell_model::{AgentId, ChannelId, Timestamp, Ulid};
 
 /// One instance and why it is as it is.
 #[derive(Debug, Clone)]
@@ -20,6 +23,14 @@ pub struct InstanceView<'a> {
     pub since: Timestamp,
     /// How long it has to breach before it fires, in milliseconds.
     pub hold_ms: i64,
+    /// How long it has to be clear before it ends, in milliseconds.
+    pub keep_firing_ms: i64,
+    /// How it compares.
+    pub comparison: Comparison,
+    /// What is made of a value before it is compared.
+    pub transform: Transform,
+    /// How many breaching samples it has seen since the breach began.
+    pub samples: u32,
     /// Since when it has been clear while still firing.
     pub clear_since: Option<Timestamp>,
     /// Whether `NoData` was entered from `Firing`.
@@ -30,6 +41,10 @@ pub struct InstanceView<'a> {
     pub value: Option<f64>,
     /// The number compared with, a level already looked up; `None` if there is none now.
     pub threshold: Option<f64>,
+    /// Where it counts as clear again, if that is another number.
+    pub clear: Option<f64>,
+    /// Where a forecast's series is heading.
+    pub outlook: Option<Outlook>,
     /// When the last usable sample was measured.
     pub last_ts: Option<Timestamp>,
     /// Whether what it shows is old: its samples stopped, or its agent is offline.
@@ -38,8 +53,29 @@ pub struct InstanceView<'a> {
     pub told: Vec<ToldRecord>,
     /// Until when the cooldown holds its next "fired" on at least one channel.
     pub cooldown_until: Option<Timestamp>,
+    /// When something more may be said of it, if nothing changes: a repeat, a step of the escalation, what is withheld now.
+    pub next_notice_at: Option<Timestamp>,
+    /// A late burst is going on, at whose end it is told what came of it.
+    pub in_burst: bool,
+    /// Whether it has a channel to tell.
+    pub has_channels: bool,
+    /// What withholds its notices now, channel by channel.
+    pub withheld: Vec<Withheld>,
     /// What withholds its notices now, without repeats: the kind of a mute, `host_offline` or `cooldown`.
     pub muted: Vec<&'static str>,
+}
+
+/// Something that withholds what one channel is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld {
+    /// Which channel.
+    pub channel: ChannelId,
+    /// The kind of a mute, `host_offline` or `cooldown`.
+    pub reason: &'static str,
+    /// Until when at least; `Timestamp::MAX` is not known.
+    pub until: Timestamp,
+    /// The silence behind it.
+    pub mute: Option<Ulid>,
 }
 
 /// Counters and sizes of the evaluator.
@@ -92,39 +128,66 @@ impl Evaluator {
         let site = world.site(&slot.view, slot.scene(), instance.rule);
         let rule = &site.compiled.rule;
         let key = site.key(&instance.series);
-        let told = instance.detail.as_deref().map_or(&[][..], |detail| &detail.told);
+        let detail = instance.detail.as_deref();
+        let told = detail.map_or(&[][..], |detail| &detail.told);
         let cooldown_until = told.iter().map(|told| told.cooldown_end(rule)).filter(|end| *end > world.now).max();
-        let machine = instance.machine();
+        let (machine, incident) = (instance.machine(), instance.incident());
+        let limits = Limits::resolve(rule, &self.levels, slot.view.id, &instance.series);
+        let shape = slot.shape_of(rule.id, &instance.series);
+        let withheld = withheld_by(&site, instance, told);
         InstanceView {
             state: machine.state,
             since: machine.since,
             hold_ms: rule.hold_ms,
+            keep_firing_ms: rule.keep_firing_ms,
+            comparison: rule.comparison,
+            transform: rule.transform,
+            samples: incident.map_or_else(|| detail.map_or(0, |detail| detail.samples), |incident| incident.samples),
             clear_since: machine.clear_since,
             was_firing: machine.was_firing,
-            incident: instance.incident(),
-            value: instance.detail.as_ref().and_then(|detail| detail.value),
-            threshold: Limits::resolve(rule, &self.levels, slot.view.id, &instance.series).threshold(),
+            incident,
+            value: detail.and_then(|detail| detail.value).or_else(|| shape.and_then(Shape::newest)),
+            threshold: limits.threshold(),
+            clear: limits.clear(),
+            outlook: shape.and_then(Shape::outlook),
             last_ts: (instance.last_ts != Timestamp::MIN).then_some(instance.last_ts),
             stale: !slot.online || site.missing_at(instance).is_some_and(|at| at <= world.now),
             told: told.iter().map(|told| told.record(key.clone())).collect(),
             cooldown_until,
-            muted: withheld_by(&site, instance, told),
+            next_notice_at: next_notice(machine.state, detail, world.now),
+            in_burst: site.folding,
+            has_channels: !rule.channels.is_empty(),
+            muted: reasons_of(&withheld),
+            withheld,
             key,
         }
     }
 }
 
-fn withheld_by(site: &Site<'_>, instance: &Instance, told: &[Told]) -> Vec<&'static str> {
+/// When `settle` looks at an alert again that is not simply fine.
+fn next_notice(state: State, detail: Option<&Detail>, now: Timestamp) -> Option<Timestamp> {
+    let wakes = matches!(state, State::Firing | State::NoData);
+    detail.map(|detail| detail.wake).filter(|wake| wakes && *wake > now && *wake < Timestamp::MAX)
+}
+
+fn withheld_by(site: &Site<'_>, instance: &Instance, told: &[Told]) -> Vec<Withheld> {
+    let rule = &site.compiled.rule;
+    let mut all = Vec::new();
+    for channel in &rule.channels {
+        let cooling =
+            told.iter().find(|told| told.channel == *channel && told.incident.is_none()).map(|told| told.cooldown_end(rule));
+        let cooling = cooling.filter(|end| *end > site.now).map(|until| Hold { reason: COOLDOWN, until, mute: None });
+        let holds = site.hold(&instance.series, *channel).into_iter().chain(cooling);
+        all.extend(holds.map(|Hold { reason, until, mute }| Withheld { channel: *channel, reason, until, mute }));
+    }
+    all
+}
+
+fn reasons_of(withheld: &[Withheld]) -> Vec<&'static str> {
     let mut reasons: Vec<&'static str> = Vec::new();
-    for channel in &site.compiled.rule.channels {
-        let cooling = told
-            .iter()
-            .any(|told| told.channel == *channel && told.incident.is_none() && told.cooldown_end(&site.compiled.rule) > site.now);
-        let hold = site.hold(&instance.series, *channel).map(|hold| hold.reason);
-        for reason in hold.into_iter().chain(cooling.then_some(COOLDOWN)) {
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
+    for reason in withheld.iter().map(|withheld| withheld.reason) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
     reasons

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod explain;
 mod properties;
 mod restart;
 mod scenarios;
