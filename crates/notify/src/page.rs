@@ -1,6 +1,7 @@
 //! A notification in the words of people, before it takes a channel's form: what, where, how bad, since when, why, and
 //! everything that makes it less than certain. Pure. Escaping and cutting to a service's limits is left to the channels.
 
+mod fold;
 mod others;
 mod sentences;
 #[cfg(test)]
@@ -14,8 +15,6 @@ use serde::Serialize;
 
 /// How many of the busiest processes are named.
 const PROCESSES_SHOWN: usize = 5;
-/// How many folded notifications get a line of their own.
-const OTHERS_SHOWN: usize = 20;
 /// No name or text of a host is longer than this on a page.
 const LONGEST_TEXT: usize = 1_000;
 
@@ -127,21 +126,9 @@ pub(crate) struct Page {
 impl Page {
     /// The words of a whole message.
     pub(crate) fn of(message: &Message<'_>) -> Self {
-        let notification = message.notification;
-        let mut page = Self::of_one(notification);
-        let more = message.folded.len();
-        if more > 0 {
-            page.subject = format!("{} and {more} more", page.subject);
-        }
-        let mut lines: Vec<String> =
-            message.folded.iter().take(OTHERS_SHOWN).map(|folded| Self::of_one(folded).headline()).collect();
-        if more > OTHERS_SHOWN {
-            lines.push(format!("… and {} more", more - OTHERS_SHOWN));
-        }
-        if more > 0 {
-            page.lists.push(List { title: "Also".to_owned(), lines });
-        }
-        page
+        let folded =
+            (!message.folded.is_empty()).then(|| fold::page(message.all().collect(), Wall::of(&message.notification.timezone)));
+        folded.flatten().unwrap_or_else(|| Self::of_one(message.notification))
     }
 
     fn of_one(notification: &Notification) -> Self {
@@ -181,7 +168,9 @@ impl Page {
     pub(crate) fn plain(&self) -> String {
         let mut lines = vec![self.headline(), String::new(), self.sentence.clone()];
         lines.extend(self.notes.iter().map(|note| format!("Note: {note}")));
-        lines.push(String::new());
+        if !self.facts.is_empty() {
+            lines.push(String::new());
+        }
         let width = self.facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0) + 1;
         lines.extend(self.facts.iter().map(|fact| format!("{:width$} {}", format!("{}:", fact.name), fact.value)));
         if !self.why.is_empty() {

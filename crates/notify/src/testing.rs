@@ -2,7 +2,7 @@
 
 pub(crate) mod double;
 pub(crate) mod relay;
-mod samples;
+pub(crate) mod samples;
 pub(crate) mod vendors;
 
 use crate::config::ChannelConfig;

@@ -175,7 +175,8 @@ fn line(item: &Notification, wall: Wall) -> String {
         agent if offline && !agent.is_empty() => format!("{agent} {} offline", if item.is_firing() { "is" } else { "was" }),
         _ => sentences::subject(item),
     };
-    let value = if item.is_firing() { item.value } else { item.peak };
+    let silent = item.kind == NoticeWord::NodataStart;
+    let value = if item.is_firing() { item.value.filter(|_| !silent) } else { item.peak };
     let worst = if item.is_firing() { "" } else { "at worst " };
     let value = value.filter(|_| !offline).map(|value| format!("{worst}{}", words::value(value, &item.unit)));
     let labels: Vec<String> = item.labels.values().map(|label| clean(label)).collect();

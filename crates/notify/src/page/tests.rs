@@ -43,17 +43,85 @@ fn a_late_incident_says_from_when_to_when() {
     assert_eq!(page.notes, ["Reported late: this was firing from 03:09:05 CET to 03:31:45 CET, before the hub could be told."]);
 }
 
+/// The words of many hosts' notifications in one message; `change` makes each its own.
+fn folded(count: usize, kind: NoticeWord, change: impl Fn(usize, &mut Notification)) -> Page {
+    let mut all: Vec<Notification> = (1..=count)
+        .map(|number| {
+            let mut one = notification(kind);
+            one.incident_id = format!("I{number}");
+            one.agent.name = format!("db-{number:02}");
+            change(number, &mut one);
+            one
+        })
+        .collect();
+    let lead = all.remove(0);
+    Page::of(&Message { folded: all, ..message(&lead) })
+}
+
+fn goes_offline(_number: usize, one: &mut Notification) {
+    one.metric = OFFLINE_METRIC.to_owned();
+    (one.rule.name, one.value, one.threshold) = ("Agent offline".to_owned(), None, None);
+}
+
 #[test]
-fn folded_notifications_have_a_line_each_up_to_a_number() {
-    let leading = notification(NoticeWord::Fired);
-    let mut other = notification(NoticeWord::Resolved);
-    other.agent.name = "db-02".to_owned();
-    let with = |count: usize| Page::of(&Message { folded: vec![other.clone(); count], ..message(&leading) });
-    let page = with(2);
-    assert_eq!(page.headline(), "Critical: CPU hot on db-01 and 2 more (97.2 % > 90 %)");
-    assert_eq!(page.lists[0].lines, ["Resolved: CPU hot on db-02 (after 27 m 40 s)"; 2]);
-    assert_eq!(with(20).lists[0].lines.len(), 20);
-    assert_eq!(with(25).lists[0].lines.last().map(String::as_str), Some("… and 5 more"));
+fn a_storm_is_one_page_that_names_everybody() {
+    let storm = folded(14, NoticeWord::Fired, goes_offline);
+    assert_eq!(storm.headline(), "Critical: 14 hosts tagged db are offline (db-01, db-02, db-03 and 11 more)");
+    insta::assert_snapshot!("text_storm", storm.plain());
+    let end = folded(14, NoticeWord::Resolved, goes_offline);
+    assert_eq!(end.headline(), "Back online: 14 hosts tagged db (db-01, db-02, db-03 and 11 more)");
+    insta::assert_snapshot!("text_storm_end", end.plain());
+    let part = folded(3, NoticeWord::Fired, |number, one| {
+        goes_offline(number, one);
+        if number == 2 {
+            (one.kind, one.resolved_at) = (NoticeWord::Resolved, Some("2026-11-22T02:31:45.000Z".to_owned()));
+        }
+    });
+    assert_eq!(part.title(), "Critical: 2 of 3 hosts tagged db are offline, 1 back");
+    assert_eq!(
+        part.lists.iter().map(|list| (list.title.as_str(), list.lines.len())).collect::<Vec<_>>(),
+        [("Offline", 2), ("Over", 1)]
+    );
+}
+
+#[test]
+fn one_rule_on_many_hosts_says_which_is_worst() {
+    let warm = |number: usize, one: &mut Notification| one.value = Some(if number == 7 { 99.1 } else { 95.0 });
+    insta::assert_snapshot!("text_folded", folded(12, NoticeWord::Fired, warm).plain());
+    insta::assert_snapshot!("text_folded_resolved", folded(12, NoticeWord::Resolved, warm).plain());
+    insta::assert_snapshot!("text_folded_escalated", folded(2, NoticeWord::Escalated, warm).plain());
+}
+
+#[test]
+fn what_differs_is_what_is_named() {
+    let disks = folded(4, NoticeWord::Fired, |number, one| {
+        one.agent.name = "db-01".to_owned();
+        one.rule.name = "Disk full".to_owned();
+        one.labels.insert("mount".to_owned(), format!("/srv/{number}"));
+    });
+    assert_eq!(disks.headline(), "Critical: Disk full on db-01 (/srv/1, /srv/2, /srv/3 and 1 more)");
+    assert_eq!(disks.processes.len(), 3, "on one host they are everybody's");
+    let rules = |number: usize, one: &mut Notification| {
+        (one.rule.id, one.rule.name) = (number.to_string(), format!("Rule {number}"));
+        one.rule.severity = if number == 2 { "critical" } else { "info" }.to_owned();
+    };
+    let mixed = folded(3, NoticeWord::Fired, rules);
+    assert_eq!(mixed.headline(), "Critical: 3 alerts on 3 hosts tagged db (db-01, db-02, db-03)");
+    assert_eq!(mixed.tone, Tone::Critical, "as bad as the worst");
+    let one_host = folded(2, NoticeWord::Fired, |number, one| {
+        rules(number, one);
+        one.agent.name = "db-01".to_owned();
+    });
+    assert_eq!(one_host.title(), "Critical: 2 alerts on db-01");
+}
+
+#[test]
+fn a_crowd_is_listed_by_name_up_to_a_number() {
+    let lines = |count: usize| folded(count, NoticeWord::Fired, goes_offline).lists[0].lines.clone();
+    assert_eq!(lines(30).len(), 30);
+    assert_eq!(lines(33)[30], "db-31, db-32, db-33");
+    assert_eq!(lines(330).len(), 60);
+    assert_eq!(lines(340).last().map(String::as_str), Some("… and 10 more"));
 }
 
 #[test]

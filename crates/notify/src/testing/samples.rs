@@ -108,3 +108,16 @@ fn items() -> Vec<Notification> {
         item(NoticeWord::Resolved, "Agent offline", "critical", "web-01", offline),
     ]
 }
+
+/// Many hosts of one tag fell silent: the leading notification and those that travel with it.
+pub(crate) fn storm(kind: NoticeWord) -> (Notification, Vec<Notification>) {
+    let host = |number: usize| {
+        let mut one = incident(kind);
+        (one.incident_id, one.agent.name) = (format!("01KANB00000000000000000{number:03}"), format!("db-{number:02}"));
+        one.metric = nightbell_alerts::OFFLINE_METRIC.to_owned();
+        (one.rule.name, one.value, one.threshold, one.peak) = ("Agent offline".to_owned(), None, None, None);
+        one.top_processes.clear();
+        one
+    };
+    (host(1), (2..=14).map(host).collect())
+}

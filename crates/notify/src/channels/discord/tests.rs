@@ -12,6 +12,7 @@ use crate::notification::NoticeWord;
 use crate::notification::Notification;
 use crate::notifier::NotifierOptions;
 use crate::testing::double::{Double, Received, Reply};
+use crate::testing::samples::storm;
 use crate::testing::{
     KINDS, any_notification, channel, charted, hostile, message, notification, notifier, notifier_with, picture, vendors,
 };
@@ -32,6 +33,16 @@ fn every_kind_looks_as_agreed() {
     for (name, kind) in KINDS {
         let payload = payload(&message(&notification(kind)), &Picture::Attached, false).unwrap();
         assert_eq!(vendors::discord_payload(&payload, &files(true)), Ok(()), "{name}");
+        insta::assert_json_snapshot!(format!("discord_{name}"), payload);
+    }
+}
+
+#[test]
+fn a_storm_is_one_message() {
+    for (name, kind) in [("storm", NoticeWord::Fired), ("storm_end", NoticeWord::Resolved)] {
+        let (lead, folded) = storm(kind);
+        let payload = payload(&Message { folded, ..message(&lead) }, &Picture::None, false).unwrap();
+        assert_eq!(vendors::discord_payload(&payload, &[]), Ok(()), "{name}");
         insta::assert_json_snapshot!(format!("discord_{name}"), payload);
     }
 }

@@ -6,6 +6,7 @@ use crate::config::ChannelConfig;
 use crate::notification::NoticeWord;
 use crate::notifier::NotifierOptions;
 use crate::testing::double::{Double, Received, Reply};
+use crate::testing::samples::storm;
 use crate::testing::{
     KINDS, any_notification, channel, charted, hostile, message, notification, notifier, notifier_with, picture, vendors,
 };
@@ -20,6 +21,16 @@ fn at(double: &Double) -> ChannelConfig {
 fn every_kind_looks_as_agreed() {
     for (name, kind) in KINDS {
         let payload = payload(&message(&notification(kind)));
+        assert_eq!(vendors::slack_payload(&payload), Ok(()), "{name}");
+        insta::assert_json_snapshot!(format!("slack_{name}"), payload);
+    }
+}
+
+#[test]
+fn a_storm_is_one_message() {
+    for (name, kind) in [("storm", NoticeWord::Fired), ("storm_end", NoticeWord::Resolved)] {
+        let (lead, folded) = storm(kind);
+        let payload = payload(&Message { folded, ..message(&lead) });
         assert_eq!(vendors::slack_payload(&payload), Ok(()), "{name}");
         insta::assert_json_snapshot!(format!("slack_{name}"), payload);
     }

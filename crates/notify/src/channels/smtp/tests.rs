@@ -7,6 +7,7 @@ use crate::notification::{NoticeWord, Notification};
 use crate::notifier::NotifierOptions;
 use crate::progress::unreached;
 use crate::testing::relay::{Act, Behaviour, Encrypts, Relay, Taken};
+use crate::testing::samples::storm;
 use crate::testing::{
     KINDS, any_notification, channel, charted, hasty, hostile, message, notification, notifier, notifier_with, picture,
 };
@@ -345,14 +346,19 @@ fn a_page_can_be_written_for_looking_at() {
         html::render(&crate::page::Page::of(&Message { folded, ..message(notification) }), vec!["chart", "chart-dark"]).unwrap()
     };
     let folder = std::env::var_os("NIGHTBELL_MAIL_PREVIEW").map(std::path::PathBuf::from);
-    let inline = format!("data:image/png;base64,{}", STANDARD.encode(picture()));
     let mut pages: Vec<(String, String)> =
         KINDS.iter().map(|(name, kind)| ((*name).to_owned(), render(&notification(*kind), Vec::new()))).collect();
+    let (fell, rest) = storm(NoticeWord::Fired);
+    pages.push(("storm".to_owned(), render(&fell, rest)));
+    let (back, rest) = storm(NoticeWord::Resolved);
+    pages.push(("storm_end".to_owned(), render(&back, rest)));
     pages.push(("hostile".to_owned(), render(&hostile(), vec![notification(NoticeWord::Resolved); 3])));
     for (name, html) in pages {
         assert!(html.contains("cid:chart"), "{name}");
         if let Some(folder) = &folder {
-            std::fs::write(folder.join(format!("{name}.html")), html.replace("cid:chart", &inline)).unwrap();
+            // Pictures of one's own choice may be put beside the pages.
+            let html = html.replace("cid:chart-dark", "chart-dark.png").replace("cid:chart", "chart.png");
+            std::fs::write(folder.join(format!("{name}.html")), html).unwrap();
         }
     }
 }

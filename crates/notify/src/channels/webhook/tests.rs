@@ -4,6 +4,7 @@ use super::*;
 use crate::config::ChannelConfig;
 use crate::notification::NoticeWord;
 use crate::testing::double::{Double, Received, Reply};
+use crate::testing::samples::storm;
 use crate::testing::{KINDS, any_notification, channel, hostile, message, notification, notifier, vendors};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -94,6 +95,14 @@ async fn alertmanagers_receivers_get_all_alerts_in_one_message() {
     resolved.agent.name = "db-01".to_owned();
     let ended = alertmanager::body(&message(&resolved));
     assert_eq!(ended["alerts"][0]["fingerprint"], alerts[0]["fingerprint"], "the same alert from its start to its end");
+}
+
+#[test]
+fn a_storm_is_one_group_of_alerts() {
+    let (lead, folded) = storm(NoticeWord::Fired);
+    let body = alertmanager::body(&Message { folded, ..message(&lead) });
+    assert_eq!(body["alerts"].as_array().unwrap().len(), 14);
+    insta::assert_json_snapshot!("webhook_alertmanager_storm", body);
 }
 
 #[test]
