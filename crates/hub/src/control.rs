@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::operations::{self, Operation};
+use crate::transfer::{self, Transfer, TransferError};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -16,8 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// The longest line that is read: an operation is a few hundred bytes.
-const LINE_LIMIT: u64 = 64 * 1024;
+/// The longest line that is read: a piece of imported history is half a megabyte, anything else a few hundred bytes.
+const LINE_LIMIT: u64 = 8 << 20;
 /// How long the command line waits for an answer: a backup of a large database takes a while.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -118,8 +119,29 @@ async fn carry_out(operation: Operation, app: &Arc<App>) -> Answer {
                 Err(error) => Answer::Refused(error.to_string()),
             }
         }
+        Operation::Agents => Answer::Done(operations::agents(&app.registry.read())),
+        Operation::Transfer(piece) => {
+            let app = Arc::clone(app);
+            match tokio::task::spawn_blocking(move || carry(&app, &piece)).await {
+                Ok(Ok(text)) => Answer::Done(text),
+                Ok(Err(error)) => Answer::Refused(describe(&error)),
+                Err(error) => Answer::Refused(error.to_string()),
+            }
+        }
         operation => change(operation, app).await.unwrap_or_else(|why| Answer::Refused(format!("{why:#}"))),
     }
+}
+
+fn carry(app: &App, piece: &Transfer) -> Result<String, TransferError> {
+    let text = transfer::carry(&*app.metrics, app.lease, piece)?;
+    if let Transfer::Give { agent, series, rows, .. } = piece {
+        // What was imported is the newest there is of an agent that is not heard.
+        let newest = rows.iter().max_by_key(|row| row.t).map_or(&[][..], std::slice::from_ref);
+        for batch in transfer::batches(agent, series, newest)? {
+            app.fleet.update(batch.agent, |vitals| vitals.take(Arc::new(batch)));
+        }
+    }
+    Ok(text)
 }
 
 async fn change(operation: Operation, app: &Arc<App>) -> anyhow::Result<Answer> {

@@ -31,6 +31,13 @@ impl Vitals {
         !self.closed && self.last_seen.is_some_and(|seen| now.millis_since(seen) < MISSED_INTERVALS * self.interval_ms)
     }
 
+    /// Takes a heartbeat with values, unless a newer one is known.
+    pub fn take(&mut self, batch: Arc<Batch>) {
+        if self.latest.as_ref().is_none_or(|known| known.ts <= batch.ts) {
+            self.latest = Some(batch);
+        }
+    }
+
     /// The newest value of a series.
     #[must_use]
     pub fn value(&self, key: &SeriesKey) -> Option<f64> {

@@ -31,4 +31,5 @@ pub mod server;
 pub mod signing;
 pub mod starter;
 mod table;
+pub mod transfer;
 pub mod wiring;

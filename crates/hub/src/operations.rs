@@ -2,6 +2,7 @@
 
 use crate::auth::{Scope, password, token};
 use crate::registry::Holdings;
+use crate::transfer::{self, Transfer};
 use crate::{clock, ids};
 use nightbell_model::Timestamp;
 use nightbell_store::{ApiTokenRow, AuditEntry, Change, EnrolmentToken, Role, UserRow};
@@ -46,6 +47,17 @@ pub enum Operation {
     },
     /// Asks whether the hub is ready.
     Health,
+    /// Names the agents.
+    Agents,
+    /// Makes an agent of this name for imported history, if there is none.
+    ImportAgent {
+        /// What it is called.
+        name: String,
+        /// How far apart its samples are, in milliseconds.
+        interval_ms: i64,
+    },
+    /// Carries a piece of history.
+    Transfer(Transfer),
 }
 
 /// What an operation does and what is printed of it.
@@ -97,7 +109,10 @@ pub fn plan(operation: &Operation, holdings: &Holdings) -> Result<Plan, Operatio
             Ok(Plan { changes: vec![Change::PutEnrolment(row)], audit, output })
         }
         Operation::PasswordReset { username, password } => password_reset(username, password, holdings, now),
-        Operation::Backup { .. } | Operation::Health => Err(refused("op", "this operation needs a running hub")),
+        Operation::ImportAgent { name, interval_ms } => import_agent(name, *interval_ms, holdings, now),
+        Operation::Backup { .. } | Operation::Health | Operation::Agents | Operation::Transfer(_) => {
+            Err(refused("op", "this operation needs a running hub"))
+        }
     }
 }
 
@@ -215,6 +230,22 @@ fn password_reset(name: &str, secret: &str, holdings: &Holdings, now: Timestamp)
     };
     let id = row.id;
     Ok(Plan { changes: vec![Change::PutUser(row), Change::DeleteSessionsOf(id)], audit, output })
+}
+
+fn import_agent(name: &str, interval_ms: i64, holdings: &Holdings, now: Timestamp) -> Result<Plan, OperationError> {
+    let known = holdings.agent_named(name.trim());
+    let row = known.map_or_else(|| transfer::imported_agent(name, interval_ms, now), |row| Ok(row.clone()))?;
+    let detail = serde_json::json!({"name": row.name, "made": known.is_none()});
+    let (audit, output) = (audit(now, "history.import", row.id.to_string(), &detail), row.id.to_string());
+    let changes = if known.is_none() { vec![Change::PutAgent(row)] } else { Vec::new() };
+    Ok(Plan { changes, audit, output })
+}
+
+/// All agents by name, as a JSON list of id and name.
+pub fn agents(holdings: &Holdings) -> String {
+    let mut all: Vec<(&str, String)> = holdings.agents.values().map(|row| (&*row.name, row.id.to_string())).collect();
+    all.sort_unstable();
+    serde_json::json!(all.iter().map(|(name, id)| (id, name)).collect::<Vec<_>>()).to_string()
 }
 
 fn audit(at: Timestamp, action: &str, object: String, detail: &serde_json::Value) -> AuditEntry {

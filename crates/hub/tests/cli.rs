@@ -9,6 +9,8 @@ mod backups;
 mod commands;
 #[path = "cli/folder.rs"]
 mod folder;
+#[path = "cli/history.rs"]
+mod history;
 #[path = "cli/people.rs"]
 mod people;
 #[expect(dead_code, reason = "each of the test programs uses a part")]

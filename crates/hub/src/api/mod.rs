@@ -34,6 +34,7 @@ mod wire;
 pub use access::access_table;
 pub use health::readiness;
 pub(crate) use wire::change::turn;
+pub(crate) use wire::names::file_part;
 pub(crate) use wire::replay::Replay;
 pub(crate) use wire::rule::{Needs, read as read_rule};
 

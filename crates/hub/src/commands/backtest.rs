@@ -2,6 +2,8 @@
 
 mod series;
 
+pub(super) use series::cells;
+
 use super::say;
 use crate::api::{Needs, Replay, read_rule, time};
 use crate::page::rfc3339;

@@ -2,7 +2,10 @@
 
 mod backtest;
 mod backup;
+mod carrier;
 mod demo;
+mod export_history;
+mod import;
 mod inspect;
 mod operate;
 mod serve;
@@ -68,6 +71,11 @@ enum Command {
     User(UserCommand),
     /// Runs a rule over a CSV and shows what it would have done
     Backtest(backtest::Arguments),
+    /// Takes in history of another system as that of an agent; the hub may run
+    Import(import::Arguments),
+    /// Gives out what the hub keeps, as files; the hub may run
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Rolls up, removes what is too old and gives space back, then exits
     Maintain,
     /// Checks or shows the settings
@@ -131,6 +139,12 @@ enum UserCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum ExportCommand {
+    /// History, as tables that import reads
+    History(export_history::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Says whether the settings can be used
     Check,
@@ -174,6 +188,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(TokenCommand::Create { name, scopes, expires }) => operate::token(&config, name, scopes, expires),
         Command::Enroll(EnrollCommand::Create { expires, uses, tag }) => operate::enroll(&config, expires, uses, tag),
         Command::User(UserCommand::Password { username }) => operate::password(&config, username),
+        Command::Import(arguments) => import::run(&config, &arguments),
+        Command::Export(ExportCommand::History(arguments)) => export_history::run(&config, &arguments),
         Command::Maintain => inspect::maintain(&config),
         Command::Backup { file } => backup::backup(&config, file),
         Command::Restore { file } => backup::restore(&config, &file),

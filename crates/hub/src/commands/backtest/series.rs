@@ -56,7 +56,7 @@ fn value(text: &str) -> anyhow::Result<Option<f64>> {
 }
 
 /// The cells of a line by RFC 4180; a cell does not reach over the end of its line.
-fn cells(line: &str) -> anyhow::Result<Vec<String>> {
+pub(crate) fn cells(line: &str) -> anyhow::Result<Vec<String>> {
     let (mut cells, mut cell, mut quoted) = (Vec::new(), String::new(), false);
     let mut chars = line.trim_end_matches('\r').chars().peekable();
     while let Some(c) = chars.next() {
