@@ -9,6 +9,7 @@ mod tests;
 use fields::Fields;
 pub(crate) use fields::Secret;
 use lettre::message::Mailbox;
+use reqwest::header::HeaderName;
 use serde_json::Value;
 use url::Url;
 
@@ -50,7 +51,10 @@ pub(crate) enum WebhookFormat {
 pub struct WebhookConfig {
     /// `None` is the service's own address (PagerDuty).
     pub(crate) url: Option<Url>,
-    pub(crate) secret: Option<Secret>,
+    /// What pages are signed with: the secret, and while receivers change over the one before it.
+    pub(crate) secrets: Vec<Secret>,
+    /// Further headers; their values may be secrets.
+    pub(crate) headers: Vec<(HeaderName, Secret)>,
     pub(crate) format: WebhookFormat,
     pub(crate) routing_key: Option<Secret>,
     pub(crate) allow_private: bool,
@@ -181,7 +185,7 @@ impl ChannelConfig {
 /// The fields a channel of `kind` may have.
 fn fields_of(kind: &str) -> Option<&'static [&'static str]> {
     match kind {
-        "webhook" => Some(&["url", "secret", "format", "routing_key", "allow_private"]),
+        "webhook" => Some(&["url", "secret", "previous_secret", "headers", "format", "routing_key", "allow_private"]),
         "smtp" => Some(&["host", "port", "tls", "username", "password", "from", "to", "allow_private"]),
         "discord" => Some(&["webhook_url", "bot_token", "channel_id", "allow_private"]),
         "slack" => Some(&["webhook_url", "bot_token", "channel", "allow_private"]),
@@ -201,20 +205,38 @@ fn webhook(fields: &mut Fields<'_>) -> Option<WebhookConfig> {
     };
     let pagerduty = format == WebhookFormat::PagerDuty;
     let url = if pagerduty && !fields.has("url") { None } else { Some(fields.url("url")?) };
-    let secret = fields.optional_secret("secret");
-    if let Some(secret) = &secret
-        && let Err(why) = crate::channels::webhook::signature::key_of(secret.expose())
-    {
-        fields.fault("secret", why);
-    }
+    let secrets = webhook_secrets(fields);
+    let headers = fields.headers("headers");
     let routing_key = if pagerduty { Some(fields.secret("routing_key")?) } else { fields.optional_secret("routing_key") };
     if !pagerduty && routing_key.is_some() {
         fields.fault("routing_key", "only the format \"pagerduty\" has a routing key");
     }
-    if pagerduty && secret.is_some() {
+    if pagerduty && !secrets.is_empty() {
         fields.fault("secret", "the format \"pagerduty\" is not signed: its routing key is the secret");
     }
-    Some(WebhookConfig { url, secret, format, routing_key, allow_private: fields.flag("allow_private", false) })
+    if pagerduty && !headers.is_empty() {
+        fields.fault("headers", "the format \"pagerduty\" has no headers of one's own");
+    }
+    Some(WebhookConfig { url, secrets, headers, format, routing_key, allow_private: fields.flag("allow_private", false) })
+}
+
+/// The secret, and while receivers change over the one before it: each page then bears both signatures.
+fn webhook_secrets(fields: &mut Fields<'_>) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    for name in ["secret", "previous_secret"] {
+        let Some(secret) = fields.optional_secret(name) else { continue };
+        if let Err(why) = crate::channels::webhook::signature::key_of(secret.expose()) {
+            fields.fault(name, why);
+        }
+        secrets.push(secret);
+    }
+    if fields.has("previous_secret") && !fields.has("secret") {
+        fields.fault(
+            "previous_secret",
+            "stands beside secret while receivers change over: without a secret there is none before it",
+        );
+    }
+    secrets
 }
 
 fn smtp(fields: &mut Fields<'_>) -> Option<SmtpConfig> {

@@ -30,16 +30,26 @@ pub(crate) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message
         .header(CONTENT_TYPE, "application/json")
         .header("webhook-id", signature::id(&message.delivery_id))
         .header("webhook-timestamp", now.timestamp());
-    if let Some(secret) = &config.secret {
-        match signature::sign(secret.expose(), &signature::id(&message.delivery_id), now.timestamp(), &body) {
-            Ok(signature) => request = request.header("webhook-signature", signature),
+    if !config.secrets.is_empty() {
+        match signatures(config, &signature::id(&message.delivery_id), now.timestamp(), &body) {
+            Ok(signatures) => request = request.header("webhook-signature", signatures),
             Err(why) => return Outcome::broken(format!("the page cannot be signed: the secret {why}")),
         }
+    }
+    for (name, value) in &config.headers {
+        request = request.header(name, value.expose());
     }
     let answer = match notifier.http.send(config.allow_private, url, request.body(body)).await {
         Ok(answer) => answer,
         Err(outcome) => return outcome,
     };
-    let secrets: Vec<&str> = config.secret.iter().map(|secret| secret.expose()).collect();
+    let headers = config.headers.iter().map(|(_, value)| value);
+    let secrets: Vec<&str> = config.secrets.iter().chain(headers).map(|secret| secret.expose()).collect();
     answer.outcome(url.host_str().unwrap_or_default(), &secrets, now)
+}
+
+/// One signature for each secret, parted by spaces: a receiver that knows one of them is content.
+fn signatures(config: &WebhookConfig, id: &str, timestamp: i64, body: &str) -> Result<String, String> {
+    let signed = config.secrets.iter().map(|secret| signature::sign(secret.expose(), id, timestamp, body));
+    Ok(signed.collect::<Result<Vec<_>, _>>()?.join(" "))
 }

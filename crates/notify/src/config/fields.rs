@@ -2,6 +2,7 @@
 
 use super::ConfigFault;
 use lettre::message::Mailbox;
+use reqwest::header::HeaderName;
 use serde_json::{Map, Value};
 use std::fmt;
 use url::{Host, Url};
@@ -10,6 +11,25 @@ use url::{Host, Url};
 const LONGEST_TEXT: usize = 2_048;
 /// How many people one mail channel may write to; more belong on a list.
 const MOST_RECIPIENTS: usize = 50;
+/// How many headers a webhook may set.
+const MOST_HEADERS: usize = 16;
+/// Headers that are not a channel's to set: HTTP's own framing, what the connection is about, and what describes our body.
+const OUR_HEADERS: [&str; 14] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+];
 /// What a secret reads as when it is shown.
 pub(crate) const PLACEHOLDER: &str = "set";
 
@@ -55,7 +75,7 @@ impl<'a> Fields<'a> {
         for name in self.object.into_iter().flat_map(Map::keys) {
             if !self.known.contains(&name.as_str()) {
                 let detail = format!("is not known here: there are {}", self.known.join(", "));
-                self.faults.push(ConfigFault { pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")), detail });
+                self.faults.push(ConfigFault { pointer: format!("/{}", escaped(name)), detail });
             }
         }
         self.faults
@@ -191,6 +211,27 @@ impl<'a> Fields<'a> {
         Some(url)
     }
 
+    /// Headers by name. Their values are treated as secrets, for many are.
+    pub(super) fn headers(&mut self, name: &str) -> Vec<(HeaderName, Secret)> {
+        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(object) = value.as_object() else {
+            self.fault(name, "is not an object of header names and values");
+            return Vec::new();
+        };
+        if object.len() > MOST_HEADERS {
+            self.fault(name, format!("has more than {MOST_HEADERS} headers"));
+            return Vec::new();
+        }
+        let mut headers = Vec::with_capacity(object.len());
+        for (header, value) in object {
+            match check_header(header, value) {
+                Ok(checked) => headers.push(checked),
+                Err(why) => self.fault(&format!("{name}/{}", escaped(header)), why),
+            }
+        }
+        headers
+    }
+
     pub(super) fn mailbox(&mut self, name: &str) -> Option<Mailbox> {
         let text = self.text(name)?;
         self.parse_mailbox(name, &text)
@@ -224,6 +265,30 @@ impl<'a> Fields<'a> {
         }
         (mailboxes.len() == list.len()).then_some(mailboxes)
     }
+}
+
+/// A name as it stands in a JSON pointer (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A header that a channel may set.
+fn check_header(name: &str, value: &Value) -> Result<(HeaderName, Secret), String> {
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_why| "is not a header's name".to_owned())?;
+    if OUR_HEADERS.contains(&header.as_str()) || header.as_str().starts_with("webhook-") {
+        return Err("is set by us or by HTTP itself".to_owned());
+    }
+    let text = value.as_str().ok_or("is not a text")?;
+    if text == PLACEHOLDER {
+        return Err(format!("\"{PLACEHOLDER}\" is what a hidden value is shown as: give the value itself"));
+    }
+    if text.len() > LONGEST_TEXT {
+        return Err(format!("is longer than {LONGEST_TEXT} bytes"));
+    }
+    if text.trim() != text || text.is_empty() || text.bytes().any(|byte| !(0x20..0x7f).contains(&byte)) {
+        return Err("is empty, begins or ends with a space, or has something beyond printable ASCII in it".to_owned());
+    }
+    Ok((header, Secret::new(text)))
 }
 
 /// A URL we may send to, as far as its text tells.

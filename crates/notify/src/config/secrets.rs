@@ -4,6 +4,9 @@ use super::fields::PLACEHOLDER;
 use serde_json::Value;
 use url::Url;
 
+/// Secrets that are sent to the receiver as they are; the others only sign, or stand in the address itself.
+const TRAVELLING: [&str; 3] = ["headers", "password", "routing_key"];
+
 /// How a secret field is shown.
 #[derive(Clone, Copy)]
 enum Shown {
@@ -11,16 +14,25 @@ enum Shown {
     Placeholder,
     /// As scheme and host.
     Host,
+    /// Each value of an object as `"set"`.
+    Values,
 }
 
 /// The secret fields of a kind. Of an unknown kind everything that is secret anywhere is.
 fn secret_fields(kind: &str) -> &'static [(&'static str, Shown)] {
     match kind {
-        "webhook" => &[("secret", Shown::Placeholder), ("routing_key", Shown::Placeholder)],
+        "webhook" => &[
+            ("secret", Shown::Placeholder),
+            ("previous_secret", Shown::Placeholder),
+            ("routing_key", Shown::Placeholder),
+            ("headers", Shown::Values),
+        ],
         "smtp" => &[("password", Shown::Placeholder)],
         "discord" | "slack" => &[("webhook_url", Shown::Host), ("bot_token", Shown::Placeholder)],
         _ => &[
             ("secret", Shown::Placeholder),
+            ("previous_secret", Shown::Placeholder),
+            ("headers", Shown::Values),
             ("routing_key", Shown::Placeholder),
             ("password", Shown::Placeholder),
             ("webhook_url", Shown::Host),
@@ -32,6 +44,9 @@ fn secret_fields(kind: &str) -> &'static [(&'static str, Shown)] {
 fn shown(value: &Value, how: Shown) -> Value {
     let text = match (value, how) {
         (Value::Null, _) => return Value::Null,
+        (Value::Object(values), Shown::Values) => {
+            return values.iter().map(|(name, value)| (name.clone(), shown(value, Shown::Placeholder))).collect();
+        }
         (Value::String(url), Shown::Host) => host_only(url),
         _ => PLACEHOLDER.to_owned(),
     };
@@ -57,14 +72,41 @@ pub(super) fn redacted(kind: &str, config: &Value) -> Value {
 }
 
 pub(super) fn merge(kind: &str, old: &Value, mut new: Value) -> Value {
+    let has_moved = has_moved(old, &new);
     if let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) {
         for (name, how) in secret_fields(kind) {
-            if let (Some(old), Some(new)) = (old.get(*name), new.get_mut(*name))
-                && *new == shown(old, *how)
-            {
-                *new = old.clone();
+            if has_moved && TRAVELLING.contains(name) {
+                continue;
+            }
+            let (Some(old), Some(new)) = (old.get(*name), new.get_mut(*name)) else { continue };
+            match (old, new, how) {
+                (Value::Object(old), Value::Object(new), Shown::Values) => {
+                    for (header, value) in new {
+                        put_back(old.get(header), value, Shown::Placeholder);
+                    }
+                }
+                (old, new, how) => put_back(Some(old), new, *how),
             }
         }
     }
     new
+}
+
+/// Whether a channel leads elsewhere than before, or there in clear. Who may edit a channel but does not know its secrets must not
+/// have them sent to a place of their own.
+fn has_moved(old: &Value, new: &Value) -> bool {
+    let origin = |config: &Value| {
+        let url = config["url"].as_str().and_then(|url| Url::parse(url.trim()).ok());
+        url.map_or_else(|| config["url"].to_string(), |url| url.origin().ascii_serialization())
+    };
+    let relay = |config: &Value| (config["host"].clone(), config["port"].clone());
+    let is_clear = |config: &Value| config["tls"] == "none";
+    origin(old) != origin(new) || relay(old) != relay(new) || (is_clear(new) && !is_clear(old))
+}
+
+/// What only repeats how `old` is shown becomes `old` again.
+fn put_back(old: Option<&Value>, new: &mut Value, how: Shown) {
+    if let Some(old) = old.filter(|old| *new == shown(old, how)) {
+        *new = old.clone();
+    }
 }

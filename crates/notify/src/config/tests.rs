@@ -29,6 +29,10 @@ fn every_documented_form_is_accepted() {
         &json!({"url": "http://10.0.0.1:9000/x", "secret": "raw secret", "format": "standard", "allow_private": true}),
     );
     accepted("webhook", &json!({"url": "https://example.org/am", "format": "alertmanager", "secret": null}));
+    accepted(
+        "webhook",
+        &json!({"url": "https://e.example", "secret": "new", "previous_secret": "old", "headers": {"X-Api-Key": "k", "Authorization": "Bearer t"}}),
+    );
     accepted("webhook", &json!({"format": "pagerduty", "routing_key": "0123456789abcdef0123456789abcdef"}));
     accepted("webhook", &json!({"url": "https://events.eu.pagerduty.com/v2/enqueue", "format": "pagerduty", "routing_key": "k"}));
     accepted("smtp", &mail());
@@ -49,7 +53,7 @@ fn what_is_wrong_is_named_and_all_of_it() {
         [
             "/format: is none of standard, alertmanager, pagerduty",
             "/url: begins with ftp: only http and https are spoken",
-            "/colour: is not known here: there are url, secret, format, routing_key, allow_private",
+            "/colour: is not known here: there are url, secret, previous_secret, headers, format, routing_key, allow_private",
         ]
     );
     assert_eq!(faults("webhook", &json!({"url": "https://u:p@example.org/"})).len(), 1);
@@ -89,9 +93,30 @@ fn each_kind_has_its_own_traps() {
             .starts_with("/secret: is not base64 after whsec_")
     );
     assert!(one("webhook", json!({"url": "https://e.example", "secret": "set"})).contains("give the secret itself"));
+    assert!(one("webhook", json!({"url": "https://e.example", "previous_secret": "old"})).contains("without a secret"));
+    assert!(one("webhook", json!({"format": "pagerduty", "routing_key": "k", "headers": {"x": "y"}})).starts_with("/headers: "));
+    for (header, why) in [
+        (json!({"a b": "x"}), "/headers/a b: is not a header's name"),
+        (json!({"x/y": "x"}), "/headers/x~1y: is not a header's name"),
+        (json!({"Content-Length": "0"}), "/headers/Content-Length: is set by us"),
+        (json!({"webhook-id": "0"}), "/headers/webhook-id: is set by us"),
+        (json!({"x": "a\r\nb: c"}), "/headers/x: is empty, begins"),
+        (json!({"x": "ü"}), "/headers/x: is empty, begins"),
+        (json!({"x": ""}), "/headers/x: is empty"),
+        (json!({"x": 7}), "/headers/x: is not a text"),
+        (json!({"x": "set"}), "/headers/x: \"set\" is what a hidden value"),
+        (json!(["x"]), "/headers: is not an object"),
+    ] {
+        let fault = one("webhook", json!({"url": "https://e.example", "headers": header}));
+        assert!(fault.starts_with(why), "{fault}");
+    }
     assert!(one("discord", json!({"webhook_url": "http://discord.com/api/webhooks/1/t"})).contains("not https"));
     assert!(one("discord", json!({"webhook_url": "https://discord.com/channels/1/2"})).contains("/webhooks/<id>/<token>"));
-    assert!(one("discord", json!({"bot_token": "t", "channel_id": "1"})).contains("no Discord bot"));
+    assert!(one("discord", json!({"bot_token": "t", "channel_id": "x"})).contains(if cfg!(feature = "discord-bot") {
+        "no channel's id"
+    } else {
+        "no Discord bot"
+    }));
     assert!(one("discord", json!({"webhook_url": "https://discord.com/…"})).contains("give the whole URL"));
     assert_eq!(one("slack", json!({"bot_token": "xoxb-1"})), "/channel: is missing");
     assert!(one("slack", json!({"bot_token": "x", "channel": "c", "webhook_url": "https://h.example/x"})).contains("not both"));
@@ -109,6 +134,11 @@ fn each_kind_has_its_own_traps() {
 fn what_is_shown_has_no_secret_in_it() {
     for (kind, config) in [
         ("webhook", json!({"url": "https://e.example/x", "secret": "CANARY"})),
+        (
+            "webhook",
+            json!({"url": "https://e.example/x", "secret": "CANARY", "previous_secret": "CANARY2", "headers": {"X-A": "CANARY", "X-B": "CANARY"}}),
+        ),
+        ("webhook", json!({"headers": "CANARY"})),
         ("webhook", json!({"format": "pagerduty", "routing_key": "CANARY"})),
         ("smtp", json!({"host": "h", "password": "CANARY"})),
         ("discord", json!({"webhook_url": "https://discord.com/api/webhooks/1/CANARY"})),
@@ -134,9 +164,34 @@ fn a_new_secret_replaces_the_old_and_a_left_out_one_is_gone() {
     assert_eq!(merged(json!({"url": "https://f.example", "secret": "set"}))["secret"], "old");
     assert_eq!(merged(json!({"url": "https://f.example", "secret": "new"}))["secret"], "new");
     assert_eq!(merged(json!({"url": "https://f.example"})).get("secret"), None);
+    let old = json!({"headers": {"X-A": "a", "X-B": "b"}});
+    let headers = ChannelConfig::merge_secrets("webhook", &old, json!({"headers": {"X-A": "set", "X-C": "c"}}));
+    assert_eq!(headers, json!({"headers": {"X-A": "a", "X-C": "c"}}), "kept, gone, new");
     let without = json!({"url": "https://e.example"});
     let merged = ChannelConfig::merge_secrets("webhook", &without, json!({"secret": "set"}));
     assert_eq!(merged["secret"], "set", "nothing to put in its place: parsing names it");
+}
+
+#[test]
+fn a_channel_that_is_led_elsewhere_takes_no_secret_along() {
+    let merged = |kind: &str, old: &Value, field: &str, value: Value| {
+        let mut new = ChannelConfig::redacted(kind, old);
+        new[field] = value;
+        ChannelConfig::merge_secrets(kind, old, new).to_string()
+    };
+    let mut hook = json!({"url": "https://e.example/a", "headers": {"X-Key": "CANARY"}});
+    assert!(merged("webhook", &hook, "url", json!("https://e.example/b")).contains("CANARY"), "the same place");
+    for elsewhere in ["https://evil.example/a", "http://e.example/a", "https://e.example:8443/a", "nonsense"] {
+        assert!(!merged("webhook", &hook, "url", json!(elsewhere)).contains("CANARY"), "{elsewhere}");
+    }
+    hook = json!({"url": "https://e.example/a", "secret": "signs"});
+    assert!(merged("webhook", &hook, "url", json!("https://f.example/a")).contains("signs"), "what only signs is not sent");
+    for (field, value) in [("host", json!("evil.example")), ("port", json!(2525)), ("tls", json!("none"))] {
+        assert!(!merged("smtp", &mail(), field, value).contains("hunter22"), "{field}");
+    }
+    assert!(merged("smtp", &mail(), "to", json!(["c@example.org"])).contains("hunter22"));
+    let pager = json!({"format": "pagerduty", "routing_key": "CANARY"});
+    assert!(!merged("webhook", &pager, "url", json!("https://evil.example/")).contains("CANARY"));
 }
 
 #[test]

@@ -71,6 +71,36 @@ async fn the_signature_is_one_a_receiver_can_check() {
     }
 }
 
+#[tokio::test]
+async fn while_a_secret_is_changed_either_is_enough() {
+    let (new, old) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "the one before");
+    let page = notification(NoticeWord::Fired);
+    let received = sent(json!({"secret": new, "previous_secret": old}), message(&page)).await;
+    let signed = |secret: &str| {
+        let timestamp = received.headers["webhook-timestamp"].parse().unwrap();
+        signature::sign(secret, &received.headers["webhook-id"], timestamp, received.text()).unwrap()
+    };
+    assert_eq!(received.headers["webhook-signature"], format!("{} {}", signed(new), signed(old)));
+}
+
+#[tokio::test]
+async fn a_channel_may_have_headers_of_its_own_and_no_error_shows_them() {
+    let config = json!({"headers": {"Authorization": "Bearer CANARY-1", "x-team": "night CANARY-2"}});
+    let page = notification(NoticeWord::Fired);
+    let received = sent(config.clone(), message(&page)).await;
+    assert_eq!(
+        (received.headers["authorization"].as_str(), received.headers["x-team"].as_str()),
+        ("Bearer CANARY-1", "night CANARY-2")
+    );
+    let double = Double::answering(Reply::of(403, "no Bearer CANARY-1 and no night CANARY-2")).await;
+    let mut config = config;
+    (config["url"], config["allow_private"]) = (json!(double.at("hook")), json!(true));
+    let channel = channel("webhook", &config);
+    let outcome = notifier().attempt(&channel, message(&page)).await;
+    assert!(matches!(outcome, Outcome::Broken { .. }), "{outcome:?}");
+    assert!(!format!("{outcome:?} {channel:?}").contains("CANARY"), "{outcome:?} {channel:?}");
+}
+
 #[test]
 fn what_has_no_field_of_its_own_is_said_in_the_reason() {
     let why = standard::why(&hostile());
