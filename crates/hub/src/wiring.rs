@@ -8,6 +8,7 @@ use crate::fleet::{Fleet, Vitals};
 use crate::jobs::Jobs;
 use crate::links::Links;
 use crate::live::Live;
+use crate::lookback::Lookback;
 use crate::lookup::Lookup;
 use crate::measure::Measure;
 use crate::outbox::{self, Outbox, OutboxInput};
@@ -15,7 +16,7 @@ use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
 use crate::port::Port;
 use crate::registry::{Holdings, Registry};
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
-use crate::{api, clock, ids, starter};
+use crate::{api, clock, digest, ids, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
@@ -79,7 +80,8 @@ impl Hub {
         let (live, measure, fleet) = (Live::default(), Arc::new(Measure::default()), Arc::new(Fleet::default()));
         let (pipeline_handle, pipeline_input) = pipeline::queue();
         let (outbox_handle, outbox_input) = outbox::outbox();
-        let holdings = Holdings::from_loaded(&loaded);
+        let mut holdings = Holdings::from_loaded(&loaded);
+        holdings.expand(clock::now());
         let nobody = holdings.users.is_empty();
         let registry = Arc::new(Registry::new(holdings, Arc::clone(&store), lease, pipeline_handle.clone(), live.clone()));
         restore_fleet(&fleet, &loaded);
@@ -257,5 +259,7 @@ fn start_jobs(app: &App) -> JoinSet<()> {
     tasks.spawn(jobs.clone().at("roll_up", app.config.jobs.roll_up.clone(), Jobs::roll_up));
     tasks.spawn(jobs.clone().at("retain", app.config.jobs.retain.clone(), Jobs::retain));
     tasks.spawn(jobs.checkpoint());
+    tasks.spawn(digest::keep(digest::Digests::of(app)));
+    tasks.spawn(Lookback::new(app.pipeline.clone(), Arc::clone(&app.registry), Arc::clone(&app.metrics)).run());
     tasks
 }

@@ -7,6 +7,10 @@ use crate::record::{EventKind, IncidentRecord, NoticeKind, State};
 use nightbell_model::{ChannelId, Timestamp};
 use std::sync::Arc;
 
+/// A reminder counts as said when it was due if it is said at most so much later, so that the lateness of timers does not add up.
+/// One that was held back counts from when it is said.
+const LATENESS_MS: i64 = 1_000;
+
 impl Turn<'_, '_> {
     /// P: it still fires. The next one is due exactly one period after the last was, not after it was noticed.
     pub(super) fn repeat(&mut self, told: &mut Told, hold: Option<Hold>) {
@@ -23,8 +27,7 @@ impl Turn<'_, '_> {
             let (incident, id, n) = (Arc::new(open.clone()), open.id, told.repeats);
             self.say(told, NoticeKind::Repeat, incident, n);
             told.repeats = n.saturating_add(1);
-            let on_time = now.millis_since(due) < period;
-            let said = if on_time { due } else { now };
+            let said = if now.millis_since(due) <= LATENESS_MS { due } else { now };
             told.last_said_at = Some(said);
             self.look_again(said.plus_millis(period));
             if !std::mem::replace(&mut self.reminded, true) {

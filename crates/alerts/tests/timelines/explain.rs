@@ -60,6 +60,7 @@ fn mute(hub: &Hub, kind: MuteKind) -> Mute {
         agent: None,
         tag: None,
         series: None,
+        labels: nightbell_alerts::LabelConditions::default(),
         channel: None,
         up_to: None,
         defers_resolved: kind == MuteKind::QuietHours,

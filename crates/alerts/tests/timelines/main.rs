@@ -7,3 +7,4 @@ mod properties;
 mod restart;
 mod scenarios;
 mod support;
+mod traces;

@@ -15,10 +15,12 @@ const AGENTS: [&str; 2] = ["a", "b"];
 const INTERVAL_MS: i64 = 30_000;
 const MAX_GAP_MS: i64 = 90_000;
 const SLACK_MS: i64 = 250;
+/// A reminder that is late by so much counts as on time, and the next one is due as if it had been.
+const LATENESS_MS: i64 = 1_000;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
-enum Op {
+pub(crate) enum Op {
     Beat { agent: usize, value: f64 },
     Other { agent: usize },
     Late { agent: usize, age_s: i64, value: f64 },
@@ -123,7 +125,7 @@ fn without_newest(outputs: Vec<Output>) -> impl Iterator<Item = Output> {
 }
 
 /// Compares item by item in print, where NaN equals NaN, and names the first that differs.
-fn same<T: std::fmt::Debug>(one: impl IntoIterator<Item = T>, two: impl IntoIterator<Item = T>) {
+pub(crate) fn same<T: std::fmt::Debug>(one: impl IntoIterator<Item = T>, two: impl IntoIterator<Item = T>) {
     let print = |item: T| format!("{item:?}");
     let (one, two): (Vec<_>, Vec<_>) = (one.into_iter().map(print).collect(), two.into_iter().map(print).collect());
     if let Some(at) = (0..one.len().max(two.len())).find(|at| one.get(*at) != two.get(*at)) {
@@ -152,8 +154,8 @@ fn cpu() -> SeriesKey {
 }
 
 /// A run under observation.
-struct Run {
-    hub: Hub,
+pub(crate) struct Run {
+    pub(crate) hub: Hub,
     /// What each channel believes, from what it was told alone.
     believes: BTreeMap<(InstanceKey, ChannelId), IncidentId>,
     /// When it was last told of a beginning, and the shortest cooldown in force since then.
@@ -163,10 +165,15 @@ struct Run {
     /// The newest heartbeat of each agent.
     newest: BTreeMap<AgentId, Timestamp>,
     checked: usize,
+    /// Whether each channel's view is held against the truth after everything that happens. That is for runs in which nobody
+    /// goes offline and nothing comes late.
+    watches_truth: bool,
+    /// When a channel was last told that something fires, and the shortest repeat in force since then.
+    last_said: BTreeMap<(InstanceKey, ChannelId), (i64, i64)>,
 }
 
 impl Run {
-    fn new(rules: Vec<Rule>) -> Self {
+    pub(crate) fn new(rules: Vec<Rule>) -> Self {
         let hub = Hub::new(rules, vec![view(0), view(1)], LevelTable::default(), Vec::new());
         Self {
             hub,
@@ -175,15 +182,26 @@ impl Run {
             samples: BTreeMap::new(),
             newest: BTreeMap::new(),
             checked: 0,
+            watches_truth: false,
+            last_said: BTreeMap::new(),
         }
     }
 
-    fn play(&mut self, ops: &[(i64, Op)], restarts: &[bool]) {
+    pub(crate) fn watch_truth(&mut self) {
+        self.watches_truth = true;
+    }
+
+    pub(crate) fn play(&mut self, ops: &[(i64, Op)], restarts: &[bool]) {
         for (at, (dt_s, op)) in ops.iter().enumerate() {
             let until = self.hub.elapsed + dt_s * 1000;
             self.hub.pass_to(until);
             self.check(true);
             self.act(op);
+            if self.watches_truth {
+                // As the hub does, which lets time work at the end of every turn.
+                let now = self.hub.elapsed;
+                self.hub.pass_to(now);
+            }
             self.check(false);
             if restarts.get(at).copied().unwrap_or(false) {
                 self.hub.restart();
@@ -210,6 +228,7 @@ impl Run {
                     agent: on.map(agent),
                     tag: None,
                     series: None,
+                    labels: nightbell_alerts::LabelConditions::default(),
                     channel: channel.map(channel_id),
                     up_to: warnings_only.then_some(Severity::Warning),
                     defers_resolved: kind == MuteKind::QuietHours,
@@ -236,6 +255,10 @@ impl Run {
                 (rules[0].cooldown_ms, rules[0].repeat_ms) = (cooldown_s * 1000, repeat_s * 1000);
                 let cpu = self.last_fired.iter_mut().filter(|((key, _), _)| key.rule == rules[0].id);
                 cpu.for_each(|(_, (_, least))| *least = (*least).min(cooldown_s * 1000));
+                let said = self.last_said.iter_mut().filter(|((key, _), _)| key.rule == rules[0].id);
+                said.for_each(|(_, (_, least))| {
+                    *least = if *least == 0 { repeat_s * 1000 } else { (*least).min(repeat_s * 1000).max(1) }
+                });
                 self.hub.set_rules(rules);
             }
             Op::Clock { by_ms } => {
@@ -284,6 +307,38 @@ impl Run {
                 Output::Notice(at, notice) => self.heard(*at, notice),
             }
         }
+        if self.watches_truth {
+            self.knows_the_truth();
+        }
+    }
+
+    /// Each channel knows now what it is to know: of an open incident unless a mute or the cooldown holds that back, of none that
+    /// has ended unless a mute holds ends back.
+    fn knows_the_truth(&self) {
+        let (now, rule) = (self.hub.now(), &self.hub.rules[0]);
+        let key = InstanceKey { rule: rule.id, agent: agent(0), series: cpu() };
+        let open = self.hub.evaluator.open_incidents().next().map(|incident| incident.id);
+        for channel in &rule.channels {
+            let slot = (key.clone(), *channel);
+            let believed = self.believes.get(&slot).copied();
+            let covering: Vec<bool> = self
+                .hub
+                .mutes
+                .iter()
+                .filter(|mute| mute.start <= now && now < mute.end)
+                .filter(|mute| mute.channel.is_none_or(|only| only == *channel))
+                .filter(|mute| mute.up_to.is_none_or(|limit| rule.severity <= limit))
+                .map(|mute| mute.defers_resolved)
+                .collect();
+            let deferring = covering.iter().any(|defers| *defers);
+            let cooling = self.last_fired.get(&slot).is_some_and(|(at, _)| self.hub.elapsed - at < rule.cooldown_ms);
+            match (open, believed) {
+                (None, None) => {}
+                (None, Some(_)) => assert!(deferring, "{channel:?} was not told of an end"),
+                (Some(_), None) => assert!(!covering.is_empty() || cooling, "{channel:?} was not told of a beginning"),
+                (Some(open), Some(believed)) => assert!(open == believed || deferring, "{channel:?} believes in the past"),
+            }
+        }
     }
 
     /// Nothing fires before its hold, and every sample in between breached, without a hole.
@@ -317,8 +372,21 @@ impl Run {
                 assert!(believed.is_none_or(|told| told == id), "{notice:?}");
                 self.believes.insert(slot.clone(), id);
             }
-            NoticeKind::Repeat => assert_eq!(believed, Some(id), "{notice:?}"),
+            NoticeKind::Repeat => {
+                assert_eq!(believed, Some(id), "{notice:?}");
+                assert!(notice.incident.acked_until(notice.at).is_none(), "repeated though somebody is on it: {notice:?}");
+                let (last, least) = self.last_said[&slot];
+                assert!(
+                    least > 0 && at - last + LATENESS_MS >= least,
+                    "repeated {} ms after the last word: {notice:?}",
+                    at - last
+                );
+            }
             _ => {}
+        }
+        if matches!(notice.kind, NoticeKind::Fired | NoticeKind::Escalated | NoticeKind::Repeat) {
+            let repeat = self.hub.rules.iter().find(|rule| rule.id == notice.incident.key.rule).unwrap().repeat_ms;
+            self.last_said.insert(slot.clone(), (at, repeat));
         }
         let ends = matches!(notice.kind, NoticeKind::Resolved | NoticeKind::NoDataEnd) && !notice.late;
         assert!(ends || muted.is_none(), "said inside a mute: {notice:?}");

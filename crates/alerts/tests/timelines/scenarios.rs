@@ -222,6 +222,7 @@ fn mute(hub: &Hub, words: &[&str]) -> Mute {
         agent: None,
         tag: None,
         series: None,
+        labels: nightbell_alerts::LabelConditions::default(),
         channel: None,
         up_to: None,
         defers_resolved: kind == MuteKind::QuietHours,

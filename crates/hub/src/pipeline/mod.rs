@@ -10,9 +10,9 @@ mod turn;
 pub(crate) use run::view_of;
 pub use run::{Pipeline, PipelineParts};
 
-use nightbell_alerts::{Ack, Evaluator, LevelTable, Mute, Rule};
+use nightbell_alerts::{Ack, Evaluator, LevelTable, Mute, Rule, TrendRow};
 use nightbell_ingest::Submission;
-use nightbell_model::{AgentId, IncidentId};
+use nightbell_model::{AgentId, Frame, IncidentId, RuleId};
 use nightbell_store::AgentRow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,6 +47,10 @@ pub enum Control {
         /// Whether it said that it stops on purpose.
         on_purpose: bool,
     },
+    /// Stored history for a rule that looks back, of one agent.
+    Prime(AgentId, RuleId, Box<Frame>),
+    /// Where series are heading.
+    Trends(Vec<TrendRow>),
     /// Somebody is on it; the answer says whether the incident was open.
     Acknowledge(IncidentId, Ack, oneshot::Sender<bool>),
     /// Somebody takes that back.
@@ -68,6 +72,8 @@ impl std::fmt::Debug for Control {
             Self::Interval(..) => "Interval",
             Self::Opened(_) => "Opened",
             Self::Closed { .. } => "Closed",
+            Self::Prime(..) => "Prime",
+            Self::Trends(_) => "Trends",
             Self::Acknowledge(..) => "Acknowledge",
             Self::Unacknowledge(..) => "Unacknowledge",
             Self::Ask(_) => "Ask",

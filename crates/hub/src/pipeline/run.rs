@@ -196,6 +196,8 @@ impl Pipeline {
                 evaluator.connection_closed(agent, clean, on_purpose, now, out);
                 self.parts.fleet.update(agent, |vitals| vitals.closed = clean);
             }
+            Control::Prime(agent, rule, frame) => evaluator.prime(agent, rule, &frame),
+            Control::Trends(rows) => evaluator.set_trends(rows),
             Control::Acknowledge(incident, ack, reply) => {
                 let open = evaluator.acknowledge(incident, ack, now, out);
                 turn.acks.push((reply, open));
