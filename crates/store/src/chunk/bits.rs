@@ -11,6 +11,13 @@ const PATCHED: u8 = 0x80;
 const PLACE_BITS: u32 = 5;
 /// The widest number.
 const MAX_WIDTH: u32 = 64;
+/// How many bytes are loaded at once.
+const WORD: usize = 8;
+/// Up to this width, a number that begins within a byte lies within the word that begins there.
+const WITHIN_WORD: u32 = 57;
+
+const ENDS_EARLY: Damage = Damage("it ends too early");
+const TOO_LONG: Damage = Damage("it is longer than needed");
 
 /// How many bytes `count` numbers of `width` bits take.
 const fn packed_size(width: u32, count: usize) -> usize {
@@ -21,6 +28,16 @@ const fn packed_size(width: u32, count: usize) -> usize {
 #[inline]
 pub(super) const fn bits_of(number: u64) -> u32 {
     MAX_WIDTH - number.leading_zeros()
+}
+
+/// The low `width` bits, set.
+#[inline]
+const fn mask(width: u32) -> u64 {
+    if width >= MAX_WIDTH { u64::MAX } else { (1 << width) - 1 }
+}
+
+const fn low_byte(value: u64) -> u8 {
+    (value & 0xff) as u8
 }
 
 /// How a block is written best.
@@ -48,11 +65,11 @@ impl Plan {
         for width in (0..widest).rev() {
             exceptions += usize::from(counts[width as usize + 1]);
             let high = widest - width;
-            let patches = 2 + packed_size(high, exceptions) + packed_size(PLACE_BITS, exceptions);
+            let patches = 3 + packed_size(high, exceptions) + packed_size(PLACE_BITS, exceptions);
             if patches >= best.size {
                 break;
             }
-            let size = 1 + packed_size(width, block.len()) + patches;
+            let size = patches + packed_size(width, block.len());
             if size < best.size {
                 best = Self { width, high, exceptions, size };
             }
@@ -61,79 +78,44 @@ impl Plan {
     }
 }
 
-/// How many bytes [`put_blocks`] would write.
-pub(super) fn blocks_size(numbers: &[u64]) -> usize {
-    numbers.chunks(BLOCK).map(|block| Plan::of(block).size).sum()
+/// Numbers and how each block of them is written.
+#[derive(Debug)]
+pub(super) struct Blocks<'a> {
+    numbers: &'a [u64],
+    plans: Vec<Plan>,
+    /// How many bytes all blocks take.
+    pub(super) size: usize,
 }
 
-/// Appends `numbers` in blocks.
-pub(super) fn put_blocks(out: &mut Vec<u8>, numbers: &[u64]) {
-    for block in numbers.chunks(BLOCK) {
-        let plan = Plan::of(block);
-        let flag = if plan.exceptions > 0 { PATCHED } else { 0 };
-        out.push(low_byte(u64::from(plan.width)) | flag);
-        if plan.exceptions > 0 {
-            put_patches(out, block, &plan);
-        } else {
-            put_packed(out, plan.width, block.iter().copied());
+impl<'a> Blocks<'a> {
+    /// The best blocks for `numbers`.
+    pub(super) fn of(numbers: &'a [u64]) -> Self {
+        let plans: Vec<Plan> = numbers.chunks(BLOCK).map(Plan::of).collect();
+        let size = plans.iter().map(|plan| plan.size).sum();
+        Self { numbers, plans, size }
+    }
+
+    /// Appends the blocks.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        for (block, plan) in self.numbers.chunks(BLOCK).zip(&self.plans) {
+            if plan.exceptions > 0 {
+                put_patched(out, block, plan);
+            } else {
+                out.push(low_byte(u64::from(plan.width)));
+                put_packed(out, plan.width, block.iter().copied());
+            }
         }
     }
 }
 
-fn put_patches(out: &mut Vec<u8>, block: &[u64], plan: &Plan) {
+fn put_patched(out: &mut Vec<u8>, block: &[u64], plan: &Plan) {
+    out.push(low_byte(u64::from(plan.width)) | PATCHED);
     out.push(low_byte(plan.exceptions as u64 - 1));
     out.push(low_byte(u64::from(plan.high)));
     put_packed(out, plan.width, block.iter().map(|number| number & mask(plan.width)));
     let exceptions = || block.iter().zip(0_u64..).filter(|(number, _)| bits_of(**number) > plan.width);
     put_packed(out, plan.high, exceptions().map(|(number, _)| number >> plan.width));
     put_packed(out, PLACE_BITS, exceptions().map(|(_, place)| place));
-}
-
-/// The low `width` bits, set.
-#[inline]
-const fn mask(width: u32) -> u64 {
-    if width >= MAX_WIDTH { u64::MAX } else { (1 << width) - 1 }
-}
-
-const fn low_byte(value: u64) -> u8 {
-    (value & 0xff) as u8
-}
-
-/// Writes numbers of changing widths one after another.
-#[derive(Debug)]
-pub(super) struct BitWriter<'a> {
-    out: &'a mut Vec<u8>,
-    pending: u128,
-    count: u32,
-}
-
-impl<'a> BitWriter<'a> {
-    /// Appends to `out`.
-    pub(super) const fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out, pending: 0, count: 0 }
-    }
-
-    /// Appends the low `width` bits of `number`, which has no others set.
-    #[inline]
-    pub(super) fn put(&mut self, width: u32, number: u64) {
-        self.pending |= u128::from(number) << self.count;
-        self.count += width;
-        while self.count >= 32 {
-            let word = (self.pending & 0xffff_ffff) as u32;
-            self.out.extend_from_slice(&word.to_le_bytes());
-            self.pending >>= 32;
-            self.count -= 32;
-        }
-    }
-
-    /// Fills the last byte.
-    pub(super) fn finish(mut self) {
-        while self.count > 0 {
-            self.out.push((self.pending & 0xff) as u8);
-            self.pending >>= 8;
-            self.count = self.count.saturating_sub(8);
-        }
-    }
 }
 
 fn put_packed(out: &mut Vec<u8>, width: u32, numbers: impl Iterator<Item = u64>) {
@@ -144,18 +126,53 @@ fn put_packed(out: &mut Vec<u8>, width: u32, numbers: impl Iterator<Item = u64>)
     }
 }
 
+/// Writes numbers of changing widths one after another.
+#[derive(Debug)]
+pub(super) struct BitWriter<'a> {
+    out: &'a mut Vec<u8>,
+    word: u64,
+    filled: u32,
+}
+
+impl<'a> BitWriter<'a> {
+    /// Appends to `out`.
+    pub(super) const fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out, word: 0, filled: 0 }
+    }
+
+    /// Appends the low `width` bits of `number`, which has no others set.
+    #[inline]
+    pub(super) fn put(&mut self, width: u32, number: u64) {
+        self.word |= number << self.filled;
+        let free = MAX_WIDTH - self.filled;
+        if width < free {
+            self.filled += width;
+        } else {
+            self.out.extend_from_slice(&self.word.to_le_bytes());
+            self.word = number.checked_shr(free).unwrap_or(0);
+            self.filled = width - free;
+        }
+    }
+
+    /// Fills the last byte.
+    pub(super) fn finish(self) {
+        let bytes = self.word.to_le_bytes();
+        self.out.extend_from_slice(bytes.get(..self.filled.div_ceil(8) as usize).unwrap_or_default());
+    }
+}
+
 /// Reads numbers of changing widths.
 #[derive(Debug)]
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
-    pending: u128,
-    count: u32,
+    /// How many bits were taken.
+    taken: usize,
 }
 
 impl<'a> BitReader<'a> {
     /// Reads from the beginning of `bytes`.
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pending: 0, count: 0 }
+        Self { bytes, taken: 0 }
     }
 
     /// The next number of `width` bits, at most 64.
@@ -164,15 +181,12 @@ impl<'a> BitReader<'a> {
     /// If fewer are left.
     #[inline]
     pub(super) fn take(&mut self, width: u32) -> Result<u64, Damage> {
-        while self.count < width {
-            let (first, rest) = self.bytes.split_first().ok_or(Damage("it ends too early"))?;
-            self.bytes = rest;
-            self.pending |= u128::from(*first) << self.count;
-            self.count += 8;
+        let end = self.taken + width as usize;
+        if end > self.bytes.len() * 8 {
+            return Err(ENDS_EARLY);
         }
-        let number = (self.pending as u64) & mask(width);
-        self.pending >>= width;
-        self.count -= width;
+        let number = number_at(self.bytes, self.taken, width);
+        self.taken = end;
         Ok(number)
     }
 
@@ -181,14 +195,45 @@ impl<'a> BitReader<'a> {
     /// # Errors
     /// If there is.
     pub(super) fn finish(self) -> Result<(), Damage> {
-        if self.bytes.is_empty() && self.pending == 0 { Ok(()) } else { Err(Damage("it is longer than needed")) }
+        check_end(self.bytes, self.taken)
     }
+}
+
+/// That after `bits` bits there are only spare ones in the last of `bytes`, and these are 0.
+fn check_end(bytes: &[u8], bits: usize) -> Result<(), Damage> {
+    let spare = bytes.len() * 8 - bits;
+    let last = bytes.last().copied().unwrap_or(0);
+    if spare < 8 && (spare == 0 || last >> (8 - spare) == 0) { Ok(()) } else { Err(TOO_LONG) }
+}
+
+/// The number of `width` bits that begins at the bit `at`; what lies behind the end is 0.
+#[inline]
+fn number_at(bytes: &[u8], at: usize, width: u32) -> u64 {
+    let (byte, bit) = (at / 8, at % 8);
+    let low = word_at(bytes, byte) >> bit;
+    let high = if width > WITHIN_WORD && bit > 0 { word_at(bytes, byte + WORD) << (64 - bit) } else { 0 };
+    (low | high) & mask(width)
+}
+
+/// The word that begins at a byte; what lies behind the end is 0.
+#[inline]
+fn word_at(bytes: &[u8], byte: usize) -> u64 {
+    match bytes.get(byte..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_word(bytes.get(byte..).unwrap_or_default()),
+    }
+}
+
+#[cold]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte))
 }
 
 /// Takes `count` numbers in blocks from `reader` and calls `take` with each block of them.
 ///
 /// # Errors
 /// If the bytes are damaged; what was taken before is to be thrown away.
+#[inline]
 pub(super) fn read_blocks(reader: &mut Reader<'_>, count: usize, mut take: impl FnMut(&[u64])) -> Result<(), Damage> {
     let mut block = [0_u64; BLOCK];
     let mut left = count;
@@ -201,42 +246,66 @@ pub(super) fn read_blocks(reader: &mut Reader<'_>, count: usize, mut take: impl 
     Ok(())
 }
 
-#[inline]
 fn read_block(reader: &mut Reader<'_>, numbers: &mut [u64]) -> Result<(), Damage> {
     let head = reader.byte()?;
     let width = u32::from(head & !PATCHED);
     if width > MAX_WIDTH {
         return Err(Damage("a number is too wide"));
     }
-    if head & PATCHED == 0 {
-        return unpack(reader, width, numbers);
-    }
+    if head & PATCHED == 0 { unpack(reader, width, numbers) } else { read_patched(reader, width, numbers) }
+}
+
+fn read_patched(reader: &mut Reader<'_>, width: u32, numbers: &mut [u64]) -> Result<(), Damage> {
+    let impossible = Damage("a block has impossible exceptions");
     let (exceptions, high) = (usize::from(reader.byte()?) + 1, u32::from(reader.byte()?));
     if exceptions > numbers.len() || high == 0 || width + high > MAX_WIDTH {
-        return Err(Damage("a block has impossible exceptions"));
+        return Err(impossible);
     }
     unpack(reader, width, numbers)?;
     let (mut highs, mut places) = ([0_u64; BLOCK], [0_u64; BLOCK]);
     unpack(reader, high, &mut highs[..exceptions])?;
     unpack(reader, PLACE_BITS, &mut places[..exceptions])?;
     for (high, place) in highs.iter().zip(&places).take(exceptions) {
-        let number = numbers.get_mut(*place as usize).ok_or(Damage("a block has impossible exceptions"))?;
+        let number = usize::try_from(*place).ok().and_then(|place| numbers.get_mut(place)).ok_or(impossible)?;
         *number |= high << width;
     }
     Ok(())
 }
 
-/// Fills `numbers` with what is packed in `width` bits each.
+/// Fills `numbers`, at most a block, with what is packed in `width` bits each.
 #[inline]
 fn unpack(reader: &mut Reader<'_>, width: u32, numbers: &mut [u64]) -> Result<(), Damage> {
     if width == 0 {
         numbers.fill(0);
         return Ok(());
     }
+    let ahead = reader.rest();
     let bytes = reader.slice(packed_size(width, numbers.len()))?;
-    let mut bits = BitReader::new(bytes);
-    for number in numbers.iter_mut() {
-        *number = bits.take(width)?;
+    check_end(bytes, width as usize * numbers.len())?;
+    if ahead.len() >= bytes.len() + WORD {
+        unpack_from(ahead, width, numbers);
+    } else {
+        let mut padded = [0_u8; BLOCK * WORD + WORD];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        unpack_from(&padded, width, numbers);
     }
-    bits.finish()
+    Ok(())
+}
+
+/// Fills `numbers` from bytes that go on for a word behind the last of them.
+#[inline]
+fn unpack_from(bytes: &[u8], width: u32, numbers: &mut [u64]) {
+    let mut at = 0;
+    if width > WITHIN_WORD {
+        for number in numbers {
+            *number = number_at(bytes, at, width);
+            at += width as usize;
+        }
+        return;
+    }
+    let mask = mask(width);
+    for number in numbers {
+        *number = (word_at(bytes, at / 8) >> (at % 8)) & mask;
+        at += width as usize;
+    }
 }

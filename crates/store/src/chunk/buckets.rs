@@ -1,7 +1,7 @@
 //! Chunks of buckets (`docs/formats/agent-rollup-chunk.md`): one column for each series, one bucket or none for each row.
 
 use super::bits::{BitReader, BitWriter, bits_of};
-use super::integers::{put_integers, read_integers};
+use super::integers::{common_factor, put_integers, read_integers};
 use super::layout::{Columns, Heading, Kind, Layout, Slot, ended, length};
 use super::missing::{MISSING, put_missing, read_missing};
 use super::{Density, Scratch, Unfit};
@@ -113,7 +113,7 @@ fn put_spreads(out: &mut Vec<u8>, plain: &[(u64, Plain)], density: Density) {
     put_integers(out, &plain.iter().map(|(_, plain)| plain.spread.cast_signed()).collect::<Vec<_>>(), density);
     let factor = plain.iter().fold(0, |factor, (_, plain)| {
         let low = u64::try_from(plain.surplus).unwrap_or(1);
-        gcd(gcd(gcd(factor, plain.spread), plain.last), low)
+        common_factor(common_factor(common_factor(factor, plain.spread), plain.last), low)
     });
     put(out, factor);
     let mut bits = BitWriter::new(out);
@@ -123,13 +123,6 @@ fn put_spreads(out: &mut Vec<u8>, plain: &[(u64, Plain)], density: Density) {
         bits.put(bits_of(spread * count), u64::try_from(plain.surplus).unwrap_or(0) / factor);
     }
     bits.finish();
-}
-
-const fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// A chunk of buckets.

@@ -8,10 +8,12 @@
 
 mod bits;
 mod buckets;
+mod dense;
 mod integers;
 mod layout;
 mod missing;
 mod samples;
+mod values;
 
 pub(crate) use buckets::{BucketChunk, BucketColumn, BucketPart, pack_buckets};
 pub(crate) use layout::MAX_ROWS;
@@ -48,6 +50,7 @@ pub(crate) struct Scratch {
     counts: Vec<i64>,
     present: Vec<u32>,
     odd: Vec<(u32, f64)>,
+    values: Vec<f64>,
 }
 
 #[cfg(test)]

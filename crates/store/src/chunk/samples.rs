@@ -1,21 +1,13 @@
 //! Chunks of samples (`docs/formats/agent-chunk.md`): one column for each series, one value or none for each row.
 
-use super::integers::{put_integers, read_integers};
-use super::layout::{Columns, Heading, Kind, Layout, Slot, ended, length};
+use super::layout::{Columns, Heading, Kind, Layout, Slot, ended};
 use super::missing::{MISSING, put_missing, read_missing};
+use super::values::{Form, put_values, read_values};
 use super::{Density, Scratch, Unfit};
 use crate::checksum::Key;
-use crate::varint::{Damage, Reader, put};
-use crate::vector::{MAX_DECIMALS, Sample, integer, scaled, unscaled};
+use crate::varint::Damage;
+use crate::vector::{Sample, power};
 use nightbell_model::Timestamp;
-
-/// Set in a column's head if some values are not like the others.
-const ODD: u8 = 0x20;
-/// The bits of a column's head that say how values are written.
-const FORM: u8 = 0xc0;
-const INTEGERS: u8 = 0x00;
-const SCALED: u8 = 0x40;
-const DOUBLES: u8 = 0x80;
 
 /// The values of one series.
 #[derive(Debug, Clone, Copy)]
@@ -54,35 +46,12 @@ pub(crate) fn pack(
 
 /// Appends a column; the flags of its head.
 fn put_column(out: &mut Vec<u8>, column: &Column<'_>, density: Density, scratch: &mut Scratch) -> u8 {
-    let mut flags = INTEGERS;
-    if column.values.iter().any(|value| value.is_nan()) {
-        flags |= MISSING;
-        put_missing(out, column.values.len(), |row| !column.values[row].is_nan());
+    if column.values.iter().all(|value| !value.is_nan()) {
+        return put_values(out, column.values, column.decimals, density, scratch);
     }
-    scratch.integers.clear();
-    scratch.odd.clear();
-    for (at, value) in (0..).zip(column.values.iter().filter(|value| !value.is_nan())) {
-        match scaled(*value, column.decimals) {
-            Some(integer) => scratch.integers.push(integer),
-            None => scratch.odd.push((at, *value)),
-        }
-    }
-    if !scratch.odd.is_empty() {
-        flags |= ODD;
-        put_odd(out, &scratch.odd);
-    }
-    put_integers(out, &scratch.integers, density);
-    flags
-}
-
-fn put_odd(out: &mut Vec<u8>, odd: &[(u32, f64)]) {
-    put(out, odd.len() as u64);
-    let mut next = 0;
-    for (at, value) in odd {
-        put(out, u64::from(at - next));
-        out.extend_from_slice(&value.to_le_bytes());
-        next = at + 1;
-    }
+    put_missing(out, column.values.len(), |row| !column.values[row].is_nan());
+    let present: Vec<f64> = column.values.iter().copied().filter(|value| !value.is_nan()).collect();
+    MISSING | put_values(out, &present, column.decimals, density, scratch)
 }
 
 /// A chunk of samples.
@@ -148,61 +117,64 @@ impl Part<'_> {
     /// If the column is damaged, or was packed for other decimals.
     pub(crate) fn values(&self, decimals: u8, scratch: &mut Scratch, out: &mut Vec<f64>) -> Result<(), Damage> {
         out.clear();
+        let form = self.read(decimals, scratch)?;
+        if form == Form::Integers && scratch.odd.is_empty() && scratch.integers.len() == self.0.rows {
+            put_unscaled(&scratch.integers, decimals, out);
+            return Ok(());
+        }
         out.resize(self.0.rows, f64::NAN);
-        self.samples(decimals, scratch, |row, sample| out[row] = sample.value(decimals))
+        self.visit(form, decimals, scratch, |row, sample| {
+            if let Some(slot) = out.get_mut(row) {
+                *slot = sample.value(decimals);
+            }
+        });
+        Ok(())
     }
 
     /// Calls `visit` with each sample and its row, in order. `decimals` are those of the dictionary.
     ///
     /// # Errors
     /// If the column is damaged, or was packed for other decimals; nothing was visited then.
-    pub(crate) fn samples(
-        &self,
-        decimals: u8,
-        scratch: &mut Scratch,
-        mut visit: impl FnMut(usize, Sample),
-    ) -> Result<(), Damage> {
+    pub(crate) fn samples(&self, decimals: u8, scratch: &mut Scratch, visit: impl FnMut(usize, Sample)) -> Result<(), Damage> {
+        let form = self.read(decimals, scratch)?;
+        self.visit(form, decimals, scratch, visit);
+        Ok(())
+    }
+
+    /// Reads integers, odd values, and, if some are missing, the rows of those that are there.
+    fn read(&self, decimals: u8, scratch: &mut Scratch) -> Result<Form, Damage> {
         let mut reader = self.0.reader(decimals)?;
-        let rows = self.0.rows;
-        let Scratch { integers, present, odd, .. } = scratch;
-        let some_missing = self.0.flags & MISSING != 0;
-        if some_missing {
-            read_missing(&mut reader, rows, present)?;
+        let mut count = self.0.rows;
+        if self.0.flags & MISSING != 0 {
+            read_missing(&mut reader, count, &mut scratch.present)?;
+            count = scratch.present.len();
         }
-        let count = if some_missing { present.len() } else { rows };
-        odd.clear();
-        if self.0.flags & ODD != 0 {
-            read_odd(&mut reader, count, odd)?;
-        }
-        integers.clear();
-        if odd.len() < count {
-            read_integers(&mut reader, count - odd.len(), integers)?;
-        }
+        let form = read_values(&mut reader, self.0.flags, count, scratch)?;
         ended(&reader)?;
-        let (mut odd, mut integers) = (odd.iter().peekable(), integers.iter());
-        for at in 0..count {
-            let row = if some_missing { present.get(at).copied().unwrap_or(0) as usize } else { at };
+        Ok(form)
+    }
+
+    fn visit(&self, form: Form, decimals: u8, scratch: &Scratch, mut visit: impl FnMut(usize, Sample)) {
+        let some_missing = self.0.flags & MISSING != 0;
+        let mut present = scratch.present.iter();
+        let (mut odd, mut integers) = (scratch.odd.iter().peekable(), scratch.integers.iter());
+        for at in 0..scratch.odd.len() + scratch.integers.len() {
+            let row = if some_missing { present.next().map_or(0, |row| *row as usize) } else { at };
             let sample = match odd.next_if(|(place, _)| *place as usize == at) {
-                Some((_, value)) => Sample::Exact(*value),
-                None => Sample::Scaled(integers.next().copied().unwrap_or(0)),
+                Some((_, value)) => Sample::of(*value, decimals),
+                None => form.sample(integers.next().copied().unwrap_or(0), decimals),
             };
             visit(row, sample);
         }
-        Ok(())
     }
 }
 
-fn read_odd(reader: &mut Reader<'_>, count: usize, out: &mut Vec<(u32, f64)>) -> Result<(), Damage> {
-    let impossible = Damage("a value stands where there is none");
-    let odd = length(reader)?;
-    if odd > count {
-        return Err(impossible);
+/// Appends the values that all `integers` stand for.
+#[expect(clippy::cast_precision_loss, reason = "scaled integers are below 2^53")]
+fn put_unscaled(integers: &[i64], decimals: u8, out: &mut Vec<f64>) {
+    if decimals == 0 {
+        return out.extend(integers.iter().map(|integer| *integer as f64));
     }
-    let mut next = 0_usize;
-    for _ in 0..odd {
-        let at = next.checked_add(length(reader)?).filter(|at| *at < count).ok_or(impossible)?;
-        out.push((u32::try_from(at).map_err(|_large| impossible)?, reader.double()?));
-        next = at + 1;
-    }
-    Ok(())
+    let power = power(decimals);
+    out.extend(integers.iter().map(|integer| *integer as f64 / power));
 }
