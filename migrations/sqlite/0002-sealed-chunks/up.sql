@@ -24,7 +24,7 @@ CREATE TABLE agent_chunks (
     body   BLOB NOT NULL,
     UNIQUE (agent, start)
 ) STRICT;
-CREATE INDEX agent_chunks_young ON agent_chunks (start) WHERE dense = 0 AND pinned = 0;
+CREATE INDEX agent_chunks_young ON agent_chunks (agent, start) WHERE dense = 0 AND pinned = 0;
 CREATE INDEX agent_chunks_pinned ON agent_chunks (agent, start) WHERE pinned = 1;
 
 -- Heartbeats that came after their hour was sealed, until they are put into its chunk.
@@ -54,7 +54,7 @@ CREATE TABLE rollup_chunks (
     body  BLOB NOT NULL,
     UNIQUE (agent, tier, start)
 ) STRICT;
-CREATE INDEX rollup_chunks_young ON rollup_chunks (tier, start) WHERE dense = 0;
+CREATE INDEX rollup_chunks_young ON rollup_chunks (agent, tier, start) WHERE dense = 0;
 
 -- What was found damaged, out of the way and as it was.
 CREATE TABLE quarantine (

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
 /// How exactly it is known when a series was used last, in milliseconds: it is written down about once a day.
-pub(super) const USED_WITHIN_MS: i64 = 86_400_000;
+const USED_WITHIN_MS: i64 = 86_400_000;
 
 /// A series of an agent's dictionary.
 #[derive(Debug, Clone)]
@@ -102,6 +102,15 @@ pub(super) fn mark_old(connection: &Connection, agent: i64) -> Answer<()> {
         update.execute(params![agent, id, marks::series(agent, id, &key, decimals)])?;
     }
     Ok(())
+}
+
+/// Series whose last use is to be written down.
+pub(super) fn stale(known: &Dictionary, ids: impl Iterator<Item = u32>, at: Timestamp) -> Vec<u32> {
+    let is_stale = |id: &u32| {
+        let used_at = known.entry(*id).and_then(|entry| entry.used_at);
+        used_at.is_none_or(|used_at| used_at.plus_millis(USED_WITHIN_MS) <= at)
+    };
+    ids.filter(is_stale).collect()
 }
 
 /// Notes that series of an agent had samples at `at`.

@@ -2,7 +2,7 @@
 
 use super::failure::Answer;
 use super::retain::LOGS;
-use super::{SqliteStore, commit, held, import, questions, range, retain, rollups, upkeep};
+use super::{SqliteStore, commit, held, import, quarantine, questions, range, retain, rollups, upkeep};
 use crate::entities::Commit;
 use crate::seams::{
     Damaged, ExportPage, ExportQuery, FleetFrame, FleetQuery, Housekeeping, Imported, LeaseToken, MetricStore, RangeQuery,
@@ -65,9 +65,8 @@ impl MetricStore for SqliteStore {
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }
 
-    fn seal(&self, lease: LeaseToken, _now: Timestamp, _policy: &SealPolicy) -> Result<Housekeeping, StoreError> {
-        self.gate.patient().check(lease)?;
-        Ok(Housekeeping::default())
+    fn seal(&self, lease: LeaseToken, now: Timestamp, policy: &SealPolicy) -> Result<Housekeeping, StoreError> {
+        self.seal_due(lease, now, policy)
     }
 
     fn scrub(&self, lease: LeaseToken, _now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError> {
@@ -107,8 +106,14 @@ impl MetricStore for SqliteStore {
     }
 
     fn damage(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Vec<Damaged>, StoreError> {
-        let held = self.readers.read("look for damage", |connection| held::of(connection, agent))?;
-        Ok(held.map(|held| self.noted.of(held.key, start, end)).unwrap_or_default())
+        self.readers.read("look for damage", |connection| {
+            let Some(held) = held::of(connection, agent)? else { return Ok(Vec::new()) };
+            let mut found = quarantine::of(connection, held.key, (start, end))?;
+            found.extend(self.noted.of(held.key, start, end));
+            found.sort_by_key(|damaged| (damaged.start, damaged.end));
+            found.dedup_by_key(|damaged| (damaged.start, damaged.end));
+            Ok(found)
+        })
     }
 
     fn stats(&self) -> Result<StoreStats, StoreError> {

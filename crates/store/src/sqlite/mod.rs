@@ -31,18 +31,21 @@ mod pins;
 #[cfg(test)]
 mod plans;
 mod pool;
+mod quarantine;
 mod questions;
 mod range;
 mod raw;
 mod retain;
 mod rollups;
 mod rules;
+mod seal;
 mod state;
 mod upkeep;
 mod writer;
 
 pub use open::OpenError;
 
+use nightbell_model::Timestamp;
 use noted::Noted;
 use pool::Pool;
 use rusqlite::Connection;
@@ -82,6 +85,8 @@ pub struct SqliteStore {
     noted: Noted,
     /// Held by the one slice of housekeeping that is being done.
     housekeeping: Mutex<()>,
+    /// Hot rows of hours before this have been swept.
+    swept_to: Mutex<Timestamp>,
     _lock: File,
 }
 
@@ -96,8 +101,17 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), source: Box::new(error) };
         let readers = Pool::open(path, options.readers).map_err(failed)?;
         let checkpointer = Mutex::new(open::checkpointer(path).map_err(failed)?);
-        let (noted, housekeeping) = (Noted::default(), Mutex::new(()));
-        Ok(Self { path: path.to_owned(), gate: Gate::new(connection), readers, checkpointer, noted, housekeeping, _lock: lock })
+        let (noted, housekeeping, swept_to) = (Noted::default(), Mutex::new(()), Mutex::new(Timestamp::MIN));
+        Ok(Self {
+            path: path.to_owned(),
+            gate: Gate::new(connection),
+            readers,
+            checkpointer,
+            noted,
+            housekeeping,
+            swept_to,
+            _lock: lock,
+        })
     }
 
     /// Where the store is.

@@ -8,7 +8,6 @@ use super::failure::Answer;
 use super::history::{self, Selection};
 use super::noted::{Noted, Spot};
 use super::{chunks, dictionary, held, marks};
-use crate::checksum::Key;
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
 use nightbell_model::{AgentId, Tier, Timestamp};
@@ -96,6 +95,8 @@ fn write(connection: &Connection, noted: &Noted, mark: &Marked, tier: Tier, buff
          ON CONFLICT (agent, bucket) DO UPDATE SET vector = excluded.vector"
     );
     connection.prepare_cached(&sql)?.execute(params![mark.key, mark.bucket.as_millis(), &*buffer])?;
+    let ids = (0..).zip(&columns).filter(|(_, bucket)| bucket.count > 0).map(|(id, _)| id);
+    dictionary::use_at(connection, mark.key, &dictionary::stale(&known, ids, mark.bucket), mark.bucket)?;
     if let Some(coarser) = coarser(tier)
         && let Some(width) = coarser.width_ms()
     {

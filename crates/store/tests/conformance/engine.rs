@@ -34,6 +34,19 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Goes on with a copy of what lies on the disk at this moment: the store is not closed in good order.
+    pub(crate) fn crash(&mut self) {
+        let elsewhere = tempfile::tempdir().unwrap();
+        for name in ["hub.db", "hub.db-wal"] {
+            std::fs::copy(self.folder.path().join(name), elsewhere.path().join(name)).unwrap();
+        }
+        drop(self.store.take());
+        self.folder = elsewhere;
+        self.reopen();
+    }
+}
+
 impl Engine for Sqlite {
     fn store(&self) -> &dyn Store {
         self.store.as_ref().unwrap()

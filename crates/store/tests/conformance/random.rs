@@ -4,7 +4,7 @@ use crate::build::{DAY, HOUR, MINUTE, agent, agent_row, at, schema};
 use crate::engine::{Engine, Memory, Sqlite};
 use crate::tiers::bits;
 use nightbell_model::{Batch, BootId, Schema, Tier};
-use nightbell_store::{Change, RangeQuery, Retention};
+use nightbell_store::{Change, RangeQuery, Retention, SealPolicy};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -28,6 +28,14 @@ enum Step {
     Retain {
         minute: i64,
     },
+    /// Complete blocks are packed, days that are over so long densely.
+    Seal {
+        minute: i64,
+        settle_minutes: i64,
+        dense_after_hours: Option<i64>,
+    },
+    /// The store is thrown away as it is and opened again.
+    Crash,
     Reopen,
     Purge {
         agent: u128,
@@ -61,7 +69,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Repeat),
         3 => (moment(), 0..4_i64).prop_map(|(minute, days)| Step::RollUp { minute: minute + days * 1440 }),
         2 => (moment(), 0..4_i64).prop_map(|(minute, days)| Step::Retain { minute: minute + days * 1440 }),
+        4 => (moment(), 0..4_i64, 0..90_i64, prop::option::of(0..30_i64)).prop_map(|(minute, days, settle_minutes, hours)| {
+            Step::Seal { minute: minute + days * 1440, settle_minutes, dense_after_hours: hours }
+        }),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
         1 => (1_u128..3).prop_map(|agent| Step::Purge { agent }),
         4 => query.prop_map(|(agent, tier, from_minute, minutes, max_points)| {
             Step::Query { agent, tier, from_minute, minutes, max_points }
@@ -109,6 +121,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         match step {
             Step::Append { .. } => last = batches(step, &schemas),
             Step::Reopen => engines.into_iter().for_each(|engine| engine.reopen()),
+            Step::Crash => file.crash(),
             _ => {}
         }
         let engines: [&dyn Engine; 2] = [&file, &model];
@@ -123,7 +136,12 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                     let changes = [Change::PutAgent(agent_row(*number)), Change::DeleteAgent { id, purge: true }];
                     store.apply(lease, &changes, None).unwrap();
                 }
-                Step::Reopen | Step::Query { .. } => {}
+                Step::Seal { minute, settle_minutes, dense_after_hours } => {
+                    let (settle_ms, dense_after_ms) = (settle_minutes * MINUTE, dense_after_hours.map(|hours| hours * HOUR));
+                    let policy = SealPolicy { settle_ms, stagger_ms: 0, dense_after_ms };
+                    store.seal(lease, at(minute * MINUTE), &policy).unwrap();
+                }
+                Step::Reopen | Step::Crash | Step::Query { .. } => {}
             }
         }
         if let Step::Query { agent: number, tier, from_minute, minutes, max_points } = step {
