@@ -4,6 +4,7 @@ use crate::auth::attempts::Attempts;
 use crate::auth::token;
 use crate::config::Config;
 use crate::fleet::Fleet;
+use crate::fleet_history::FleetHistory;
 use crate::links::Links;
 use crate::live::Live;
 use crate::lookup::Lookup;
@@ -24,6 +25,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// The newest values.
     pub fleet: Arc<Fleet>,
+    /// What was asked of the fleet's history of late.
+    pub fleet_history: FleetHistory,
     /// Where series stand in what agents send.
     pub lookup: Lookup,
     /// What happens now.

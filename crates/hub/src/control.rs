@@ -133,13 +133,15 @@ async fn carry_out(operation: Operation, app: &Arc<App>) -> Answer {
 }
 
 fn carry(app: &App, piece: &Transfer) -> Result<String, TransferError> {
-    let text = transfer::carry(&*app.metrics, app.lease, piece)?;
-    if let Transfer::Give { agent, series, rows, .. } = piece {
-        // What was imported is the newest there is of an agent that is not heard.
-        let newest = rows.iter().max_by_key(|row| row.t).map_or(&[][..], std::slice::from_ref);
-        for batch in transfer::batches(agent, series, newest)? {
-            app.fleet.update(batch.agent, |vitals| vitals.take(Arc::new(batch)));
-        }
+    let carried = transfer::carry(&*app.metrics, app.lease, piece);
+    let Transfer::Give { agent, series, rows, .. } = piece else { return carried };
+    // Part of it may be stored even where it failed.
+    app.fleet.arrivals().upheaval();
+    let text = carried?;
+    // What was imported is the newest there is of an agent that is not heard.
+    let newest = rows.iter().max_by_key(|row| row.t).map_or(&[][..], std::slice::from_ref);
+    for batch in transfer::batches(agent, series, newest)? {
+        app.fleet.update(batch.agent, |vitals| vitals.take(Arc::new(batch)));
     }
     Ok(text)
 }

@@ -2,6 +2,7 @@
 //!
 //! The pipeline writes it after each commit; nobody else does. History is the store's.
 
+use crate::fleet_history::Arrivals;
 use nightbell_model::{AgentId, Batch, SeriesKey, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -50,9 +51,16 @@ impl Vitals {
 pub struct Fleet {
     agents: RwLock<HashMap<AgentId, Vitals>>,
     changed: Mutex<BTreeSet<AgentId>>,
+    arrivals: Arrivals,
 }
 
 impl Fleet {
+    /// How many heartbeats have been stored in which minute.
+    #[must_use]
+    pub const fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
     /// The vitals of all agents; hold it shortly.
     pub fn read(&self) -> RwLockReadGuard<'_, HashMap<AgentId, Vitals>> {
         self.agents.read().unwrap_or_else(PoisonError::into_inner)

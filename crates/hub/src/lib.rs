@@ -13,6 +13,7 @@ mod digits;
 mod export;
 pub mod files;
 pub mod fleet;
+pub mod fleet_history;
 pub mod folding;
 pub mod ids;
 pub mod jobs;

@@ -5,6 +5,7 @@ use crate::auth::attempts::Attempts;
 use crate::config::Config;
 use crate::control::ControlSocket;
 use crate::fleet::{Fleet, Vitals};
+use crate::fleet_history::FleetHistory;
 use crate::jobs::Jobs;
 use crate::links::Links;
 use crate::live::Live;
@@ -104,6 +105,7 @@ impl Hub {
         let app = Arc::new(App {
             registry,
             fleet,
+            fleet_history: FleetHistory::default(),
             lookup: Lookup::default(),
             live,
             pipeline: pipeline_handle,

@@ -59,6 +59,7 @@ static TABLE: &[(&str, &str, Need)] = &[
     ("GET",    "/audit", May(Admin)),
     ("GET",    "/system", May(MetricsRead)),
     ("GET",    "/metrics/catalog", May(MetricsRead)),
+    ("GET",    "/metrics/fleet", May(MetricsRead)),
     ("GET",    "/metrics/top", May(MetricsRead)),
     ("GET",    "/ws", Known),
     ("GET",    "/agents", May(MetricsRead)),

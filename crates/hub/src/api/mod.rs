@@ -10,6 +10,7 @@ mod channels;
 mod charts;
 mod events;
 mod extract;
+mod fleet;
 mod health;
 mod history;
 mod incidents;
@@ -88,6 +89,7 @@ fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>
         .merge(agents::routes())
         .merge(history::routes())
         .merge(latest::routes())
+        .merge(fleet::routes())
         .merge(charts::routes())
         .merge(thresholds::routes())
         .merge(preview::routes())

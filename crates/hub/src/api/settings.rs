@@ -47,10 +47,7 @@ type WithEtag = ([(HeaderName, String); 1], Json<SettingsBody>);
 
 fn shown(holdings: &Holdings) -> SettingsBody {
     let fallback = holdings.settings.fallback.filter(|id| holdings.channels.contains_key(id));
-    SettingsBody {
-        timezone: holdings.settings.timezone.name().to_owned(),
-        fallback_channel: fallback.map(|id| id.to_string()),
-    }
+    SettingsBody { timezone: holdings.settings.timezone.name().to_owned(), fallback_channel: fallback.map(|id| id.to_string()) }
 }
 
 /// What is wrong with settings, if anything is.

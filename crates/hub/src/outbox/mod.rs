@@ -160,8 +160,7 @@ impl Outbox {
 
     async fn claim(&mut self, plan: &Plan, now: Timestamp) {
         let messages: Vec<_> = plan.messages.iter().map(|chosen| chosen.ids.clone()).collect();
-        let claimed =
-            self.in_store(move |store, lease| store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)).await;
+        let claimed = self.in_store(move |store, lease| store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)).await;
         for (chosen, deliveries) in plan.messages.iter().zip(claimed.unwrap_or_default()) {
             if let Some(first) = deliveries.first() {
                 self.crowd.went(chosen.group.as_ref(), now);

@@ -1,9 +1,9 @@
 //! When a channel does not take its pages: it is marked, the log says so, and somebody is told on the channel that was named for
 //! that. What one recipient of several is still owed becomes a delivery of its own.
 
+use crate::ids;
 use crate::page::rfc3339;
 use crate::registry::Registry;
-use crate::ids;
 use nightbell_alerts::{Event, EventKind, NoticeKind};
 use nightbell_model::{ChannelId, IncidentId, Timestamp};
 use nightbell_notify::{BrokenFacts, NoticeWord, Notification, RuleFacts};

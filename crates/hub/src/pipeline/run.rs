@@ -314,6 +314,7 @@ impl Pipeline {
     }
 
     fn publish(&self, turn: &Turn) {
+        self.parts.fleet.arrivals().note(turn.commit.batches.iter().map(|batch| batch.ts));
         self.parts.fleet.update_all(turn.vitals().into_iter().map(|(agent, seen, latest)| {
             (agent, move |vitals: &mut crate::fleet::Vitals| {
                 vitals.last_seen = vitals.last_seen.max(Some(seen));
