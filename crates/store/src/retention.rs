@@ -2,7 +2,8 @@
 //! engine.
 //!
 //! Every tier is cut at a bucket of the next coarser one, and never past what a finer tier still holds. So whatever a late
-//! heartbeat changes can be computed again from whole buckets, and raw is never removed before its buckets are written.
+//! heartbeat changes can be computed again from whole buckets, and raw is never removed before its buckets are written. Raw that is
+//! kept for some days is cut at days, as its chunks are.
 
 use crate::seams::Retention;
 use nightbell_model::{Tier, Timestamp};
@@ -10,6 +11,9 @@ use nightbell_model::{Tier, Timestamp};
 /// A bucket is written so long after its end, in milliseconds: most heartbeats that are late are not later than that, and
 /// those that are have it written again.
 pub(crate) const GRACE_MS: i64 = 60_000;
+
+/// Raw that is kept for so long is packed and removed by whole days, in milliseconds; else by hours.
+pub(crate) const WHOLE_DAYS_FROM_MS: i64 = 2 * 86_400_000;
 
 /// Raw history is kept for an incident from so long before it fired.
 pub(crate) const PINNED_BEFORE_MS: i64 = 3_600_000;
@@ -76,8 +80,8 @@ impl WholeFrom {
 pub(crate) fn cuts(now: Timestamp, keep: &Retention, pending: Option<Timestamp>) -> [(Tier, Timestamp); 4] {
     let oldest = |tier: Tier, width: i64| now.plus_millis(-keep.of(tier).max(0)).floor_to(width);
     let aligned_below = |tier: Tier| match tier {
-        Tier::Raw => 5 * 60_000,
-        Tier::FiveMinutes => 3_600_000,
+        Tier::Raw if keep.raw_ms >= WHOLE_DAYS_FROM_MS => 86_400_000,
+        Tier::Raw | Tier::FiveMinutes => 3_600_000,
         Tier::Hourly | Tier::Daily => 86_400_000,
     };
     let raw = oldest(Tier::Raw, aligned_below(Tier::Raw)).min(pending.unwrap_or(Timestamp::MAX));
@@ -102,7 +106,7 @@ mod tests {
     fn tiers_are_cut_at_the_buckets_of_the_next_coarser_one() {
         let now = at(100 * DAY + 5 * HOUR + 7 * 60_000);
         let cuts = cuts(now, &Retention::default(), None);
-        assert_eq!(cuts[0], (Tier::Raw, at(93 * DAY + 5 * HOUR + 5 * 60_000)));
+        assert_eq!(cuts[0], (Tier::Raw, at(93 * DAY)));
         assert_eq!(cuts[1], (Tier::FiveMinutes, at(70 * DAY + 5 * HOUR)));
         assert_eq!(cuts[2], (Tier::Hourly, at(93 * DAY)));
         assert_eq!(cuts[3], (Tier::Daily, at(10 * DAY)));

@@ -24,7 +24,8 @@ pub(super) const fn block_ms(tier: Tier) -> i64 {
     }
 }
 
-fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
+/// A chunk from a row of its number, span, rows and density.
+pub(super) fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
     let at = |cell: usize| row.get(cell).map(Timestamp::from_millis);
     Ok(Piece { id: row.get(0)?, start: at(1)?, until: at(2)?, rows: row.get(3)?, dense: row.get(4)? })
 }

@@ -44,7 +44,7 @@ pub(super) fn newest(connection: &Connection, held: &Held) -> Answer<Option<Time
 }
 
 /// When the buckets of some chunks start, as far as they are still looked at.
-fn buckets(connection: &Connection, held: &Held, tier: Tier, pieces: &[Piece]) -> Answer<Vec<Timestamp>> {
+pub(super) fn buckets(connection: &Connection, held: &Held, tier: Tier, pieces: &[Piece]) -> Answer<Vec<Timestamp>> {
     let (mut all, mut times, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
     for piece in pieces {
         let key = marks::chunk(held.key, tier, piece);

@@ -2,7 +2,7 @@
 
 use super::failure::Answer;
 use super::retain::LOGS;
-use super::{SqliteStore, commit, held, import, quarantine, questions, range, retain, rollups, upkeep};
+use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, upkeep};
 use crate::entities::Commit;
 use crate::seams::{
     Damaged, ExportPage, ExportQuery, FleetFrame, FleetQuery, Housekeeping, Imported, LeaseToken, MetricStore, RangeQuery,
@@ -11,6 +11,9 @@ use crate::seams::{
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
 use rusqlite::OptionalExtension;
 use std::sync::{MutexGuard, PoisonError};
+
+/// So many agents' dictionaries are looked at while commits wait.
+const AGENTS_AT_ONCE: usize = 20;
 
 impl MetricStore for SqliteStore {
     fn append(&self, lease: LeaseToken, batches: &[Batch]) -> Result<(), StoreError> {
@@ -55,6 +58,7 @@ impl MetricStore for SqliteStore {
 
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
         let mut removed = self.remove_history(lease, now, keep)?;
+        removed += self.thin(lease, now, keep)?;
         removed += self.slices(lease, retain::purge)?;
         let before = now.plus_millis(-keep.log_ms);
         for sql in LOGS {
@@ -130,7 +134,7 @@ impl SqliteStore {
     }
 
     /// Raises what tiers are whole from, agent by agent, then removes what lies before.
-    fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
+    pub(super) fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
         let (mut after, mut cuts) = (0, Vec::new());
         loop {
             let mut writer = self.gate.patient();
@@ -150,17 +154,36 @@ impl SqliteStore {
         }
         for cut in &cuts {
             for tier in Tier::ALL {
-                let remove = |connection: &rusqlite::Connection| {
-                    Ok(Some(retain::remove(connection, cut, tier)?).filter(|removed| *removed > 0))
-                };
-                removed += self.slices(lease, remove)?;
+                removed += self.slices(lease, |connection| {
+                    let gone = retain::remove(connection, cut, tier)? + expire::remove(connection, &self.noted, cut, tier, now)?;
+                    Ok(Some(gone).filter(|gone| *gone > 0))
+                })?;
             }
+            removed += self.slice(lease, |connection| expire::unpin(connection, cut.key()))? as u64;
         }
+        self.forget_series(lease, now, keep, &cuts)?;
         Ok(removed)
     }
 
+    /// Forgets series of these agents that nothing refers to any more.
+    fn forget_series(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, cuts: &[retain::Cut]) -> Result<(), StoreError> {
+        for some in cuts.chunks(AGENTS_AT_ONCE) {
+            let _slice = self.housekeeping();
+            let mut writer = self.gate.patient();
+            writer.check(lease)?;
+            writer.write("forget unused series", |connection, cache| {
+                some.iter().try_for_each(|cut| prune::agent(connection, cache, cut.key(), now, keep).map(drop))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Does one slice of housekeeping in a transaction of its own.
-    fn slice<T>(&self, lease: LeaseToken, work: impl FnOnce(&rusqlite::Connection) -> Answer<T>) -> Result<T, StoreError> {
+    pub(super) fn slice<T>(
+        &self,
+        lease: LeaseToken,
+        work: impl FnOnce(&rusqlite::Connection) -> Answer<T>,
+    ) -> Result<T, StoreError> {
         let _slice = self.housekeeping();
         let mut writer = self.gate.patient();
         writer.check(lease)?;
@@ -168,7 +191,7 @@ impl SqliteStore {
     }
 
     /// Does slices until there is nothing left to do; how many rows that were.
-    fn slices(
+    pub(super) fn slices(
         &self,
         lease: LeaseToken,
         work: impl Fn(&rusqlite::Connection) -> Answer<Option<usize>>,

@@ -12,6 +12,7 @@ mod cells;
 mod chunks;
 mod commit;
 mod dictionary;
+mod expire;
 mod extent;
 mod failure;
 mod filter;
@@ -31,6 +32,7 @@ mod pins;
 #[cfg(test)]
 mod plans;
 mod pool;
+mod prune;
 mod quarantine;
 mod questions;
 mod range;
@@ -40,6 +42,7 @@ mod rollups;
 mod rules;
 mod seal;
 mod state;
+mod thin;
 mod upkeep;
 mod writer;
 

@@ -4,7 +4,10 @@
 use super::cache::Cache;
 use super::cells::{At, parse};
 use super::failure::Answer;
+use super::held::{self, Held};
 use super::history::table;
+use super::{chunks, extent, marks};
+use crate::chunk::{Chunk, Scratch};
 use crate::retention::{self, WholeFrom};
 use crate::seams::Retention;
 use nightbell_model::{AgentId, Tier, Timestamp};
@@ -12,6 +15,8 @@ use rusqlite::{Connection, params};
 
 /// At most so many rows are removed, or looked at, while commits wait: some 10 ms.
 const SLICE: i64 = 500;
+/// At most so many chunks are removed at once: their pages are many.
+const CHUNKS: i64 = 32;
 /// So many processes of an agent are remembered, as many as the door does; the longest unused are forgotten first.
 const BOOTS_KEPT: i64 = 64;
 
@@ -20,12 +25,24 @@ const BOOTS_KEPT: i64 = 64;
 pub(super) struct Cut {
     key: i64,
     whole_from: WholeFrom,
+    /// Whether something was closed that was open before.
+    is_raised: bool,
 }
 
 impl Cut {
     /// The agent's number.
     pub(super) const fn key(&self) -> i64 {
         self.key
+    }
+
+    /// From when on a tier is whole; `None` if nothing of it was ever removed.
+    pub(super) fn before(&self, tier: Tier) -> Option<Timestamp> {
+        self.whole_from.marks()[tier as usize]
+    }
+
+    /// Whether something was closed that was open before.
+    pub(super) const fn is_raised(&self) -> bool {
+        self.is_raised
     }
 }
 
@@ -42,42 +59,75 @@ pub(super) fn raise(
     now: Timestamp,
     keep: &Retention,
 ) -> Answer<Vec<Cut>> {
-    let sql = "SELECT key, agent, raw_whole_from, five_minutes_whole_from, hourly_whole_from, daily_whole_from \
-               FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT 100";
-    let mut select = connection.prepare_cached(sql)?;
+    let sql =
+        format!("SELECT {}, agent FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT 100", held::COLUMNS);
+    let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query([after])?;
     let mut cuts = Vec::new();
     while let Some(row) = rows.next()? {
-        let mark = |at: usize| row.get::<_, Option<At>>(at).map(|at| at.map(|at| at.0));
-        let old = WholeFrom::new([mark(2)?, mark(3)?, mark(4)?, mark(5)?]);
-        let key: i64 = row.get(0)?;
-        let agent: AgentId = parse("agent", &row.get::<_, String>(1)?)?;
-        let whole_from = raised(connection, key, old, now, keep)?;
-        if whole_from != old {
-            write_marks(connection, key, whole_from)?;
+        let held = held::read(row)?;
+        let agent: AgentId = parse("agent", &row.get::<_, String>(8)?)?;
+        let whole_from = if held.kept { held.whole_from } else { raised(connection, &held, now, keep)? };
+        let is_raised = whole_from != held.whole_from;
+        if is_raised {
+            write_marks(connection, held.key, whole_from)?;
             cache.close_before(agent, whole_from.of(Tier::Raw));
         }
-        forget_boots(connection, cache, key)?;
-        cuts.push(Cut { key, whole_from });
+        forget_boots(connection, cache, held.key)?;
+        cuts.push(Cut { key: held.key, whole_from, is_raised });
     }
     Ok(cuts)
 }
 
 /// What an agent's tiers are whole from once everything that is too old is gone.
-fn raised(connection: &Connection, key: i64, old: WholeFrom, now: Timestamp, keep: &Retention) -> Answer<WholeFrom> {
+fn raised(connection: &Connection, held: &Held, now: Timestamp, keep: &Retention) -> Answer<WholeFrom> {
     let pending: Option<At> = connection
         .prepare_cached("SELECT min(bucket) FROM rollup_pending WHERE agent = ?1")?
-        .query_row([key], |row| row.get(0))?;
-    let mut whole_from = old;
+        .query_row([held.key], |row| row.get(0))?;
+    let mut whole_from = held.whole_from;
     for (tier, cut) in retention::cuts(now, keep, pending.map(|at| at.0)) {
-        let (table, column) = place(tier);
-        let sql = format!("SELECT 1 FROM {table} WHERE agent = ?1 AND {column} >= ?2 AND {column} < ?3 LIMIT 1");
-        let from = old.of(tier).as_millis();
-        if connection.prepare_cached(&sql)?.exists(params![key, from, cut.as_millis()])? {
+        if has_any(connection, held, tier, (held.whole_from.of(tier), cut))? {
             whole_from.raise(tier, cut);
         }
     }
     Ok(whole_from)
+}
+
+/// Whether a tier has a row or bucket within a span.
+fn has_any(connection: &Connection, held: &Held, tier: Tier, span: (Timestamp, Timestamp)) -> Answer<bool> {
+    let tables: &[(&str, &str)] = match table(tier) {
+        Some(table) => &[(table, "bucket")],
+        None => &[("agent_metrics", "ts"), ("agent_metrics_late", "ts")],
+    };
+    for (table, column) in tables {
+        let sql = format!("SELECT 1 FROM {table} WHERE agent = ?1 AND {column} >= ?2 AND {column} < ?3 LIMIT 1");
+        if connection.prepare_cached(&sql)?.exists(params![held.key, span.0.as_millis(), span.1.as_millis()])? {
+            return Ok(true);
+        }
+    }
+    let pieces = chunks::of(connection, held.key, tier, span)?;
+    let is_inside = |piece: &&marks::Piece| piece.start >= span.0 && piece.until <= span.1;
+    if pieces.iter().any(|piece| is_inside(&piece)) {
+        return Ok(true);
+    }
+    let times =
+        if tier == Tier::Raw { times(connection, held, &pieces)? } else { extent::buckets(connection, held, tier, &pieces)? };
+    Ok(times.iter().any(|time| *time >= span.0 && *time < span.1))
+}
+
+/// When the rows of some raw chunks were measured.
+fn times(connection: &Connection, held: &Held, pieces: &[marks::Piece]) -> Answer<Vec<Timestamp>> {
+    let (mut all, mut times, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+    for piece in pieces {
+        let key = marks::chunk(held.key, Tier::Raw, piece);
+        let read = chunks::body(connection, chunks::RAW, piece.id, |bytes| {
+            Chunk::open(bytes, key).and_then(|chunk| chunk.times(&mut scratch, &mut times))
+        })?;
+        if read.is_ok() {
+            all.append(&mut times);
+        }
+    }
+    Ok(all)
 }
 
 fn write_marks(connection: &Connection, key: i64, whole_from: WholeFrom) -> Answer<()> {
@@ -100,12 +150,23 @@ fn forget_boots(connection: &Connection, cache: &mut Cache, key: i64) -> Answer<
 
 /// Removes a slice of an agent's rows that lie before what their tier is whole from.
 pub(super) fn remove(connection: &Connection, cut: &Cut, tier: Tier) -> Answer<usize> {
+    let Some(before) = cut.before(tier) else { return Ok(0) };
     let (table, column) = place(tier);
-    let Some(before) = cut.whole_from.marks()[tier as usize] else { return Ok(0) };
+    let late = if tier == Tier::Raw { remove_late(connection, cut.key, before)? } else { 0 };
+    if late > 0 {
+        return Ok(late);
+    }
     let sql = format!(
         "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE agent = ?1 AND {column} < ?2 ORDER BY {column} LIMIT ?3)"
     );
     Ok(connection.prepare_cached(&sql)?.execute(params![cut.key, before.as_millis(), SLICE])?)
+}
+
+/// Removes a slice of heartbeats that came late and are too old by now.
+fn remove_late(connection: &Connection, key: i64, before: Timestamp) -> Answer<usize> {
+    let sql = "DELETE FROM agent_metrics_late WHERE id IN \
+               (SELECT id FROM agent_metrics_late WHERE agent = ?1 AND ts < ?2 ORDER BY ts LIMIT ?3)";
+    Ok(connection.prepare_cached(sql)?.execute(params![key, before.as_millis(), SLICE])?)
 }
 
 /// Removes rows that lie before what raw is whole from among a slice of the oldest commits after the row `after`: agents'
@@ -146,6 +207,15 @@ pub(super) fn purge(connection: &Connection) -> Answer<Option<usize>> {
             return Ok(Some(removed));
         }
     }
+    for (table, limit) in
+        [("agent_metrics_late", SLICE), ("agent_chunks", CHUNKS), ("rollup_chunks", CHUNKS), ("quarantine", CHUNKS)]
+    {
+        let sql = format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE agent = ?1 LIMIT ?2)");
+        let removed = connection.prepare_cached(&sql)?.execute([key, limit])?;
+        if removed > 0 {
+            return Ok(Some(removed));
+        }
+    }
     for table in ["rollup_pending", "boots", "series"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE agent = ?1"))?.execute([key])?;
     }
@@ -154,7 +224,8 @@ pub(super) fn purge(connection: &Connection) -> Answer<Option<usize>> {
 }
 
 /// What the logs are cut with, one after another.
-pub(super) const LOGS: [&str; 7] = [
+pub(super) const LOGS: [&str; 8] = [
+    "DELETE FROM quarantine WHERE id IN (SELECT id FROM (SELECT id, at FROM quarantine WHERE id > 0 ORDER BY id LIMIT ?2) WHERE at < ?1)",
     "DELETE FROM alert_events WHERE seq IN \
      (SELECT seq FROM (SELECT seq, at FROM alert_events WHERE seq > 0 ORDER BY seq LIMIT ?2) WHERE at < ?1)",
     "DELETE FROM audit WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM audit WHERE seq > 0 ORDER BY seq LIMIT ?2) WHERE at < ?1)",
