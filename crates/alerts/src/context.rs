@@ -1,7 +1,8 @@
 //! What the machine must be told about its surroundings: agents, their levels, and the times in which nothing is said.
 //! Keeping these in step with the configuration is left to the hub, which also expands recurring silences into intervals.
 
-use crate::rule::Severity;
+use crate::matching::{Filter, compile};
+use crate::rule::{Aggregate, MatchKind, Matcher, Selector, Severity};
 use nightbell_model::{AgentId, ChannelId, Levels, RuleId, SeriesKey, Timestamp, Ulid};
 use std::collections::{BTreeMap, HashMap};
 
@@ -59,6 +60,45 @@ pub enum MuteKind {
 
 crate::rule::named!(MuteKind { Silence => "silence", Maintenance => "maintenance", QuietHours => "quiet_hours" });
 
+/// Conditions on the labels of a series, compiled once; none at all are satisfied by every series.
+#[derive(Debug, Clone, Default)]
+pub struct LabelConditions {
+    matchers: Vec<Matcher>,
+    filter: Option<Filter>,
+}
+
+impl LabelConditions {
+    /// Whether the labels of a series satisfy all of them.
+    #[must_use]
+    pub fn admit(&self, series: &SeriesKey) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.admits(series))
+    }
+
+    /// What is wrong with a condition, if anything is: its expression cannot be read or is too large.
+    #[must_use]
+    pub fn fault(matcher: &Matcher) -> Option<String> {
+        let is_expression = matches!(matcher.kind, MatchKind::Regex | MatchKind::NotRegex);
+        compile(&matcher.value).err().filter(|_| is_expression).map(|error| error.to_string())
+    }
+}
+
+impl From<Vec<Matcher>> for LabelConditions {
+    fn from(matchers: Vec<Matcher>) -> Self {
+        if matchers.is_empty() {
+            return Self::default();
+        }
+        let (metric, labels) = (String::new(), Vec::new());
+        let selector = Selector { metric, labels, matchers: matchers.clone(), aggregate: Aggregate::Each };
+        Self { matchers, filter: Some(Filter::new(&selector)) }
+    }
+}
+
+impl PartialEq for LabelConditions {
+    fn eq(&self, other: &Self) -> bool {
+        self.matchers == other.matchers
+    }
+}
+
 /// An interval in which matching notices are withheld. Conditions that are `None` match everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mute {
@@ -78,6 +118,8 @@ pub struct Mute {
     pub tag: Option<String>,
     /// Only this metric, or, where it has labels, this series.
     pub series: Option<String>,
+    /// Only series whose labels satisfy all of these.
+    pub labels: LabelConditions,
     /// Only this channel.
     pub channel: Option<ChannelId>,
     /// Only severities up to this one; the worse pass.

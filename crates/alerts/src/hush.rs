@@ -39,6 +39,7 @@ impl Mute {
             && self.agent.is_none_or(|agent| agent == target.agent.id)
             && self.channel.is_none_or(|only| only == channel)
             && self.up_to.is_none_or(|limit| target.severity <= limit)
+            && self.labels.admit(target.series)
             && self.tag.as_ref().is_none_or(|tag| target.agent.tags.contains(tag))
             && self.series.as_ref().is_none_or(|series| series == target.series.as_str() || series == target.series.metric())
     }

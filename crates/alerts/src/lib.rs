@@ -29,7 +29,7 @@ pub mod trend;
 pub mod why;
 
 pub use backtest::{BacktestIncident, BacktestInput, BacktestReport, backtest, median_spacing};
-pub use context::{AgentView, LevelTable, Mute, MuteKind};
+pub use context::{AgentView, LabelConditions, LevelTable, Mute, MuteKind};
 pub use evaluator::{
     Config, Evaluator, EvaluatorStats, HistoryWant, InstanceView, Saved, Standing, TrendRow, Withheld, trend_rows,
 };

@@ -1,8 +1,9 @@
 //! Which notices a mute withholds.
 
 use super::*;
-use crate::context::MuteKind;
+use crate::context::{LabelConditions, MuteKind};
 use crate::fixtures;
+use crate::rule::{MatchKind, Matcher};
 use nightbell_model::{AgentId, RuleId, Ulid};
 
 fn at(s: i64) -> Timestamp {
@@ -19,10 +20,15 @@ fn mute() -> Mute {
         agent: None,
         tag: None,
         series: None,
+        labels: LabelConditions::default(),
         channel: None,
         up_to: None,
         defers_resolved: false,
     }
+}
+
+fn mount(kind: MatchKind, value: &str) -> LabelConditions {
+    vec![Matcher { label: "mount".to_owned(), kind, value: value.to_owned() }].into()
 }
 
 fn is_muted(mute: Mute) -> bool {
@@ -43,6 +49,14 @@ fn a_mute_without_conditions_withholds_everything_and_each_condition_narrows_it(
         (
             Mute { series: Some("disk.used_percent{mount=/}".into()), ..mute() },
             Mute { series: Some("disk.used_percent{mount=/srv}".into()), ..mute() },
+        ),
+        (
+            Mute { labels: mount(MatchKind::Regex, "/|/srv"), ..mute() },
+            Mute { labels: mount(MatchKind::Regex, "/srv.*"), ..mute() },
+        ),
+        (
+            Mute { labels: mount(MatchKind::NotEqual, "/srv"), ..mute() },
+            Mute { labels: mount(MatchKind::NotEqual, "/"), ..mute() },
         ),
         (Mute { channel: Some(ChannelId::from_bits(9)), ..mute() }, Mute { channel: Some(ChannelId::from_bits(1)), ..mute() }),
         (Mute { up_to: Some(Severity::Warning), ..mute() }, Mute { up_to: Some(Severity::Info), ..mute() }),
