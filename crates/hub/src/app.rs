@@ -13,6 +13,7 @@ use crate::outbox::OutboxHandle;
 use crate::pipeline::PipelineHandle;
 use crate::port::Port;
 use crate::registry::Registry;
+use nightbell_notify::Notifier;
 use nightbell_store::{LeaseToken, MetricStore, SqliteStore, StateStore, StoreError, TokenHash};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,6 +46,8 @@ pub struct App {
     pub lease: LeaseToken,
     /// The hub's own numbers.
     pub measure: Arc<Measure>,
+    /// Speaks to receivers.
+    pub notifier: Arc<Notifier>,
     /// Where links lead.
     pub links: Links,
     /// The one-time key for the first admin.

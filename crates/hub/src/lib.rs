@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod port;
 pub mod process;
 pub mod registry;
+pub mod routing;
 pub mod schedule;
 pub mod sealing;
 pub mod server;

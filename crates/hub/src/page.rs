@@ -2,15 +2,28 @@
 
 use crate::fleet::Fleet;
 use crate::ids;
-use crate::registry::Holdings;
+use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
 use nightbell_alerts::{IncidentRecord, Notice, NoticeKind};
-use nightbell_model::{Timestamp, catalogue};
+use nightbell_model::{Timestamp, Ulid, catalogue};
 use nightbell_notify::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
-use nightbell_store::NewDelivery;
+use nightbell_store::{ChannelRow, NewDelivery};
 
 /// Top processes older than this at the breach say nothing about it.
 pub const TOP_FRESH_MS: i64 = 120_000;
+
+/// After the end of quiet hours the evaluator says what it held back within this time, in milliseconds.
+pub const CATCH_UP_MS: i64 = 4_000;
+/// Quiet hours that ended so long before the hub began are not caught up with, in milliseconds.
+pub const TOO_LATE_MS: i64 = 86_400_000;
+
+/// Whether a channel is told in one digest what happened in its quiet hours: not where a program wants each alert for itself.
+#[must_use]
+pub fn takes_digests(channel: &ChannelRow) -> bool {
+    let config: serde_json::Value = serde_json::from_str(&channel.config_json).unwrap_or_default();
+    let format = config["format"].as_str().unwrap_or_default();
+    !(channel.kind == "webhook" && matches!(format, "alertmanager" | "pagerduty"))
+}
 
 /// What pages are made from beside the notice.
 #[derive(Debug)]
@@ -32,6 +45,7 @@ impl Context<'_> {
     #[must_use]
     pub fn delivery(&self, notice: &Notice) -> NewDelivery {
         let key = &notice.incident.key;
+        let digest = self.digest(notice);
         let payload = serde_json::to_string(&self.notification(notice)).unwrap_or_default();
         NewDelivery {
             id: ids::fresh(),
@@ -42,12 +56,30 @@ impl Context<'_> {
             n: notice.n,
             payload_json: payload,
             created_at: notice.at,
-            not_before: notice.not_before,
-            fold: None,
+            // A digest has waited long enough.
+            not_before: if digest.is_some() { notice.at } else { notice.not_before },
+            fold: digest,
         }
     }
 
-    fn notification(&self, notice: &Notice) -> Notification {
+    /// The digest that tells of a notice which quiet hours have held back until now, if they have.
+    fn digest(&self, notice: &Notice) -> Option<Ulid> {
+        let hush = &self.holdings.hush;
+        let window = hush.ended_last(notice.channel, notice.at)?;
+        let let_go = hush.started.map_or(window.end, |started| started.max(window.end));
+        let is_catching_up = notice.at.millis_since(let_go) < CATCH_UP_MS && let_go.millis_since(window.end) < TOO_LATE_MS;
+        let happened = match notice.kind {
+            NoticeKind::Resolved => notice.incident.resolved_at.unwrap_or(notice.at),
+            NoticeKind::Repeat | NoticeKind::Escalated => window.start,
+            _ => notice.incident.fired_at,
+        };
+        let is_digested = takes_digests(self.holdings.channels.get(&notice.channel)?);
+        (is_catching_up && is_digested && happened < window.end).then(|| digest_id(notice.channel, window.end))
+    }
+
+    /// What a notice says, for an outbox row or a line of a digest.
+    #[must_use]
+    pub fn notification(&self, notice: &Notice) -> Notification {
         let incident = &*notice.incident;
         let agent = self.holdings.agents.get(&incident.key.agent);
         let firing = matches!(notice.kind, NoticeKind::Fired | NoticeKind::Repeat | NoticeKind::Escalated);

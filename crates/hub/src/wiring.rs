@@ -16,13 +16,14 @@ use crate::outbox::{self, Outbox, OutboxInput};
 use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
 use crate::port::Port;
 use crate::registry::{Holdings, Registry};
+use crate::routing::Routed;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::{api, clock, digest, ids, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
 use nightbell_notify::{Notifier, NotifierOptions};
-use nightbell_store::{LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
+use nightbell_store::{DeliveryQuery, LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl Hub {
             outbox: outbox_handle.clone(),
             measure: Arc::clone(&measure),
             raw_ms: config.retention.raw_ms,
+            routed: restore_routed(&*store, &loaded)?,
         };
         let app = Arc::new(App {
             registry,
@@ -115,6 +117,7 @@ impl Hub {
             metrics,
             lease,
             measure,
+            notifier: Arc::new(notifier(&config, &links)?),
             links,
             setup: SetupKey::default(),
             attempts: Attempts::default(),
@@ -129,7 +132,7 @@ impl Hub {
 
     fn run(app: Arc<App>, server: Server, url: String, parts: PipelineParts, outbox_input: OutboxInput) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let sender = Arc::new(sender(&app)?);
+        let sender = Arc::new(sender(&app));
         let outbox = Outbox::new(outbox_input, Arc::clone(&app.store), app.lease, sender);
         let control = ControlSocket::listen(Arc::clone(&app))?;
         let pipeline = Pipeline::spawn(parts).context("cannot start the pipeline's thread")?;
@@ -211,10 +214,24 @@ fn restore_admission(loaded: &Loaded) -> Admission {
     Admission::restore(seen, loaded.latest.iter().map(|batch| (batch.agent, batch.ts)))
 }
 
+/// Whom open incidents were told to, for the rules whose channels are chosen by routes.
+fn restore_routed(store: &dyn StateStore, loaded: &Loaded) -> anyhow::Result<Routed> {
+    let mut told = Vec::new();
+    for record in &loaded.told {
+        for incident in [record.told, record.told_nodata].into_iter().flatten() {
+            let query =
+                DeliveryQuery { incident: Some(incident), channel: Some(record.channel), limit: 1, ..DeliveryQuery::default() };
+            let page = store.deliveries(&query).context("cannot read what was told")?;
+            told.extend(page.items.first().map(|delivery| (incident, delivery.row.channel)));
+        }
+    }
+    Ok(Routed::restore(told.into_iter()))
+}
+
 fn restore_evaluator(registry: &Registry, loaded: &Loaded) -> Evaluator {
     let holdings = registry.read();
     let config = nightbell_alerts::Config {
-        rules: holdings.rules.values().map(|(rule, _)| rule.clone()).collect(),
+        rules: holdings.routed_rules().collect(),
         agents: holdings.agents.values().map(|row| view_of(row, row.last_seen, false)).collect(),
         levels: holdings.levels.clone(),
         mutes: holdings.mutes().collect(),
@@ -230,16 +247,20 @@ fn restore_evaluator(registry: &Registry, loaded: &Loaded) -> Evaluator {
     Evaluator::restore(config, saved, clock::now())
 }
 
-fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
+fn notifier(config: &Config, links: &Links) -> anyhow::Result<Notifier> {
     let options = NotifierOptions {
-        allow_networks: app.config.allow_networks.clone(),
-        message_id_domain: app.links.host().unwrap_or("nightbell.invalid").to_owned(),
+        allow_networks: config.allow_networks.clone(),
+        message_id_domain: links.host().unwrap_or("nightbell.invalid").to_owned(),
         hub_name: "nightbell".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..NotifierOptions::default()
     };
-    Ok(outbox::Sender {
-        notifier: Notifier::new(options).context("cannot set up the notifier")?,
+    Notifier::new(options).context("cannot set up the notifier")
+}
+
+fn sender(app: &App) -> outbox::Sender {
+    outbox::Sender {
+        notifier: Arc::clone(&app.notifier),
         registry: Arc::clone(&app.registry),
         fleet: Arc::clone(&app.fleet),
         store: Arc::clone(&app.store),
@@ -247,7 +268,7 @@ fn sender(app: &App) -> anyhow::Result<outbox::Sender> {
         metrics: Arc::clone(&app.metrics),
         links: app.links.clone(),
         measure: Arc::clone(&app.measure),
-    })
+    }
 }
 
 fn start_jobs(app: &App) -> JoinSet<()> {

@@ -8,13 +8,15 @@ use super::wire::body::{Object, patched, typed};
 use super::wire::change::{self, Editor};
 use crate::app::App;
 use crate::page::rfc3339;
+use crate::registry::{Holdings, quiet_hours};
+use crate::schedule::QuietHours;
 use crate::{clock, ids};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nightbell_model::ChannelId;
-use nightbell_notify::ChannelConfig;
+use nightbell_notify::{ChannelConfig, Notifier};
 use nightbell_store::{Change, ChannelRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,7 +28,9 @@ use utoipa_axum::routes;
 /// The longest name, in characters.
 const NAME_LIMIT: usize = 200;
 /// What a GET shows that is not for writing.
-const READ_ONLY: [&str; 5] = ["id", "broken", "broken_reason", "created_at", "version"];
+const READ_ONLY: [&str; 6] = ["id", "broken", "broken_reason", "quiet_until", "created_at", "version"];
+/// The most quiet hours of one channel.
+const MOST_QUIET: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, replace, change, remove)).merge(trial::routes())
@@ -45,6 +49,9 @@ struct ChannelView {
     /// Whether it refuses what it is sent.
     broken: bool,
     broken_reason: Option<String>,
+    quiet_hours: Vec<QuietHours>,
+    /// Until when it is quiet; null while it is not.
+    quiet_until: Option<String>,
     created_at: String,
     version: u64,
 }
@@ -62,6 +69,10 @@ struct ChannelBody {
     #[serde(default = "yes")]
     #[schema(required = false)]
     enabled: bool,
+    /// When its people are not to be woken; what they missed comes as one digest at the end.
+    #[serde(default)]
+    #[schema(required = false)]
+    quiet_hours: Vec<QuietHours>,
 }
 
 const fn yes() -> bool {
@@ -73,7 +84,9 @@ fn config_of(row: &ChannelRow) -> Value {
     serde_json::from_str(&row.config_json).unwrap_or_default()
 }
 
-fn view(row: &ChannelRow) -> ChannelView {
+fn view(holdings: &Holdings, row: &ChannelRow) -> ChannelView {
+    let now = clock::now();
+    let quiet = holdings.hush.quiet.get(&row.id).and_then(|windows| windows.iter().find(|window| window.holds(now)));
     ChannelView {
         id: row.id.to_string(),
         name: row.name.clone(),
@@ -82,6 +95,8 @@ fn view(row: &ChannelRow) -> ChannelView {
         enabled: row.enabled,
         broken: row.broken.is_some(),
         broken_reason: row.broken.clone(),
+        quiet_hours: quiet_hours(row),
+        quiet_until: quiet.map(|window| rfc3339(window.end)),
         created_at: rfc3339(row.created_at),
         version: row.version,
     }
@@ -92,7 +107,7 @@ fn find(app: &App, id: ChannelId) -> Result<ChannelRow, Problem> {
 }
 
 /// Understands a body; `old` is what it takes the place of.
-fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
+fn read(notifier: &Notifier, body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
     let mut faults = Vec::new();
     let name = body.name.trim();
     if name.is_empty() || name.chars().count() > NAME_LIMIT || name.chars().any(char::is_control) {
@@ -106,10 +121,15 @@ fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Probl
         Some(old) => ChannelConfig::merge_secrets(&old.kind, &config_of(old), body.config),
         None => body.config,
     };
-    if let Err(wrong) = ChannelConfig::parse(&body.kind, &config) {
-        let known = nightbell_notify::KINDS.contains(&body.kind.as_str());
-        let base = if known { "/config" } else { "/kind" };
-        faults.extend(wrong.into_iter().map(|fault| Fault::new(format!("{base}{}", fault.pointer), fault.detail)));
+    let known = nightbell_notify::KINDS.contains(&body.kind.as_str());
+    let base = if known { "/config" } else { "/kind" };
+    let wrong = match ChannelConfig::parse(&body.kind, &config) {
+        Ok(parsed) => notifier.check_address(&parsed).into_iter().collect(),
+        Err(wrong) => wrong,
+    };
+    faults.extend(wrong.into_iter().map(|fault| Fault::new(format!("{base}{}", fault.pointer), fault.detail)));
+    if body.quiet_hours.len() > MOST_QUIET {
+        faults.push(Fault::new("/quiet_hours", format!("at most {MOST_QUIET} of them")));
     }
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
@@ -125,12 +145,12 @@ fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Probl
         enabled: body.enabled,
         created_at: old.map_or_else(clock::now, |old| old.created_at),
         version: old.map_or(1, |old| old.version + 1),
-        quiet_json: old.map_or_else(|| "[]".to_owned(), |old| old.quiet_json.clone()),
+        quiet_json: serde_json::to_string(&body.quiet_hours).unwrap_or_else(|_| "[]".to_owned()),
     })
 }
 
-fn answer(status: StatusCode, row: &ChannelRow) -> Response {
-    (status, [(header::ETAG, etag(row.id, row.version))], Json(view(row))).into_response()
+fn answer(app: &App, status: StatusCode, row: &ChannelRow) -> Response {
+    (status, [(header::ETAG, etag(row.id, row.version))], Json(view(&app.registry.read(), row))).into_response()
 }
 
 async fn store(app: &App, editor: &Editor, action: &str, row: ChannelRow) -> Result<ChannelRow, Problem> {
@@ -138,7 +158,7 @@ async fn store(app: &App, editor: &Editor, action: &str, row: ChannelRow) -> Res
     if taken {
         return Err(Problem::conflict(format!("there is another channel called {:?}", row.name)));
     }
-    let detail = serde_json::to_value(view(&row)).unwrap_or_default();
+    let detail = serde_json::to_value(view(&app.registry.read(), &row)).unwrap_or_default();
     app.registry.apply(vec![Change::PutChannel(row.clone())], Some(editor.entry(action, row.id, &detail))).await?;
     Ok(row)
 }
@@ -149,22 +169,23 @@ async fn list(
     State(app): State<Arc<App>>,
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Json<Listing<ChannelView>>, Problem> {
-    params.page(app.registry.read().channels.iter().map(|(id, row)| (id.to_string(), view(row))), false).map(Json)
+    let holdings = app.registry.read();
+    params.page(holdings.channels.iter().map(|(id, row)| (id.to_string(), view(&holdings, row))), false).map(Json)
 }
 
 /// Makes a channel
 #[utoipa::path(post, path = "/channels", tag = "channels", request_body = ChannelBody, responses((status = 201, description = "Made", body = ChannelView)))]
 async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<Response, Problem> {
-    let row = read(typed(body, &READ_ONLY)?, None)?;
+    let row = read(&app.notifier, typed(body, &READ_ONLY)?, None)?;
     let _turn = change::turn().await;
-    Ok(answer(StatusCode::CREATED, &store(&app, &editor, "channel.create", row).await?))
+    Ok(answer(&app, StatusCode::CREATED, &store(&app, &editor, "channel.create", row).await?))
 }
 
 /// Shows a channel
 #[utoipa::path(get, path = "/channels/{id}", tag = "channels", params(("id" = String, Path, description = "Which channel")),
     responses((status = 200, description = "The channel; ETag is its version", body = ChannelView)))]
 async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<ChannelId>) -> Result<Response, Problem> {
-    Ok(answer(StatusCode::OK, &find(&app, id)?))
+    Ok(answer(&app, StatusCode::OK, &find(&app, id)?))
 }
 
 /// Replaces a channel
@@ -190,7 +211,7 @@ async fn change(
     headers: HeaderMap,
     ApiJson(body): ApiJson<Object>,
 ) -> Result<Response, Problem> {
-    put(&app, &editor, id, &headers, |old| patched(&view(old), body)).await
+    put(&app, &editor, id, &headers, |old| patched(&view(&app.registry.read(), old), body)).await
 }
 
 async fn put(
@@ -203,8 +224,8 @@ async fn put(
     let _turn = change::turn().await;
     let old = find(app, id)?;
     check_if_match(headers, &etag(id, old.version))?;
-    let row = read(typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
-    Ok(answer(StatusCode::OK, &store(app, editor, "channel.change", row).await?))
+    let row = read(&app.notifier, typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
+    Ok(answer(app, StatusCode::OK, &store(app, editor, "channel.change", row).await?))
 }
 
 /// Removes a channel that no rule names; what waits on it is cancelled
@@ -241,7 +262,13 @@ mod tests {
     use super::*;
 
     fn body(config: Value) -> ChannelBody {
-        ChannelBody { name: "ops".to_owned(), kind: "webhook".to_owned(), config, enabled: true }
+        ChannelBody { name: "ops".to_owned(), kind: "webhook".to_owned(), config, enabled: true, quiet_hours: Vec::new() }
+    }
+
+    fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
+        crate::wiring::install_tls_provider();
+        let notifier = Notifier::new(nightbell_notify::NotifierOptions::default()).expect("a notifier");
+        super::read(&notifier, body, old)
     }
 
     #[test]
@@ -249,7 +276,7 @@ mod tests {
         let old =
             read(body(json!({"url": "https://example.org/in", "secret": "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"})), None)
                 .expect("good");
-        let shown = view(&old).config;
+        let shown = view(&Holdings::default(), &old).config;
         assert!(!shown.to_string().contains("whsec_"), "{shown}");
         let new = read(body(shown), Some(&old)).expect("good");
         assert_eq!((new.config_json, new.version), (old.config_json, 2));
@@ -264,5 +291,7 @@ mod tests {
         old.broken = Some("410".to_owned());
         assert!(read(body(json!({"url": "https://example.org/in"})), Some(&old)).expect("good").broken.is_some());
         assert!(read(body(json!({"url": "https://example.org/new"})), Some(&old)).expect("good").broken.is_none());
+        let Err(inside) = read(body(json!({"url": "http://127.0.0.1/in"})), None) else { panic!("it is accepted") };
+        assert_eq!(inside.errors[0].pointer, "/config/url", "what can never be reached is said at once");
     }
 }

@@ -6,6 +6,7 @@
 mod access;
 mod agents;
 mod auth;
+mod banner;
 mod channels;
 mod charts;
 mod events;
@@ -22,6 +23,7 @@ mod outbox;
 mod people;
 mod preview;
 pub mod problem;
+mod routes;
 mod rules;
 mod settings;
 mod silences;
@@ -34,6 +36,7 @@ mod wire;
 
 pub use access::access_table;
 pub use health::readiness;
+pub(crate) use preview::summary;
 pub(crate) use wire::change::turn;
 pub(crate) use wire::names::file_part;
 pub(crate) use wire::replay::Replay;
@@ -95,6 +98,8 @@ fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>
         .merge(preview::routes())
         .merge(rules::routes())
         .merge(channels::routes())
+        .merge(routes::routes())
+        .merge(banner::routes())
         .merge(silences::routes())
         .merge(incidents::routes())
         .merge(events::routes())

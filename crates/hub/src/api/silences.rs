@@ -2,19 +2,21 @@
 
 use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, Moment, PageParams, Span};
 use super::problem::{Fault, Problem};
+use super::time::duration_text;
 use super::wire::body::{Object, patched, typed};
 use super::wire::change::{self, Editor};
 use crate::app::App;
 use crate::page::rfc3339;
 use crate::port::valid_tag;
-use crate::registry::Holdings;
+use crate::registry::{Holdings, silence_windows};
+use crate::schedule::{Cron, Window};
 use crate::{clock, ids};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use nightbell_alerts::{MuteKind, Severity};
+use nightbell_alerts::{LabelConditions, MatchKind, Matcher, MuteKind, Severity};
 use nightbell_model::{SeriesKey, Timestamp, Ulid};
-use nightbell_store::{Change, SilenceRow};
+use nightbell_store::{Change, Recurrence, SilenceRow};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -22,7 +24,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What a GET shows that is not for writing.
-const READ_ONLY: [&str; 4] = ["id", "state", "created_by", "created_at"];
+const READ_ONLY: [&str; 6] = ["id", "state", "active_until", "next", "created_by", "created_at"];
+/// The shortest and the longest a silence that comes again may last each time, in milliseconds.
+const SHORTEST_MS: i64 = 60_000;
+const LONGEST_MS: i64 = 31 * 86_400_000;
+/// So many of the next times are shown, and so far ahead they are looked for, in milliseconds.
+const NEXT: usize = 5;
+const NEXT_MS: i64 = 400 * 86_400_000;
+/// The most conditions on labels.
+const MOST_MATCHERS: usize = 20;
 /// The longest comment, in characters.
 const COMMENT_LIMIT: usize = 1_000;
 
@@ -36,18 +46,47 @@ struct SilenceView {
     id: String,
     /// pending, active or ended
     state: &'static str,
+    /// Until when it is in force this time; null while it is not.
+    active_until: Option<String>,
     /// silence or maintenance
     kind: &'static str,
     starts_at: String,
-    ends_at: String,
+    /// Null is until somebody ends it.
+    ends_at: Option<String>,
+    /// When it comes again and again: its beginnings as five fields of cron.
+    cron: Option<String>,
+    /// The time zone of `cron`.
+    timezone: Option<String>,
+    /// How long it lasts each time.
+    duration: Option<String>,
+    /// The next times at which it will be in force.
+    next: Vec<WindowView>,
     agent: Option<String>,
     tag: Option<String>,
     rule: Option<String>,
     metric: Option<String>,
+    matchers: Vec<MatcherBody>,
     severity_up_to: Option<&'static str>,
     comment: String,
     created_by: String,
     created_at: String,
+}
+
+/// A stretch of time.
+#[derive(Debug, Serialize, ToSchema)]
+struct WindowView {
+    starts_at: String,
+    ends_at: String,
+}
+
+/// A condition on a label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MatcherBody {
+    label: String,
+    /// `=`, `!=`, `=~` or `!~`
+    op: String,
+    value: String,
 }
 
 /// A silence as it is written. Conditions that are left out match everything.
@@ -66,6 +105,10 @@ struct SilenceBody {
     /// Only this metric or series.
     #[serde(default)]
     metric: Option<String>,
+    /// Only series whose labels satisfy all of these.
+    #[serde(default)]
+    #[schema(required = false)]
+    matchers: Vec<MatcherBody>,
     /// Only severities up to info, warning or critical; the worse pass.
     #[serde(default)]
     severity_up_to: Option<String>,
@@ -77,10 +120,16 @@ struct SilenceBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     ends_at: Option<Moment>,
-    /// For how long, such as `2h`; instead of `ends_at`.
+    /// For how long, such as `2h`; instead of `ends_at`, and with `cron` each time.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     duration: Option<Span>,
+    /// When it begins, again and again: minute, hour, day of the month, month, day of the week.
+    #[serde(default)]
+    cron: Option<String>,
+    /// The time zone of `cron`, such as Europe/Berlin; the hub's if left out.
+    #[serde(default)]
+    timezone: Option<String>,
     /// silence (if left out) or maintenance
     #[serde(default)]
     kind: Option<String>,
@@ -90,28 +139,42 @@ struct SilenceBody {
 }
 
 fn view(row: &SilenceRow, now: Timestamp) -> SilenceView {
-    let state = if now < row.starts_at {
-        "pending"
-    } else if now < row.ends_at {
-        "active"
-    } else {
-        "ended"
+    let ahead = Window { start: now, end: now.plus_millis(NEXT_MS) };
+    let mut next = silence_windows(row, ahead, NEXT + 1);
+    let current = next.iter().position(|window| window.holds(now)).map(|at| next.remove(at));
+    next.truncate(NEXT);
+    let state = match (&current, next.is_empty()) {
+        (Some(_), _) => "active",
+        (None, false) => "pending",
+        (None, true) => "ended",
     };
+    let again = row.recurrence.as_ref();
+    let shown = |window: &Window| WindowView { starts_at: rfc3339(window.start), ends_at: rfc3339(window.end) };
     SilenceView {
         id: row.id.to_string(),
         state,
+        active_until: current.filter(|window| window.end < Timestamp::MAX).map(|window| rfc3339(window.end)),
         kind: row.kind.name(),
         starts_at: rfc3339(row.starts_at),
-        ends_at: rfc3339(row.ends_at),
+        ends_at: (row.ends_at < Timestamp::MAX).then(|| rfc3339(row.ends_at)),
+        cron: again.map(|again| again.cron.clone()),
+        timezone: again.map(|again| again.timezone.clone()),
+        duration: again.map(|again| duration_text(again.duration_ms)),
+        next: if again.is_some() { next.iter().map(shown).collect() } else { Vec::new() },
         agent: row.agent.map(|id| id.to_string()),
         tag: row.tag.clone(),
         rule: row.rule.map(|id| id.to_string()),
         metric: row.series.clone(),
+        matchers: row.matchers.iter().map(matcher_view).collect(),
         severity_up_to: row.up_to.map(Severity::name),
         comment: row.comment.clone(),
         created_by: row.created_by.clone(),
         created_at: rfc3339(row.created_at),
     }
+}
+
+fn matcher_view(matcher: &Matcher) -> MatcherBody {
+    MatcherBody { label: matcher.label.clone(), op: matcher.kind.name().to_owned(), value: matcher.value.clone() }
 }
 
 /// Collects what is wrong while a body is understood.
@@ -137,8 +200,57 @@ impl Reading<'_> {
         found
     }
 
-    /// The end of a silence.
+    /// When it comes again and again.
+    fn recurrence(&mut self, body: &SilenceBody) -> Option<Recurrence> {
+        let Some(cron) = &body.cron else {
+            if body.timezone.is_some() {
+                self.faults.push(Fault::new("/timezone", "only a silence with cron has a time zone"));
+            }
+            return None;
+        };
+        if let Err(error) = cron.parse::<Cron>() {
+            self.faults.push(Fault::new("/cron", error.to_string()));
+        }
+        let timezone = body.timezone.clone().unwrap_or_else(|| self.holdings.settings.timezone.name().to_owned());
+        if timezone.parse::<chrono_tz::Tz>().is_err() {
+            self.faults.push(Fault::new("/timezone", format!("{timezone:?} is no time zone such as Europe/Berlin or UTC")));
+        }
+        let duration_ms = body.duration.map_or(0, |span| span.0);
+        if !(SHORTEST_MS..=LONGEST_MS).contains(&duration_ms) {
+            self.faults.push(Fault::new("/duration", "with cron, say how long it lasts each time: from 1m to 31d"));
+        }
+        Some(Recurrence { cron: cron.clone(), timezone, duration_ms })
+    }
+
+    /// The conditions on labels.
+    fn matchers(&mut self, bodies: &[MatcherBody]) -> Vec<Matcher> {
+        if bodies.len() > MOST_MATCHERS {
+            self.faults.push(Fault::new("/matchers", format!("at most {MOST_MATCHERS}")));
+        }
+        let mut matchers = Vec::with_capacity(bodies.len());
+        for (at, body) in bodies.iter().enumerate() {
+            match MatchKind::from_name(&body.op) {
+                Some(kind) => matchers.push(Matcher { label: body.label.clone(), kind, value: body.value.clone() }),
+                None => self.faults.push(Fault::new(format!("/matchers/{at}/op"), "must be =, !=, =~ or !~")),
+            }
+        }
+        for (at, matcher) in matchers.iter().enumerate() {
+            if let Some(why) = LabelConditions::fault(matcher) {
+                self.faults.push(Fault::new(format!("/matchers/{at}/value"), why));
+            }
+        }
+        matchers
+    }
+
+    /// The end of a silence; one that comes again needs none.
     fn end(&mut self, body: &SilenceBody, starts_at: Timestamp, now: Timestamp) -> Timestamp {
+        if body.cron.is_some() {
+            let end = body.ends_at.map_or(Timestamp::MAX, |end| end.0);
+            if end <= starts_at.max(now) {
+                self.faults.push(Fault::new("/ends_at", "the end must lie after the start, and in the future"));
+            }
+            return end;
+        }
         let ends_at = match (body.ends_at, body.duration) {
             (Some(end), None) => end.0,
             (None, Some(span)) => starts_at.plus_millis(span.0),
@@ -199,8 +311,8 @@ fn read(
         comment: body.comment.clone().unwrap_or_default(),
         created_by: old.map_or_else(|| author.to_owned(), |old| old.created_by.clone()),
         created_at: old.map_or(now, |old| old.created_at),
-        recurrence: None,
-        matchers: Vec::new(),
+        recurrence: reading.recurrence(body),
+        matchers: reading.matchers(&body.matchers),
     };
     if row.comment.chars().count() > COMMENT_LIMIT {
         reading.faults.push(Fault::new("/comment", format!("at most {COMMENT_LIMIT} characters")));
@@ -260,7 +372,7 @@ async fn change(
 ) -> Result<Json<SilenceView>, Problem> {
     let _turn = change::turn().await;
     let (old, now) = (find(&app, id)?, clock::now());
-    let replaces_end = body.contains_key("duration") && !body.contains_key("ends_at");
+    let replaces_end = body.contains_key("duration") && !body.contains_key("ends_at") && old.recurrence.is_none();
     let mut merged = patched(&view(&old, now), body)?;
     if replaces_end {
         merged.remove("ends_at");

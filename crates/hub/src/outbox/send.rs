@@ -35,7 +35,7 @@ pub struct Parcel {
 #[derive(Debug)]
 pub struct Sender {
     /// Speaks to receivers.
-    pub notifier: Notifier,
+    pub notifier: Arc<Notifier>,
     /// Channels and their configuration.
     pub registry: Arc<Registry>,
     /// Signs of life of the hosts.

@@ -12,6 +12,7 @@ use crate::measure::Measure;
 use crate::outbox::OutboxHandle;
 use crate::page;
 use crate::registry::Registry;
+use crate::routing::Routed;
 use nightbell_alerts::{AgentView, Effects, Evaluator, EventKind};
 use nightbell_ingest::{Admission, Answer, Heard, Submission, Verdict};
 use nightbell_model::{Batch, Timestamp};
@@ -51,6 +52,8 @@ pub struct PipelineParts {
     pub measure: Arc<Measure>,
     /// How long raw heartbeats are kept, in milliseconds: older ones are refused.
     pub raw_ms: i64,
+    /// Whom routes chose.
+    pub routed: Routed,
 }
 
 /// The running pipeline.
@@ -222,7 +225,9 @@ impl Pipeline {
         if !self.effects.notices.is_empty() {
             let holdings = self.parts.registry.read();
             let context = page::Context { holdings: &holdings, fleet: &self.parts.fleet };
-            turn.commit.outbox = self.effects.notices.iter().map(|notice| context.delivery(notice)).collect();
+            let routed = &mut self.parts.routed;
+            let told = self.effects.notices.iter().filter(|notice| routed.passes(&holdings, notice));
+            turn.commit.outbox = told.map(|notice| context.delivery(notice)).collect();
             turn.commit.effects.notices.clear();
         }
         turn.commit.effects = std::mem::take(&mut self.effects);

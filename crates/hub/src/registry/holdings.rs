@@ -1,6 +1,7 @@
 //! The maps of the configuration and how one change alters them.
 
-use super::{Settings, Topic};
+use super::{Hush, Settings, Topic};
+use crate::routing;
 use nightbell_alerts::{LevelTable, Mute, Rule};
 use nightbell_model::{AgentId, ChannelId, RuleId, Timestamp, Ulid};
 use nightbell_store::{
@@ -33,6 +34,8 @@ pub struct Holdings {
     pub levels: LevelTable,
     /// Settings people change at run time.
     pub settings: Settings,
+    /// Silences and quiet hours as intervals, for the days around the last expansion.
+    pub hush: Hush,
 }
 
 impl Holdings {
@@ -66,21 +69,27 @@ impl Holdings {
         self.agents.values().find(|agent| agent.name == name)
     }
 
-    /// The silences as intervals for the evaluator.
-    pub fn mutes(&self) -> impl Iterator<Item = Mute> + '_ {
-        self.silences.values().map(|silence| Mute {
-            id: silence.id,
-            kind: silence.kind,
-            start: silence.starts_at,
-            end: silence.ends_at,
-            rule: silence.rule,
-            agent: silence.agent,
-            tag: silence.tag.clone(),
-            series: silence.series.clone(),
-            channel: None,
-            up_to: silence.up_to,
-            defers_resolved: false,
+    /// The rules as the evaluator is to know them: one without channels of its own with all that routes may choose for it.
+    pub fn routed_rules(&self) -> impl Iterator<Item = Rule> + '_ {
+        self.rules.values().map(|(rule, _)| {
+            let mut rule = rule.clone();
+            if rule.channels.is_empty() {
+                rule.channels = routing::reach(&self.settings.routes, &rule);
+            }
+            rule
         })
+    }
+
+    /// The silences and quiet hours as intervals for the evaluator, as far as they were expanded.
+    pub fn mutes(&self) -> impl Iterator<Item = Mute> + '_ {
+        self.hush.mutes.iter().cloned()
+    }
+
+    /// Expands silences that come again and quiet hours into intervals around `now`.
+    pub fn expand(&mut self, now: Timestamp) {
+        let started = self.hush.started.unwrap_or(now);
+        self.hush = Hush::of(self, now);
+        self.hush.started = Some(started);
     }
 
     fn levels_of(&mut self, agent: Option<AgentId>) -> &mut BTreeMap<String, nightbell_model::Levels> {
@@ -117,6 +126,19 @@ impl Holdings {
             Change::DeleteSilence(id) => {
                 topics.push(Topic::Mutes);
                 self.silences.remove(&id);
+            }
+            Change::PutChannel(row) => {
+                topics.push(Topic::Mutes);
+                self.channels.insert(row.id, row);
+            }
+            Change::DeleteChannel(id) => {
+                topics.push(Topic::Mutes);
+                self.channels.remove(&id);
+            }
+            Change::PutSetting { key, value } => {
+                // Zone and routes are among them.
+                topics.extend([Topic::Mutes, Topic::Rules]);
+                self.settings.set(&key, &value);
             }
             Change::PutLevels { agent, key, levels } => {
                 topics.push(Topic::Levels);
@@ -163,9 +185,6 @@ impl Holdings {
             Change::DeleteSessionsOf(user) => self.sessions.retain(|_, session| session.user != user),
             Change::PutToken(row) => drop(self.tokens.insert(row.hash, row)),
             Change::DeleteToken(id) => self.tokens.retain(|_, row| row.id != id),
-            Change::PutChannel(row) => drop(self.channels.insert(row.id, row)),
-            Change::DeleteChannel(id) => drop(self.channels.remove(&id)),
-            Change::PutSetting { key, value } => self.settings.set(&key, &value),
             _ => {}
         }
     }

@@ -4,11 +4,14 @@
 //! word to the pipeline and to live listeners. So memory never says what the store does not.
 
 mod holdings;
+mod hush;
 mod settings;
 
 pub use holdings::Holdings;
-pub use settings::{FALLBACK_CHANNEL, Settings, TIMEZONE};
+pub use hush::{Hush, digest_id, quiet_hours, silence_windows};
+pub use settings::{FALLBACK_CHANNEL, ROUTES, Settings, TIMEZONE};
 
+use crate::clock;
 use crate::live::{Happening, Live};
 use crate::pipeline::{Control, PipelineHandle};
 use nightbell_alerts::{Mute, Rule};
@@ -82,6 +85,9 @@ impl Registry {
             }
             wanted.sort_unstable();
             wanted.dedup();
+            if wanted.contains(&Topic::Mutes) {
+                holdings.expand(clock::now());
+            }
             wanted.into_iter().map(|topic| control(&holdings, topic)).collect::<Vec<_>>()
         };
         for control in controls {
@@ -90,6 +96,17 @@ impl Registry {
         self.live.tell_events(events);
         self.live.tell(Happening::Config);
         Ok(())
+    }
+
+    /// Expands silences and quiet hours anew, so that the evaluator knows those of the coming days.
+    pub fn expand_mutes(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let control = {
+            let mut holdings = self.holdings.write().unwrap_or_else(PoisonError::into_inner);
+            holdings.expand(clock::now());
+            control(&holdings, Topic::Mutes)
+        };
+        self.pipeline.tell(control);
     }
 
     /// Applies changes durably without holding up the async threads.
@@ -114,7 +131,7 @@ pub(crate) enum Topic {
 
 fn control(holdings: &Holdings, topic: Topic) -> Control {
     match topic {
-        Topic::Rules => Control::Rules(holdings.rules.values().map(|(rule, _)| rule.clone()).collect::<Vec<Rule>>()),
+        Topic::Rules => Control::Rules(holdings.routed_rules().collect::<Vec<Rule>>()),
         Topic::Levels => Control::Levels(holdings.levels.clone()),
         Topic::Mutes => Control::Mutes(holdings.mutes().collect::<Vec<Mute>>()),
         Topic::Agent(id) => match holdings.agents.get(&id) {

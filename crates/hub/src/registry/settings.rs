@@ -1,11 +1,15 @@
 //! Settings that people change at run time.
 
+use crate::routing::{self, Route};
 use nightbell_model::ChannelId;
 
 /// The name of the setting that says in which time zone pages are written.
 pub const TIMEZONE: &str = "timezone";
 /// The name of the setting that says which channel is told of others' trouble; empty for none.
 pub const FALLBACK_CHANNEL: &str = "fallback_channel";
+
+/// The name of the setting that says whom rules without channels of their own tell.
+pub const ROUTES: &str = "routes";
 
 /// What people have set; everything has a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +18,13 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// The channel that is told when another refuses its pages.
     pub fallback: Option<ChannelId>,
+    /// Whom rules without channels of their own tell, in order.
+    pub routes: Vec<Route>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: chrono_tz::UTC, fallback: None }
+        Self { timezone: chrono_tz::UTC, fallback: None, routes: Vec::new() }
     }
 }
 
@@ -32,6 +38,7 @@ impl Settings {
                 }
             }
             FALLBACK_CHANNEL => self.fallback = value.parse().ok(),
+            ROUTES => self.routes = routing::read(value),
             _ => {}
         }
     }

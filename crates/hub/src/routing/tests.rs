@@ -1,0 +1,108 @@
+//! Routes as a table, and who hears of an end after they changed.
+
+use super::*;
+use nightbell_alerts::{Comparison, InstanceKey};
+use nightbell_model::AgentId;
+use std::sync::Arc;
+
+const OPS: ChannelId = ChannelId::from_bits(1);
+const DBA: ChannelId = ChannelId::from_bits(2);
+const NIGHT: ChannelId = ChannelId::from_bits(3);
+
+fn incident(severity: Severity, fired_at: &str) -> IncidentRecord {
+    let at = Timestamp::from_millis(chrono::DateTime::parse_from_rfc3339(fired_at).unwrap().timestamp_millis());
+    IncidentRecord {
+        id: IncidentId::from_bits(5),
+        key: InstanceKey { rule: RuleId::from_bits(7), agent: AgentId::from_bits(8), series: "m.a".parse().unwrap() },
+        rule_name: "hot".to_owned(),
+        severity,
+        comparison: Comparison::Greater,
+        threshold: 1.0,
+        hold_ms: 0,
+        started_at: at,
+        fired_at: at,
+        resolved_at: None,
+        end_reason: None,
+        value: 2.0,
+        peak: 2.0,
+        samples: 1,
+        ack: None,
+        why: String::new(),
+        late: false,
+    }
+}
+
+fn hours(from: &str, to: &str) -> Option<Hours> {
+    Some(Hours { weekdays: Vec::new(), from: from.parse().unwrap(), to: to.parse().unwrap(), timezone: None })
+}
+
+fn routes() -> Vec<Route> {
+    vec![
+        Route { tags: vec!["db".to_owned()], channels: vec![DBA], goes_on: true, ..Route::default() },
+        Route { when: hours("22:00", "06:00"), severities: vec![Severity::Critical], channels: vec![NIGHT], ..Route::default() },
+        Route { when: hours("22:00", "06:00"), ..Route::default() },
+        Route { channels: vec![OPS, DBA], ..Route::default() },
+    ]
+}
+
+#[test]
+fn the_first_route_that_fits_decides_unless_it_says_to_go_on() {
+    use Severity::{Critical, Warning};
+    let (day, night) = ("2026-06-01T12:00:00Z", "2026-06-01T23:00:00Z");
+    for (severity, at, tags, expected) in [
+        (Warning, day, &[][..], vec![OPS, DBA]),
+        (Critical, day, &["db"][..], vec![DBA, OPS]),
+        (Critical, night, &[][..], vec![NIGHT]),
+        (Critical, night, &["db"][..], vec![DBA, NIGHT]),
+        (Warning, night, &[][..], vec![]),
+        (Warning, night, &["db"][..], vec![DBA]),
+        (Warning, "2026-06-01T06:00:00Z", &[][..], vec![OPS, DBA]),
+    ] {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        assert_eq!(choose(&routes(), &incident(severity, at), &tags, chrono_tz::UTC), expected, "{severity:?} {at} {tags:?}");
+    }
+    let berlin = choose(&routes(), &incident(Critical, "2026-06-01T20:30:00Z"), &[], chrono_tz::Europe::Berlin);
+    assert_eq!(berlin, [NIGHT], "hours are the hub's");
+}
+
+#[test]
+fn routes_are_read_as_they_were_written() {
+    let mut all = routes();
+    all[3].rules = vec![RuleId::from_bits(7)];
+    assert_eq!(read(&write(&all)), all);
+    assert_eq!(read("from the future"), Vec::new());
+}
+
+fn notice(kind: NoticeKind, channel: ChannelId) -> Notice {
+    let incident = incident(Severity::Warning, "2026-06-01T12:00:00Z");
+    Notice {
+        kind,
+        n: 0,
+        channel,
+        value: None,
+        at: incident.fired_at,
+        not_before: incident.fired_at,
+        suppressed: 0,
+        late: false,
+        incident: Arc::new(incident),
+    }
+}
+
+#[test]
+fn who_was_told_hears_of_the_end_whatever_the_routes_say_by_then() {
+    let mut holdings = Holdings::default();
+    holdings.settings.routes = routes();
+    let mut routed = Routed::default();
+    assert!(routed.passes(&holdings, &notice(NoticeKind::Fired, OPS)));
+    assert!(!routed.passes(&holdings, &notice(NoticeKind::Fired, NIGHT)));
+    assert!(routed.passes(&holdings, &notice(NoticeKind::Escalated, NIGHT)), "an escalation names its channels");
+    holdings.settings.routes = Vec::new();
+    assert!(routed.passes(&holdings, &notice(NoticeKind::Repeat, OPS)));
+    for channel in [OPS, NIGHT] {
+        assert!(routed.passes(&holdings, &notice(NoticeKind::Resolved, channel)));
+        assert!(!routed.passes(&holdings, &notice(NoticeKind::Resolved, channel)), "once");
+    }
+    let mut restored = Routed::restore([(IncidentId::from_bits(5), DBA)].into_iter());
+    assert!(restored.passes(&holdings, &notice(NoticeKind::Resolved, DBA)));
+    assert!(!restored.passes(&holdings, &notice(NoticeKind::Resolved, OPS)));
+}

@@ -1,0 +1,114 @@
+//! Cron expressions as people write them (five fields, Sunday is 0 or 7), understood by a library that counts otherwise.
+
+use super::{Window, first_at};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use nightbell_model::Timestamp;
+use std::str::FromStr;
+
+/// Days in the order of their numbers; 7 is Sunday again.
+const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+/// How far back the walk begins, in milliseconds: no zone is further from UTC.
+const DAY_MS: i64 = 86_400_000;
+/// An expression is shorter than this.
+const LONGEST: usize = 200;
+
+/// What is wrong with an expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CronError {
+    /// It has another number of fields.
+    #[error("must have five fields: minute, hour, day of the month, month, day of the week; this has {0}")]
+    Fields(usize),
+    /// The last field names no days.
+    #[error("{0:?} is no day of the week: use 0 to 7 (0 and 7 are Sunday) or mon to sun, lists, ranges and steps of them")]
+    Weekday(String),
+    /// It is not an expression, or can never come true.
+    #[error("is no cron expression: {0}")]
+    Unreadable(String),
+}
+
+/// When something begins again and again, on a wall clock.
+#[derive(Debug, Clone)]
+pub struct Cron {
+    schedule: cron::Schedule,
+    /// Every hour, or every so many: it follows the time that passes, not the hour that is shown.
+    is_hourly: bool,
+}
+
+impl FromStr for Cron {
+    type Err = CronError;
+
+    fn from_str(text: &str) -> Result<Self, CronError> {
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [minute, hour, day, month, weekday] = fields[..] else { return Err(CronError::Fields(fields.len())) };
+        if text.len() > LONGEST {
+            return Err(CronError::Unreadable(format!("it is longer than {LONGEST} characters")));
+        }
+        let six = format!("0 {minute} {hour} {day} {month} {}", weekdays(weekday)?);
+        let schedule = cron::Schedule::from_str(&six).map_err(|error| CronError::Unreadable(error.to_string()))?;
+        Ok(Self { schedule, is_hourly: hour.starts_with('*') })
+    }
+}
+
+/// The days of a field by their names.
+fn weekdays(field: &str) -> Result<String, CronError> {
+    if matches!(field, "*" | "?") {
+        return Ok("*".to_owned());
+    }
+    let mut chosen = [false; 7];
+    for item in field.split(',') {
+        let (range, step) = item.split_once('/').map_or((item, Some(1)), |(range, step)| (range, step.parse().ok()));
+        let step = step.filter(|step| (1..=7).contains(step)).ok_or_else(|| CronError::Weekday(item.to_owned()))?;
+        let (first, last) = bounds(range, item.contains('/')).ok_or_else(|| CronError::Weekday(item.to_owned()))?;
+        for number in (first..=last).step_by(step) {
+            chosen[number % 7] = true;
+        }
+    }
+    let names: Vec<&str> = DAYS.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(name, _)| *name).collect();
+    Ok(names.join(","))
+}
+
+/// The first and the last day of a range, the last one possibly in the next week.
+fn bounds(range: &str, has_step: bool) -> Option<(usize, usize)> {
+    if range == "*" {
+        return Some((0, 6));
+    }
+    let Some((first, last)) = range.split_once('-') else {
+        let only = day(range)?;
+        return Some((only, if has_step { 6.max(only) } else { only }));
+    };
+    let (first, last) = (day(first)?, day(last)?);
+    Some((first, if last < first { last + 7 } else { last }))
+}
+
+fn day(text: &str) -> Option<usize> {
+    match text.parse::<usize>() {
+        Ok(number) => (number <= 7).then_some(number),
+        Err(_) => DAYS.iter().position(|name| name.eq_ignore_ascii_case(text)),
+    }
+}
+
+impl Cron {
+    /// The stretches of `duration_ms` that begin on the clocks of `zone` and overlap `within`, at most `most` of them, in order.
+    #[must_use]
+    pub fn windows(&self, zone: Tz, duration_ms: i64, within: Window, most: usize) -> Vec<Window> {
+        let from = within.start.plus_millis(-duration_ms);
+        let window = |start: Timestamp| Window { start, end: start.plus_millis(duration_ms) };
+        let mut windows: Vec<Window> = if self.is_hourly {
+            let after = utc(from).with_timezone(&zone);
+            let starts = self.schedule.after(&after).map(|at| Timestamp::from_millis(at.timestamp_millis()));
+            starts.take_while(|start| *start < within.end).take(most).map(window).collect()
+        } else {
+            // The wall clock is walked as if it never jumped, from a day before, and each reading is then looked up.
+            let wall = super::local(zone, from.plus_millis(-DAY_MS)).and_utc();
+            let starts = self.schedule.after(&wall).map(|shown| first_at(zone, shown.naive_utc()));
+            starts.skip_while(|start| *start <= from).take_while(|start| *start < within.end).take(most).map(window).collect()
+        };
+        windows.dedup();
+        windows
+    }
+}
+
+fn utc(at: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default()
+}
