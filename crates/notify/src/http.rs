@@ -34,8 +34,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Clients that may reach the internet only, and private networks as well.
-#[derive(Debug)]
+/// Clients that may reach the internet only, and private networks as well. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Http {
     strict: (Client, Guard),
     lenient: (Client, Guard),

@@ -4,6 +4,8 @@
 //! may be spoken to. Queueing, claiming and settling deliveries is left to the hub, deciding what to say to the evaluator.
 //! Every address is judged before it is connected to, and no secret stands in any text that comes out of here.
 
+#[cfg(feature = "discord-bot")]
+mod bot;
 mod channels;
 mod config;
 mod delivery;
@@ -21,6 +23,8 @@ mod testing;
 mod truncate;
 mod words;
 
+#[cfg(feature = "discord-bot")]
+pub use bot::{BotError, Buttons, DiscordBot, Press, Pressed};
 pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, Pictures, SlackConfig, SmtpConfig, WebhookConfig};
 pub use delivery::{Charts, Earlier, Message, Outcome, Report, without_receivers_words};
 pub use limiter::{ChannelRate, TokenBucket};

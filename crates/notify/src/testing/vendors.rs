@@ -59,6 +59,29 @@ fn discord_request(request: &Received) -> Result<usize, String> {
 
 /// Discord's rules for a message of a webhook with `files` beside it.
 pub(crate) fn discord_payload(payload: &Value, files: &[String]) -> Checked {
+    discord_message(payload, files, false)
+}
+
+/// Discord's rules for a message of a bot, whose buttons may do something.
+#[cfg(feature = "discord-bot")]
+pub(crate) fn discord_bot_payload(payload: &Value) -> Checked {
+    discord_message(payload, &[], true)
+}
+
+/// One button: a link has an address and no name, another has a name of up to 100 characters and no address.
+fn discord_button(button: &Value, is_bot: bool) -> Checked {
+    ensure(button["type"] == 2, "no button")?;
+    text(&button["label"], 80, "label")?;
+    match button["style"].as_u64() {
+        Some(5) => text(&button["url"], 512, "button url").and_then(|()| ensure(button["custom_id"].is_null(), "a named link")),
+        Some(1..=4) if is_bot => {
+            text(&button["custom_id"], 100, "custom_id").and_then(|()| ensure(button["url"].is_null(), "a link that acts"))
+        }
+        style => Err(format!("a webhook may have link buttons only, not style {style:?}")),
+    }
+}
+
+fn discord_message(payload: &Value, files: &[String], is_bot: bool) -> Checked {
     let embeds = payload["embeds"].as_array().cloned().unwrap_or_default();
     ensure(!payload["content"].is_null() || !embeds.is_empty(), "an empty message")?;
     text(&payload["content"], 2_000, "content")?;
@@ -82,10 +105,10 @@ pub(crate) fn discord_payload(payload: &Value, files: &[String]) -> Checked {
     }
     for row in payload["components"].as_array().into_iter().flatten() {
         ensure(row["type"] == 1, "no action row")?;
-        for button in row["components"].as_array().ok_or("an empty row")? {
-            ensure(button["type"] == 2 && button["style"] == 5, "a webhook may have link buttons only")?;
-            text(&button["label"], 80, "label")?;
-            text(&button["url"], 512, "button url")?;
+        let buttons = row["components"].as_array().ok_or("an empty row")?;
+        ensure((1..=5).contains(&buttons.len()), "an action row has 1 to 5 buttons")?;
+        for button in buttons {
+            discord_button(button, is_bot)?;
         }
     }
     Ok(())
