@@ -4,11 +4,12 @@
 //! resolution and counting over many series are left to the caller.
 
 use crate::context::{AgentView, LevelTable, Mute};
-use crate::evaluator::{Config, Evaluator, Saved};
+use crate::evaluator::{Config, Evaluator, Saved, TrendRow};
 use crate::record::{Effects, IncidentRecord, NoticeKind, State};
-use crate::rule::{Aggregate, Rule, Scope, Selector};
-use nightbell_model::{AgentId, Batch, ChannelId, Levels, Schema, SeriesKey, Timestamp};
-use std::collections::BTreeMap;
+use crate::rule::{Aggregate, Rule, Scope, Selector, Transform};
+use crate::trend::{outlook, refresh_ms};
+use nightbell_model::{AgentId, Batch, ChannelId, Column, Frame, Levels, RuleId, Schema, SeriesKey, Tier, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The most timers that may be due between two samples: reminders once a minute for almost two years.
 const MOST_TICKS: usize = 1_000_000;
@@ -21,6 +22,8 @@ pub struct BacktestInput<I> {
     /// Its samples in the order of their times: one for each heartbeat, `None` or NaN where the value was missing. No entry is no
     /// heartbeat: the agent was not heard.
     pub samples: I,
+    /// Samples before those, for a rule on a rate or a forecast to look back on; nothing is judged on them.
+    pub past: Vec<(Timestamp, f64)>,
     /// The agent's interval, in milliseconds; see [`median_spacing`].
     pub interval_ms: i64,
     /// The agent's warn and crit levels of this series.
@@ -40,6 +43,8 @@ pub struct BacktestReport {
     pub incidents: Vec<BacktestIncident>,
     /// What would have been sent, in order; to one channel if the rule names none.
     pub notices: Vec<(NoticeKind, Timestamp)>,
+    /// What was compared, sample by sample, where that is a rate or a forecast; else the samples themselves were.
+    pub compared: Vec<f64>,
 }
 
 /// One firing period.
@@ -62,18 +67,72 @@ where
     let mut samples = input.samples.peekable();
     let Some((start, _)) = samples.peek().copied() else { return BacktestReport::default() };
     let agent = AgentId::default();
-    let mut run = Run::new(draft(rule, &input.key), input.levels, (input.mutes, input.interval_ms), (&input.key, start));
+    let draft = draft(rule, &input.key);
+    let mut outlooks = Outlooks::of(&draft, input.past);
+    let mut run = Run::new(draft, input.levels, (input.mutes, input.interval_ms), (&input.key, start));
+    outlooks.begin(&mut run.evaluator, &input.key);
     let schema = Schema::new(vec![input.key]);
     for (ts, value) in samples {
         run.pass(ts.plus_millis(-1));
-        let values = Box::new([value.unwrap_or(f64::NAN)]);
-        let batch = Batch { agent, ts, received: ts, boot_seq: None, schema: schema.clone(), values };
+        let value = value.unwrap_or(f64::NAN);
+        outlooks.renew(&mut run.evaluator, (ts, value), &schema.keys()[0]);
+        let batch = Batch { agent, ts, received: ts, boot_seq: None, schema: schema.clone(), values: Box::new([value]) };
         run.evaluator.observe(&batch, ts, &mut run.out);
         run.note(ts);
+        if outlooks.transform != Transform::None && !value.is_nan() {
+            run.report.compared.extend(run.evaluator.only_value());
+        }
         run.tick(ts);
     }
     run.pass(input.end);
     run.report()
+}
+
+/// What a rule on a rate or a forecast looks back on: stored history, which the hub hands to the evaluator while it runs.
+struct Outlooks {
+    rule: RuleId,
+    transform: Transform,
+    /// Times and values up to now, as far back as matters.
+    past: VecDeque<(Timestamp, f64)>,
+    /// Up to when the outlook was taken last.
+    taken: Timestamp,
+}
+
+impl Outlooks {
+    fn of(rule: &Rule, past: Vec<(Timestamp, f64)>) -> Self {
+        Self { rule: rule.id, transform: rule.transform, past: past.into(), taken: Timestamp::MIN }
+    }
+
+    /// Hands the past to a rule on a rate.
+    fn begin(&mut self, evaluator: &mut Evaluator, key: &SeriesKey) {
+        if !matches!(self.transform, Transform::Rate { .. }) || self.past.is_empty() {
+            return;
+        }
+        let (times, values): (Vec<_>, Vec<_>) = self.past.drain(..).unzip();
+        let column = Column { key: key.clone(), mean: values.clone(), min: values.clone(), max: values };
+        let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+        let frame = Frame { start, end, tiers: vec![Tier::Raw], step_ms: None, times, columns: vec![column] };
+        evaluator.prime(AgentId::default(), self.rule, &frame);
+    }
+
+    /// Takes the outlook of a forecast anew when it is due, from what came before this sample.
+    fn renew(&mut self, evaluator: &mut Evaluator, (ts, value): (Timestamp, f64), key: &SeriesKey) {
+        let Transform::Forecast { window_ms, .. } = self.transform else { return };
+        let end = ts.floor_to(refresh_ms(window_ms));
+        if end != self.taken {
+            self.taken = end;
+            let begin = end.plus_millis(-window_ms);
+            while self.past.front().is_some_and(|(at, _)| *at < begin) {
+                self.past.pop_front();
+            }
+            let outlook = outlook(self.past.iter().copied(), end, window_ms);
+            let row = TrendRow { agent: AgentId::default(), rule: self.rule, series: key.clone(), outlook };
+            evaluator.set_trends(vec![row]);
+        }
+        if !value.is_nan() {
+            self.past.push_back((ts, value));
+        }
+    }
 }
 
 /// The spacing in the middle of all spacings, in milliseconds; `None` for fewer than two times.
@@ -148,7 +207,7 @@ impl Run {
 
     /// Takes over what the last input did.
     fn note(&mut self, now: Timestamp) {
-        let state = self.evaluator.instances().next().map_or(State::Ok, |instance| instance.state);
+        let state = self.evaluator.only_state();
         if self.report.transitions.last().is_none_or(|(_, last)| *last != state) {
             self.report.transitions.push((now, state));
         }

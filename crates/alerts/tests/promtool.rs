@@ -91,8 +91,15 @@ impl Case {
         let samples: Vec<_> = self.values.iter().enumerate().map(|(step, value)| (at(step), Some(f64::from(*value)))).collect();
         let key: SeriesKey = metric(self.number).parse().unwrap();
         let end = at(self.values.len());
-        let input =
-            BacktestInput { key, samples: samples.into_iter(), interval_ms: STEP_S * 1000, levels: None, mutes: vec![], end };
+        let input = BacktestInput {
+            key,
+            samples: samples.into_iter(),
+            past: vec![],
+            interval_ms: STEP_S * 1000,
+            levels: None,
+            mutes: vec![],
+            end,
+        };
         let rule = Rule { hold_ms: self.rule.hold_ms + self.longer_ms, ..self.rule.clone() };
         let transitions = backtest(&rule, input).transitions;
         (0..self.values.len()).map(|step| transitions.iter().rev().find(|(ts, _)| *ts <= at(step)).unwrap().1).collect()

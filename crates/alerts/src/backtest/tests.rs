@@ -1,9 +1,9 @@
 //! A backtest says what the evaluator would have done.
 
 use super::*;
-use crate::context::MuteKind;
+use crate::context::{LabelConditions, MuteKind};
 use crate::fixtures;
-use crate::rule::{Clear, Comparison, Missing, OFFLINE_METRIC, Threshold};
+use crate::rule::{Clear, Comparison, Missing, OFFLINE_METRIC, RuleKind, Threshold};
 use nightbell_model::{Level, Ulid};
 
 fn at(s: i64) -> Timestamp {
@@ -17,7 +17,15 @@ fn input(values: &[f64]) -> BacktestInput<Samples> {
         (0_i64..).map(|step| at(step * 30)).zip(values.iter().map(|value| (!value.is_nan()).then_some(*value))).collect();
     let end = samples.last().map_or(at(0), |(ts, _)| *ts);
     let key = "cpu.usage_percent".parse().unwrap();
-    BacktestInput { key, samples: samples.into_iter(), interval_ms: 30_000, levels: None, mutes: Vec::new(), end }
+    BacktestInput {
+        key,
+        samples: samples.into_iter(),
+        past: Vec::new(),
+        interval_ms: 30_000,
+        levels: None,
+        mutes: Vec::new(),
+        end,
+    }
 }
 
 fn cpu() -> Rule {
@@ -94,6 +102,7 @@ fn levels_mutes_and_cooldown_count() {
         agent: Some(AgentId::from_bits(77)),
         tag: Some("db".into()),
         series: None,
+        labels: LabelConditions::default(),
         channel: None,
         up_to: None,
         defers_resolved: false,
@@ -128,4 +137,53 @@ fn the_median_spacing_is_the_middle_one() {
     assert_eq!(median_spacing(&times(&[0, 10, 10, 40])), Some(10_000));
     assert_eq!(median_spacing(&times(&[5])), None);
     assert_eq!(median_spacing(&[]), None);
+}
+
+#[test]
+fn a_forecast_is_taken_from_what_was_known_at_the_time() {
+    // Half a percent an hour from 60 %: three days before it is full that is said, and once.
+    let transform = Transform::Forecast { horizon_ms: 3 * 86_400_000, window_ms: 86_400_000 };
+    let rule = Rule {
+        transform,
+        kind: RuleKind::Forecast,
+        threshold: Threshold::Value(100.0),
+        ..fixtures::rule(1, "disk.used_percent")
+    };
+    let samples: Vec<_> =
+        (0..4 * 288).map(|step| (at(step * 300), Some(60.0 + 0.5 * f64::from(i32::try_from(step).unwrap()) / 12.0))).collect();
+    let end = samples.last().unwrap().0;
+    let key: SeriesKey = "disk.used_percent".parse().unwrap();
+    let input = |past, samples: Vec<_>| BacktestInput {
+        key: key.clone(),
+        samples: samples.into_iter(),
+        past,
+        interval_ms: 300_000,
+        levels: None,
+        mutes: Vec::new(),
+        end,
+    };
+    let report = backtest(&rule, input(Vec::new(), samples.clone()));
+    assert_eq!(report.incidents.len(), 1);
+    // 64 % and 36 points to come at half a point an hour.
+    let hours = report.incidents[0].fired_at.millis_since(at(0)) / 3_600_000;
+    assert!((12..=13).contains(&hours), "{hours}: it takes half a window to tell");
+    assert!(report.compared.iter().all(|value| *value > 90.0), "{:?}", &report.compared[..3]);
+    // With a day of history before it, it is said with the first sample that is beyond.
+    let past = samples[..288].iter().map(|(ts, value)| (*ts, value.unwrap())).collect();
+    let later = backtest(&rule, input(past, samples[288..].to_vec()));
+    assert_eq!(later.incidents[0].fired_at, samples[288].0);
+    assert!(backtest(&rule, input(Vec::new(), samples[..100].to_vec())).incidents.is_empty());
+}
+
+#[test]
+fn a_rate_looks_back_on_the_past() {
+    let transform = Transform::Rate { window_ms: 300_000, per_ms: 60_000 };
+    let rule = Rule { transform, kind: RuleKind::Rate, threshold: Threshold::Value(1.0), ..cpu() };
+    let values: Vec<f64> = (0..20).map(f64::from).collect();
+    let alone = backtest(&rule, input(&values));
+    assert_eq!(notices(&alone), [(300, "fired")]);
+    assert!(alone.compared.iter().all(|rate| (rate - 2.0).abs() < 1e-9));
+    let past = (1..=10).rev().map(|step| (at(-step * 30), f64::from(i32::try_from(-step).unwrap()))).collect();
+    let primed = backtest(&rule, BacktestInput { past, ..input(&values) });
+    assert_eq!(notices(&primed), [(0, "fired")]);
 }

@@ -99,6 +99,16 @@ impl Evaluator {
         })
     }
 
+    /// The state of the only instance of a backtest.
+    pub(crate) fn only_state(&self) -> State {
+        self.agents.values().flat_map(|slot| &slot.instances).next().map_or(State::Ok, Instance::state)
+    }
+
+    /// What its rule on a rate or a forecast compared last.
+    pub(crate) fn only_value(&self) -> Option<f64> {
+        self.agents.values().flat_map(|slot| &slot.shapes).next().and_then(Shape::newest)
+    }
+
     /// The incidents that are open.
     pub fn open_incidents(&self) -> impl Iterator<Item = &IncidentRecord> {
         let doubt = self.doubt.iter().filter_map(|ghost| ghost.instance.incident());

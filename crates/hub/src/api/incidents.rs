@@ -7,6 +7,7 @@ use super::events::{self, EventView, id_in_query};
 use super::extract::{ApiPath, ApiQuery, Caller, Listing, cursor, number, page_size};
 use super::outbox;
 use super::problem::Problem;
+use super::rules::{self, Explained};
 use super::wire::delivery::DeliveryView;
 use super::wire::incident::{IncidentView, show};
 use crate::app::App;
@@ -65,6 +66,8 @@ struct IncidentDetail {
     #[schema(value_type = Vec<Object>)]
     top_processes: Vec<TopProcess>,
     notes: Vec<Note>,
+    /// While it is open: how it stands now, why, and when more may be said; null once it is over.
+    now: Option<Explained>,
 }
 
 /// What somebody wrote.
@@ -154,6 +157,10 @@ async fn one(
 
 async fn detail(app: &App, caller: &Caller, id: IncidentId) -> Result<IncidentDetail, Problem> {
     let found = find(app, id).await?;
+    let now = match found.record.resolved_at {
+        None => rules::of_incident(app, found.record.key.rule, id).await?,
+        Some(_) => None,
+    };
     let top_processes = top_processes(app, &found);
     let deliveries = found.deliveries.iter().map(|delivery| outbox::view(app, caller, delivery)).collect();
     let holdings = app.registry.read();
@@ -163,5 +170,6 @@ async fn detail(app: &App, caller: &Caller, id: IncidentId) -> Result<IncidentDe
         deliveries,
         top_processes,
         notes: notes(&found.attachments),
+        now,
     })
 }

@@ -1,5 +1,6 @@
 //! The preview of a rule: what it would have done over stored history, by the evaluator itself.
 
+mod resolution;
 mod stats;
 
 use super::extract::{ApiJson, Moment};
@@ -16,12 +17,16 @@ use axum::Json;
 use axum::extract::State;
 use nightbell_alerts::matching::Filter;
 use nightbell_alerts::{
-    Aggregate, BacktestInput, BacktestReport, Comparison, LevelTable, Mute, OFFLINE_METRIC, Rule, backtest, median_spacing,
+    BacktestInput, BacktestReport, Comparison, LevelTable, Mute, OFFLINE_METRIC, Rule, Track, Transform, backtest,
+    median_spacing, tracks_by,
 };
-use nightbell_model::{Column, Frame, SeriesKey, Timestamp};
+use nightbell_model::{Frame, SeriesKey, Timestamp};
 use nightbell_store::{AgentRow, RangeQuery};
 use serde::Serialize;
 use serde_json::Value;
+pub(crate) use stats::summary;
+
+use resolution::{Resolution, Seen, lead_ms};
 use stats::{Stats, at_night, suggestion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,8 +57,9 @@ struct Preview {
     /// Each series with what happened on it; where there are very many, only those on which something did.
     series: Vec<SeriesPreview>,
     stats: Stats,
-    /// A threshold that one value in a hundred is beyond; null where none can be told.
+    /// A threshold that one value in a hundred is beyond, rounded outward to three digits; null where none can be told.
     suggested_threshold: Option<f64>,
+    resolution: Resolution,
 }
 
 /// Counts over all series.
@@ -155,15 +161,17 @@ impl Job {
     fn run(self, app: &App) -> Result<Preview, Problem> {
         let (begun, filter) = (Instant::now(), Filter::new(&self.rule.selector));
         let (mut totals, mut values, mut all) = (Totals::default(), Vec::new(), Vec::new());
-        let mut fired = BTreeSet::new();
+        let (mut fired, mut resolution) = (BTreeSet::new(), Seen::default());
         for agent in &self.agents {
             if begun.elapsed() > TIME_LIMIT {
                 return Err(Problem::unavailable("the preview takes too long; ask for less time or fewer agents"));
             }
             let Some((frame, tracks)) = self.tracks(app, agent, &filter)? else { continue };
+            resolution.add(&frame);
             for track in tracks {
-                values.extend(track.values.iter().copied().filter(|value| value.is_finite()));
                 let report = self.replay(agent, &frame, &track);
+                let compared = if self.rule.transform == Transform::None { &track.values } else { &report.compared };
+                values.extend(compared.iter().copied().filter(|value| value.is_finite()));
                 totals.count(&report, self.zone);
                 if !report.incidents.is_empty() {
                     fired.insert(agent.id);
@@ -181,7 +189,8 @@ impl Job {
             all.retain(|series| series.replay.transitions.len() > 1);
         }
         let suggested_threshold = suggestion(&mut values, self.rule.comparison);
-        Ok(Preview { totals, series: all, stats: Stats::of(&mut values), suggested_threshold })
+        let resolution = resolution.tell(&self.rule);
+        Ok(Preview { totals, series: all, stats: Stats::of(&mut values), suggested_threshold, resolution })
     }
 
     /// The agent's history and what the rule looks at in it; `None` when there is nothing.
@@ -196,7 +205,7 @@ impl Job {
         let query = RangeQuery {
             agent: agent.id,
             series: vec![metric],
-            start: self.asked.start,
+            start: self.asked.start.plus_millis(-lead_ms(&self.rule)),
             end: self.asked.until,
             tier: None,
             max_points: self.max_points,
@@ -207,37 +216,29 @@ impl Job {
         Ok(Some((frame, tracks)))
     }
 
+    /// The values that are judged: on raw the samples; of buckets the mean, or, where the rule waits for less than a bucket and looks
+    /// at the value itself, the extreme on the bad side, which a single sample could have fired.
     fn judged(&self, frame: &Frame, filter: &Filter) -> Vec<Track> {
-        let columns: Vec<&Column> = frame.columns.iter().filter(|column| filter.admits(&column.key)).collect();
-        let values = columns.iter().map(|column| self.values(frame, column));
-        if self.rule.selector.aggregate == Aggregate::Each {
-            return columns.iter().zip(values).map(|(column, values)| Track { key: column.key.clone(), values }).collect();
+        let coarse = frame.step_ms.is_some_and(|step| self.rule.hold_ms < step) && self.rule.transform == Transform::None;
+        match self.rule.comparison {
+            Comparison::Greater | Comparison::GreaterOrEqual if coarse => {
+                tracks_by(&self.rule, filter, frame, |column| &column.max)
+            }
+            Comparison::Less | Comparison::LessOrEqual if coarse => tracks_by(&self.rule, filter, frame, |column| &column.min),
+            _ => tracks_by(&self.rule, filter, frame, |column| &column.mean),
         }
-        let values: Vec<Vec<f64>> = values.collect();
-        let Ok(key) = SeriesKey::new(&self.rule.selector.metric, &[]) else { return Vec::new() };
-        if values.is_empty() {
-            return Vec::new();
-        }
-        let joined =
-            (0..frame.times.len()).map(|row| aggregate(self.rule.selector.aggregate, values.iter().map(|column| column[row])));
-        vec![Track { key, values: joined.collect() }]
     }
 
-    /// The values that are judged: on raw the samples; of buckets the mean, or, where the rule waits for less than a bucket, the
-    /// extreme on the bad side, which a single sample could have fired.
-    fn values(&self, frame: &Frame, column: &Column) -> Vec<f64> {
-        let coarse = frame.step_ms.is_some_and(|step| self.rule.hold_ms < step);
-        match self.rule.comparison {
-            Comparison::Greater | Comparison::GreaterOrEqual if coarse => column.max.clone(),
-            Comparison::Less | Comparison::LessOrEqual if coarse => column.min.clone(),
-            _ => column.mean.clone(),
-        }
+    /// What came before the span, for a rule that looks back; NaN is left out.
+    fn past(&self, frame: &Frame, track: &Track) -> Vec<(Timestamp, f64)> {
+        let all = frame.times.iter().copied().zip(track.values.iter().copied());
+        all.take_while(|(at, _)| *at < self.asked.start).filter(|(_, value)| !value.is_nan()).collect()
     }
 
     fn replay(&self, agent: &AgentRow, frame: &Frame, track: &Track) -> BacktestReport {
         let samples =
             frame.times.iter().copied().zip(track.values.iter().map(|value| Some(*value).filter(|value| !value.is_nan())));
-        let samples = samples.skip_while(|(_, value)| value.is_none() && !self.rule.is_offline());
+        let samples = samples.skip_while(|(at, value)| *at < self.asked.start || value.is_none() && !self.rule.is_offline());
         let is_for = |mute: &&Mute| {
             mute.agent.is_none_or(|wanted| wanted == agent.id) && mute.tag.as_ref().is_none_or(|tag| agent.tags.contains(tag))
         };
@@ -245,6 +246,7 @@ impl Job {
         let input = BacktestInput {
             key: track.key.clone(),
             samples,
+            past: self.past(frame, track),
             interval_ms,
             levels: self.levels.lookup(agent.id, &track.key).map(|(levels, _)| levels),
             mutes: self.mutes.iter().filter(is_for).cloned().collect(),
@@ -254,29 +256,10 @@ impl Job {
     }
 }
 
-/// What is judged of one agent: one series, or what an aggregate makes of several. As long as the frame's time axis.
-struct Track {
-    key: SeriesKey,
-    values: Vec<f64>,
-}
-
 /// The agent's heartbeats, for the rule that watches for silence.
 fn heard(frame: &Frame) -> Vec<Track> {
     let key = SeriesKey::new(OFFLINE_METRIC, &[]).ok();
     key.into_iter().map(|key| Track { key, values: vec![f64::NAN; frame.times.len()] }).collect()
-}
-
-fn aggregate(how: Aggregate, values: impl Iterator<Item = f64>) -> f64 {
-    let (mut count, mut sum, mut min, mut max) = (0_u32, 0.0, f64::INFINITY, f64::NEG_INFINITY);
-    for value in values.filter(|value| !value.is_nan()) {
-        (count, sum, min, max) = (count + 1, sum + value, min.min(value), max.max(value));
-    }
-    match how {
-        _ if count == 0 => f64::NAN,
-        Aggregate::Max => max,
-        Aggregate::Min => min,
-        Aggregate::Each | Aggregate::Avg => sum / f64::from(count),
-    }
 }
 
 impl Totals {

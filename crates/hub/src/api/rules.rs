@@ -1,42 +1,41 @@
-//! Alert rules: made, changed, checked, and explained.
+//! Alert rules: made, changed and checked. Why they page and why not stands in `explain`.
+
+mod explain;
+
+pub(crate) use explain::Explained;
+pub(super) use explain::of_incident;
 
 use super::agents;
 use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, PageParams, check_if_match, etag};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, patched};
 use super::wire::change::{self, Editor};
-use super::wire::names::{Named, labels};
+use super::wire::metric;
 use super::wire::rule::{Needs, RuleBody, RuleView, read};
-use super::wire::{metric, names};
 use crate::app::App;
 use crate::clock;
 use crate::ids;
-use crate::page::rfc3339;
 use crate::registry::Holdings;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use nightbell_alerts::{InstanceView, Rule, Scope};
+use nightbell_alerts::{Rule, Scope};
 use nightbell_model::{RuleId, Timestamp};
 use nightbell_store::Change;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// The most instances that one explanation lists.
-const MOST_INSTANCES: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(validate))
         .routes(routes!(show, replace, change, remove))
-        .routes(routes!(explain))
+        .merge(explain::routes())
 }
 
 /// Whether a rule could be made as it stands.
@@ -44,28 +43,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct Verdict {
     valid: bool,
     errors: Vec<Fault>,
-}
-
-/// One series under a rule, and why it is as it is.
-#[derive(Debug, Serialize, ToSchema)]
-struct Explained {
-    agent: Named,
-    metric: String,
-    labels: BTreeMap<String, String>,
-    /// ok, pending, firing or nodata
-    state: &'static str,
-    since: String,
-    value: Option<f64>,
-    /// What it is compared with now, a level already looked up.
-    threshold: Option<f64>,
-    last_sample_at: Option<String>,
-    clear_since: Option<String>,
-    incident: Option<String>,
-    /// Its samples stopped, or its agent is offline.
-    stale: bool,
-    /// What withholds its pages now.
-    muted: Vec<&'static str>,
-    cooldown_until: Option<String>,
 }
 
 /// Everything wrong with a rule that only the hub can know.
@@ -214,48 +191,6 @@ async fn remove(
     let entry = editor.entry("rule.delete", id, &detail(&rule));
     app.registry.apply(vec![Change::DeleteRule(id)], Some(entry)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What the evaluator says of an instance, freed from it.
-struct Told {
-    agent: nightbell_model::AgentId,
-    view: Explained,
-}
-
-fn told(view: &InstanceView<'_>) -> Told {
-    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-    let agent = view.key.agent;
-    let explained = Explained {
-        agent: Named { id: agent.to_string(), name: String::new() },
-        metric: view.key.series.metric().to_owned(),
-        labels: labels(&view.key.series),
-        state: view.state.name(),
-        since: rfc3339(view.since),
-        value: finite(view.value),
-        threshold: finite(view.threshold),
-        last_sample_at: view.last_ts.map(rfc3339),
-        clear_since: view.clear_since.map(rfc3339),
-        incident: view.incident.map(|incident| incident.id.to_string()),
-        stale: view.stale,
-        muted: view.muted.clone(),
-        cooldown_until: view.cooldown_until.map(rfc3339),
-    };
-    Told { agent, view: explained }
-}
-
-/// Shows every series under a rule, with the reasons for its state and silence
-#[utoipa::path(get, path = "/rules/{id}/explain", tag = "rules", params(("id" = String, Path, description = "Which rule")),
-    responses((status = 200, description = "Its instances", body = Listing<Explained>)))]
-async fn explain(State(app): State<Arc<App>>, ApiPath(id): ApiPath<RuleId>) -> Result<Json<Listing<Explained>>, Problem> {
-    find(&app, id)?;
-    let question = move |evaluator: &nightbell_alerts::Evaluator| {
-        let views = evaluator.instances().filter(|view| view.key.rule == id).take(MOST_INSTANCES);
-        views.map(|view| told(&view)).collect::<Vec<_>>()
-    };
-    let found = app.pipeline.ask(question).await.ok_or_else(|| Problem::unavailable("the hub is stopping"))?;
-    let holdings = app.registry.read();
-    let named = |told: Told| Explained { agent: names::agent(&holdings, told.agent), ..told.view };
-    Ok(Json(Listing::whole(found.into_iter().map(named).collect())))
 }
 
 /// The agents a rule applies to by its scope, leaving aside rules that take its place.

@@ -5,10 +5,10 @@ mod series;
 pub(super) use series::cells;
 
 use super::say;
-use crate::api::{Needs, Replay, read_rule, time};
+use crate::api::{Needs, Replay, read_rule, summary, time};
 use crate::page::rfc3339;
 use anyhow::{Context, bail};
-use nightbell_alerts::{BacktestInput, BacktestReport, Clear, Rule, Threshold, backtest, median_spacing};
+use nightbell_alerts::{BacktestInput, BacktestReport, Clear, Rule, Threshold, Transform, backtest, median_spacing};
 use nightbell_model::{RuleId, SeriesKey};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,12 +45,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if interval_ms == 0 {
         bail!("the interval must be longer than nothing");
     }
-    let input = BacktestInput { key, samples: samples.into_iter(), interval_ms, levels: None, mutes: Vec::new(), end };
+    let raw: Vec<f64> = samples.iter().filter_map(|(_, value)| *value).collect();
+    let input =
+        BacktestInput { key, samples: samples.into_iter(), past: Vec::new(), interval_ms, levels: None, mutes: Vec::new(), end };
     let report = backtest(&rule, input);
     if arguments.json {
         say(&serde_json::to_string(&Replay::of(&report))?);
     } else {
         tell(&report);
+        let compared = if rule.transform == Transform::None { raw } else { report.compared };
+        say(&summary(compared, rule.comparison));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -29,6 +29,7 @@ async fn a_preview_is_what_the_evaluator_would_have_done() {
     assert!(preview["totals"]["notices_at_night"].as_u64().unwrap() <= 2);
     assert_eq!(preview["stats"], json!({"p50": 20.0, "p95": 95.0, "p99": 95.0, "max": 95.0}));
     assert_eq!(preview["suggested_threshold"], 95.0);
+    assert_eq!(preview["resolution"], json!({"tiers": ["raw"], "step_seconds": null, "hides": null}));
     let series = preview["series"].as_array().unwrap();
     let of = |id: &str| series.iter().find(|series| series["agent"] == id).unwrap_or_else(|| panic!("no {id} in {preview:#}"));
     assert_eq!((of(&idle.id)["transitions"].as_array().unwrap().len(), &of(&idle.id)["incidents"]), (1, &json!([])));
@@ -38,6 +39,7 @@ async fn a_preview_is_what_the_evaluator_would_have_done() {
     let input = BacktestInput {
         key: "cpu.usage_percent".parse().unwrap(),
         samples: times.map(Timestamp::from_millis).zip(values().into_iter().map(Some)),
+        past: Vec::new(),
         interval_ms: 15_000,
         levels: None,
         mutes: Vec::new(),
@@ -93,6 +95,29 @@ async fn selectors_aggregates_and_silence_are_previewed() {
     );
     let silent = ask(json!({"metric": "agent.offline", "threshold": 0})).await;
     assert_eq!(silent["totals"]["incidents"], 2, "the hole, and the end: {silent:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_and_forecasts_are_previewed_with_what_came_before() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let start = now_ms() - 7_200_000;
+    // One point in a minute for an hour, then none.
+    let value = |i: i64| if i < 240 { 20.0 + 0.25 * f64::from(i32::try_from(i).unwrap()) } else { 80.0 };
+    let beats: Vec<(i64, Value)> =
+        (0..480).map(|i| (start + i * 15_000, json!({"disk.used_percent{mount=/}": value(i)}))).collect();
+    agent.post(&beats).await;
+    let draft = json!({"kind": "rate", "metric": "disk.used_percent", "op": ">", "threshold": 30, "window": "10m", "per": "1h",
+        "start": start + 1_200_000});
+    let rate = world.post("/rules/preview", draft).await;
+    assert_eq!(rate["totals"]["incidents"], 1, "{rate:#}");
+    let fired = rate["series"][0]["incidents"][0]["fired_at"].as_f64().unwrap();
+    assert!((fired * 1000.0 - (start + 1_200_000) as f64).abs() < 16_000.0, "the first sample of the span looks back: {rate:#}");
+    assert!((rate["stats"]["max"].as_f64().unwrap() - 60.0).abs() < 0.01, "in per cent an hour: {rate:#}");
+    let draft = json!({"kind": "forecast", "metric": "disk.used_percent", "op": ">=", "threshold": 100, "horizon": "2h", "window": "1h",
+        "start": start, "end": start + 3_600_000});
+    let forecast = world.post("/rules/preview", draft).await;
+    assert_eq!(forecast["totals"]["incidents"], 1, "{forecast:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,16 @@ impl Stats {
     }
 }
 
+/// What compared values are like, in one line for people.
+pub(crate) fn summary(mut values: Vec<f64>, comparison: Comparison) -> String {
+    values.retain(|value| value.is_finite());
+    let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    let stats = Stats::of(&mut values);
+    let [p50, p95, p99, max] = [stats.p50, stats.p95, stats.p99, stats.max].map(text);
+    let suggested = text(suggestion(&mut values, comparison));
+    format!("p50 {p50}  p95 {p95}  p99 {p99}  max {max}; a threshold that one value in a hundred is beyond: {suggested}")
+}
+
 /// The smallest value that at least `percent` of all values do not exceed (nearest rank).
 fn percentile(values: &mut [f64], percent: usize) -> Option<f64> {
     let rank = (values.len() * percent).div_ceil(100).checked_sub(1)?;

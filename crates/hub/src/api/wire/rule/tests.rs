@@ -57,6 +57,66 @@ fn levels_matchers_and_scopes_have_their_forms() {
     assert_eq!(pointers(json!({"threshold": {"level": "warn"}, "clear": {"level": "crit"}})), ["/clear"]);
 }
 
+/// A rule of this kind with `change` over it, as it is shown.
+fn of_kind(kind: &str, change: Value) -> Map<String, Value> {
+    let mut body = object(json!({"name": "x", "kind": kind}));
+    body.extend(object(change));
+    let rule = read(&body, Needs::Whole, RuleId::default(), 1).unwrap_or_else(|faults| panic!("{kind}: {faults:?}"));
+    let shown = object(serde_json::to_value(RuleView::of(&rule, Timestamp::from_secs(1))).expect("written"));
+    assert_eq!(read(&shown, Needs::Whole, RuleId::default(), 1).expect("a GET may be PUT"), rule, "{kind}");
+    shown
+}
+
+#[test]
+fn a_kind_names_what_it_stands_for() {
+    for (kind, change, metric, op, threshold) in [
+        ("offline", json!({}), "agent.offline", "==", 1.0),
+        ("unit_failed", json!({}), "unit.failed", ">", 0.0),
+        ("unit_failed", json!({"labels": {"unit": "nginx.service"}}), "unit.active", "<", 1.0),
+        ("container_down", json!({"labels": {"container": "db"}}), "container.up", "<", 1.0),
+        ("container_unhealthy", json!({}), "container.health", "<", 1.0),
+        ("process_missing", json!({"labels": {"process": "cron"}, "threshold": 2}), "process.count", "<", 2.0),
+        ("port_closed", json!({"labels": {"port": "25"}}), "port.open", "<", 1.0),
+        ("smart_failing", json!({}), "smart.healthy", "<", 1.0),
+        ("reboot", json!({}), "sys.uptime_seconds", "<", 600.0),
+        ("clock_step", json!({}), "clock.offset_seconds", ">", 2.0),
+    ] {
+        let shown = of_kind(kind, change);
+        assert_eq!((&shown["kind"], &shown["metric"], &shown["op"]), (&json!(kind), &json!(metric), &json!(op)));
+        assert_eq!(shown["threshold"].as_f64(), Some(threshold), "{kind}");
+    }
+    assert_eq!(of_kind("clock_step", json!({}))["window"], "10m");
+    assert_eq!(draft_kind(json!({"metric": "agent.offline", "op": "==", "threshold": 1})), "offline");
+    assert_eq!(draft_kind(json!({})), "threshold");
+}
+
+fn draft_kind(change: Value) -> String {
+    let rule = read(&draft(change), Needs::Whole, RuleId::default(), 1).expect("a good rule");
+    rule.kind.name().to_owned()
+}
+
+#[test]
+fn rates_and_forecasts_have_their_durations() {
+    let rate = of_kind("rate", json!({"metric": "disk.used_bytes", "op": ">", "threshold": 1e9, "window": "30m", "per": "1h"}));
+    assert_eq!((&rate["transform"], &rate["window_seconds"], &rate["per"]), (&json!("rate"), &json!(1800), &json!("1h")));
+    let forecast = of_kind("forecast", json!({"metric": "disk.used_percent", "op": ">=", "threshold": 100, "horizon": "3d"}));
+    assert_eq!((&forecast["horizon"], &forecast["window"], &forecast["per"]), (&json!("3days"), &json!("1day"), &Value::Null));
+    for (change, expected) in [
+        (json!({"kind": "rates"}), vec!["/kind"]),
+        (json!({"kind": "forecast"}), vec!["/horizon"]),
+        (json!({"kind": "forecast", "horizon": "1m"}), vec!["/horizon"]),
+        (json!({"kind": "forecast", "horizon": "1d", "per": "1h"}), vec!["/per"]),
+        (json!({"kind": "rate", "horizon": "1d"}), vec!["/horizon"]),
+        (json!({"kind": "rate", "window": "1s"}), vec!["/window"]),
+        (json!({"kind": "rate", "threshold": {"level": "crit"}}), vec!["/threshold"]),
+        (json!({"window": "1h"}), vec!["/window"]),
+        (json!({"kind": "port_closed"}), vec!["/metric", "/op"]),
+        (json!({"kind": "reboot", "window": "1h"}), vec!["/window"]),
+    ] {
+        assert_eq!(pointers(change.clone()), expected, "{change}");
+    }
+}
+
 #[test]
 fn each_fault_is_named_by_its_field() {
     for (change, expected) in [
