@@ -146,29 +146,35 @@ impl Unpacker {
         Some(count)
     }
 
-    /// Reads `bytes` as each of the formats in turn, as if their checksum were right; in how many of them they can be read.
+    /// Reads `bytes` as each of the formats in turn, as they are and as if their checksum were right; in how many ways that works.
     pub fn probe(&mut self, bytes: &[u8]) -> u32 {
         let mut sealed = bytes.to_vec();
         Key::NONE.seal(&mut sealed);
-        let mut readable = u32::from(vector::walk(&sealed, Key::NONE, u32::MAX, |_, _| Ok(())).is_ok());
         let decimals: Vec<u8> = (0..=MAX_DECIMALS).cycle().take(256).collect();
-        readable += u32::from(rollup::walk(&sealed, Key::NONE, u32::MAX, &decimals, |_, _| ()).is_ok());
-        readable + u32::from(self.probe_chunk(&sealed)) + u32::from(self.probe_buckets(&sealed))
+        let mut ways = u32::from(self.probe_chunk(&sealed)) + u32::from(self.probe_buckets(&sealed));
+        for bytes in [bytes, &sealed] {
+            ways += u32::from(vector::walk(bytes, Key::NONE, u32::MAX, |_, _| Ok(())).is_ok());
+            ways += u32::from(rollup::walk(bytes, Key::NONE, u32::MAX, &decimals, |_, _| ()).is_ok());
+        }
+        ways
     }
 
     fn probe_chunk(&mut self, bytes: &[u8]) -> bool {
         let Ok(chunk) = Chunk::open(bytes, Key::NONE) else { return false };
         let times = chunk.times(&mut self.scratch, &mut self.times).is_ok();
-        chunk.columns().fold(times, |whole, part| {
-            whole & part.values(part.decimals(), &mut self.scratch, &mut self.values).is_ok()
-        })
+        chunk
+            .columns()
+            .fold(times, |whole, part| whole & part.values(part.decimals(), &mut self.scratch, &mut self.values).is_ok())
     }
 
     fn probe_buckets(&mut self, bytes: &[u8]) -> bool {
         let Ok(chunk) = BucketChunk::open(bytes, Key::NONE) else { return false };
         let times = chunk.times(&mut self.scratch, &mut self.times).is_ok();
-        chunk.columns().fold(times, |whole, part| {
-            whole & part.buckets(part.decimals(), &mut self.scratch, &mut self.buckets).is_ok()
-        })
+        chunk
+            .columns()
+            .fold(times, |whole, part| whole & part.buckets(part.decimals(), &mut self.scratch, &mut self.buckets).is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

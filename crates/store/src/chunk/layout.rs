@@ -7,8 +7,8 @@ use crate::checksum::Key;
 use crate::varint::{Damage, Reader, put};
 use nightbell_model::Timestamp;
 
-/// The most rows of a chunk: twelve days of one each second.
-pub(crate) const MAX_ROWS: usize = 1 << 20;
+/// The most rows of a chunk: a day and a half of one each second.
+pub(crate) const MAX_ROWS: usize = 1 << 17;
 /// The format's version.
 const VERSION: u8 = 1;
 /// The bits of a column's head that hold its decimals.

@@ -158,3 +158,126 @@ proptest! {
         }
     }
 }
+
+/// A few series of all forms: constant, integers with a common factor, a counter, exceptions, missing, odd values, other decimals,
+/// none at all.
+fn sample_columns(rows: u32) -> Vec<(u32, u8, Vec<f64>)> {
+    let column = |value: &dyn Fn(u32) -> f64| (0..rows).map(value).collect::<Vec<f64>>();
+    vec![
+        (0, 2, column(&|_| 12.5)),
+        (1, 2, column(&|row| f64::from((row * 7_919) % 1_013) / 100.0)),
+        (2, 0, column(&|row| f64::from(row * row % 97) * 4096.0 + 1e9)),
+        (3, 0, column(&|row| f64::from(row) * 15.0 + 1e6)),
+        (5, 0, column(&|row| if row % 11 == 0 { 90_000.0 } else { 0.0 })),
+        (6, 1, column(&|row| if row % 5 < 2 { f64::NAN } else { f64::from(row % 50) / 10.0 })),
+        (7, 1, column(&|row| if row == 3 { -0.0 } else { f64::from(row % 20) / 10.0 })),
+        (9, 2, column(&|row| f64::from(row * 31 % 4_001) / 100_000.0)),
+        (12, 3, column(&|row| (f64::from(row) / 7.0).sin())),
+    ]
+}
+
+fn sample_times(rows: u32) -> Vec<Timestamp> {
+    (0..rows).map(|row| Timestamp::from_millis(1_700_000_000_000 + i64::from(row * 15_000 + row * 37 % 90))).collect()
+}
+
+/// A chunk of samples and one of buckets, young and dense.
+fn few_chunks() -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    let (times, columns) = (sample_times(96), sample_columns(96));
+    for density in [Density::Young, Density::Dense] {
+        chunks.push(packed(&times, &columns, density));
+        let folded: Vec<_> = columns.iter().map(|one| (one.0, one.1, folded(&one.2, one.1, 8))).collect();
+        let given: Vec<_> =
+            folded.iter().map(|(id, decimals, buckets)| BucketColumn { id: *id, decimals: *decimals, buckets }).collect();
+        let starts: Vec<Timestamp> = times.iter().copied().step_by(8).collect();
+        let mut bytes = Vec::new();
+        pack_buckets(&mut bytes, key(), &starts, &given, density).unwrap();
+        chunks.push(bytes);
+    }
+    chunks
+}
+
+fn opens(bytes: &[u8], key: Key) -> bool {
+    Chunk::open(bytes, key).is_ok() || BucketChunk::open(bytes, key).is_ok()
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_damage() {
+    for chunk in few_chunks() {
+        assert!(opens(&chunk, key()));
+        assert!(!opens(&chunk, Key::of(&[7, 1_700_000_000_001, 1])), "in another row");
+        for length in 0..chunk.len() {
+            assert!(!opens(&chunk[..length], key()), "cut to {length}");
+        }
+        let mut flipped = chunk.clone();
+        for bit in 0..chunk.len() * 8 {
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!opens(&flipped, key()), "bit {bit}");
+            flipped[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[test]
+fn packing_again_gives_the_same_bytes() {
+    assert_eq!(few_chunks(), few_chunks());
+}
+
+#[test]
+fn a_chunk_of_samples_is_none_of_buckets() {
+    let chunks = few_chunks();
+    assert!(BucketChunk::open(&chunks[0], key()).is_err() && Chunk::open(&chunks[1], key()).is_err());
+}
+
+#[test]
+fn what_a_chunk_cannot_hold_is_refused() {
+    let mut out = Vec::new();
+    let time = Timestamp::from_millis(1);
+    let column = |id, values| Column { id, decimals: 0, values };
+    assert_eq!(pack(&mut out, key(), &[], &[], Density::Young), Err(Unfit::Rows(0)));
+    assert_eq!(pack(&mut out, key(), &vec![time; MAX_ROWS + 1], &[], Density::Young), Err(Unfit::Rows(MAX_ROWS + 1)));
+    assert_eq!(pack(&mut out, key(), &[time], &[column(4, &[1.0, 2.0])], Density::Young), Err(Unfit::Length(4)));
+    let columns = [column(4, &[1.0]), column(4, &[2.0])];
+    assert_eq!(pack(&mut out, key(), &[time], &columns, Density::Young), Err(Unfit::Order(4)));
+}
+
+#[test]
+fn a_chunk_of_nothing_but_times_is_one() {
+    let (mut out, mut times, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+    let given = vec![Timestamp::from_millis(5); 3];
+    pack(&mut out, key(), &given, &[Column { id: 0, decimals: 0, values: &[f64::NAN; 3] }], Density::Dense).unwrap();
+    let chunk = Chunk::open(&out, key()).unwrap();
+    chunk.times(&mut scratch, &mut times).unwrap();
+    assert_eq!((times, chunk.columns().count(), chunk.column(0).is_none()), (given, 0, true));
+}
+
+#[test]
+fn one_odd_value_does_not_blow_up_a_column() {
+    let values: Vec<f64> = (0..240).map(|row| f64::from(row * 7_919 % 1_013) / 100.0).collect();
+    let times: Vec<Timestamp> = (0..240).map(|row| Timestamp::from_millis(row * 15_000)).collect();
+    let size = |values: &[f64]| packed(&times, &[(0, 2, values.to_vec())], Density::Young).len();
+    let mut odd = values.clone();
+    odd[100] = -0.0;
+    assert!(size(&odd) <= size(&values) + 16, "{} and {}", size(&odd), size(&values));
+}
+
+#[test]
+fn constant_series_cost_a_few_bytes() {
+    let times: Vec<Timestamp> = (0..240).map(|row| Timestamp::from_millis(row * 15_000)).collect();
+    let columns: Vec<_> = (0..100).map(|id| (id, 0, vec![1.0; 240])).collect();
+    assert!(packed(&times, &columns, Density::Young).len() <= 430, "four for each, and the frame");
+}
+
+#[test]
+fn a_claim_of_rows_without_bytes_behind_it_takes_no_more_than_eight_bytes_each() {
+    let mut bytes = vec![b'S', 1, 0x80, 0x80, 0x08, 4, 0, 0, 0, 0, 1, 0, 1, 0, 2, 0, 2];
+    key().seal(&mut bytes);
+    let chunk = Chunk::open(&bytes, key()).unwrap();
+    let (mut scratch, mut values) = (Scratch::default(), Vec::new());
+    chunk.column(0).unwrap().values(0, &mut scratch, &mut values).unwrap();
+    assert_eq!((values.len(), values[MAX_ROWS - 1]), (MAX_ROWS, 1.0));
+    bytes.truncate(bytes.len() - 4);
+    bytes[4] = 0x09;
+    key().seal(&mut bytes);
+    assert_eq!(Chunk::open(&bytes, key()).unwrap_err(), crate::varint::Damage("its number of rows is impossible"));
+}
