@@ -18,6 +18,8 @@ pub const MODULES: [&str; 28] = [
     "crates/ingest/src/seed",
     "crates/ingest/src/seen",
     "crates/ingest/src/understand",
+    "crates/store/src/checksum",
+    "crates/store/src/chunk",
     "crates/store/src/frame",
     "crates/store/src/ranges",
     "crates/store/src/resolution",
