@@ -4,6 +4,8 @@
 //! One line of JSON each way: an [`Operation`] in, an [`Answer`] out.
 
 use crate::app::App;
+use crate::clock;
+use crate::files::{self, FilesOperation};
 use crate::operations::{self, Operation};
 use crate::transfer::{self, Transfer, TransferError};
 use anyhow::Context;
@@ -128,6 +130,9 @@ async fn carry_out(operation: Operation, app: &Arc<App>) -> Answer {
                 Err(error) => Answer::Refused(error.to_string()),
             }
         }
+        Operation::Files(operation) => {
+            apply_files(operation, app).await.unwrap_or_else(|why| Answer::Refused(format!("{why:#}")))
+        }
         operation => change(operation, app).await.unwrap_or_else(|why| Answer::Refused(format!("{why:#}"))),
     }
 }
@@ -163,6 +168,20 @@ async fn change(operation: Operation, app: &Arc<App>) -> anyhow::Result<Answer> 
         app.attempts.clear();
     }
     Ok(Answer::Done(plan.output))
+}
+
+async fn apply_files(operation: FilesOperation, app: &Arc<App>) -> anyhow::Result<Answer> {
+    let _turn = crate::api::turn().await;
+    let planner = Arc::clone(app);
+    let decided = tokio::task::spawn_blocking(move || {
+        let holdings = planner.registry.read().clone();
+        files::carry_out(operation, &holdings, clock::now())
+    });
+    let (applied, work) = decided.await?;
+    if let Some((changes, audit)) = work {
+        app.registry.apply(changes, Some(audit)).await?;
+    }
+    Ok(Answer::Done(serde_json::to_string(&applied)?))
 }
 
 /// An error with its causes, on one line.

@@ -1,6 +1,7 @@
 //! What the command line does to a hub's data, whether the hub runs or not: decided here, applied by whoever owns the store.
 
 use crate::auth::{Scope, password, token};
+use crate::files::FilesOperation;
 use crate::registry::Holdings;
 use crate::transfer::{self, Transfer};
 use crate::{clock, ids};
@@ -45,6 +46,8 @@ pub enum Operation {
         /// Which file.
         file: std::path::PathBuf,
     },
+    /// Exports or applies the configuration as files.
+    Files(FilesOperation),
     /// Asks whether the hub is ready.
     Health,
     /// Names the agents.
@@ -110,7 +113,7 @@ pub fn plan(operation: &Operation, holdings: &Holdings) -> Result<Plan, Operatio
         }
         Operation::PasswordReset { username, password } => password_reset(username, password, holdings, now),
         Operation::ImportAgent { name, interval_ms } => import_agent(name, *interval_ms, holdings, now),
-        Operation::Backup { .. } | Operation::Health | Operation::Agents | Operation::Transfer(_) => {
+        Operation::Backup { .. } | Operation::Health | Operation::Agents | Operation::Transfer(_) | Operation::Files(_) => {
             Err(refused("op", "this operation needs a running hub"))
         }
     }

@@ -17,6 +17,9 @@ use crate::pipeline::{self, Control, Pipeline, PipelineParts, view_of};
 use crate::port::Port;
 use crate::registry::{Holdings, Registry};
 use crate::routing::Routed;
+use crate::sealing::Keyring;
+use crate::sealing::key_file::{self, Missing};
+use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::{api, clock, digest, ids, starter};
 use anyhow::Context;
@@ -71,10 +74,12 @@ impl Hub {
             None => None,
         };
         let engine = Arc::new(open(&config)?);
-        let store: Arc<dyn StateStore> = Arc::clone(&engine) as _;
+        let sealed = Arc::new(SealedStore::new(Arc::clone(&engine) as _, Arc::new(keyring(&config))));
+        let store: Arc<dyn StateStore> = Arc::clone(&sealed) as _;
         let metrics: Arc<dyn MetricStore> = Arc::clone(&engine) as _;
         let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
         let loaded = load(&*store, lease)?;
+        seal(&sealed, lease);
         let server = Server::bind(config.server.listen, tls).await?;
         let url = server.url()?;
         let links = Links::new(config.server.public_url.as_deref().unwrap_or(&url));
@@ -168,6 +173,36 @@ fn ended(what: &str, joined: Result<(), tokio::task::JoinError>) {
     if let Err(error) = joined {
         tracing::error!(%error, "{what} ended in a panic");
     }
+}
+
+/// The keys that channels' secrets are kept under. Without them the hub runs, and says so.
+fn keyring(config: &Config) -> Keyring {
+    let keyring = match &config.secret_key_file {
+        Some(path) => key_file::load(path, Missing::Report),
+        None => key_file::load(&config.data.join(key_file::NAME), Missing::Make),
+    };
+    if let Some(why) = keyring.trouble() {
+        tracing::error!(why, "channels' secrets can be neither kept nor used");
+    }
+    keyring
+}
+
+/// Seals what an older hub, or an older key, has left. A hub that cannot runs on.
+fn seal(store: &SealedStore, lease: LeaseToken) {
+    match store.seal_all(lease) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "channels' secrets are sealed now"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "channels' secrets cannot be sealed"),
+    }
+}
+
+/// Opens the database of the data folder, with the secrets of its channels.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_sealed(config: &Config) -> anyhow::Result<SealedStore> {
+    let engine = Arc::new(open(config)?);
+    Ok(SealedStore::new(engine, Arc::new(keyring(config))))
 }
 
 /// Opens the database of the data folder.

@@ -4,7 +4,7 @@ mod trial;
 
 use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, PageParams, check_if_match, etag};
 use super::problem::{Fault, Problem};
-use super::wire::body::{Object, patched, typed};
+use super::wire::body::{Object, patched, typed, without};
 use super::wire::change::{self, Editor};
 use crate::app::App;
 use crate::page::rfc3339;
@@ -107,7 +107,7 @@ fn find(app: &App, id: ChannelId) -> Result<ChannelRow, Problem> {
 }
 
 /// Understands a body; `old` is what it takes the place of.
-fn read(notifier: &Notifier, body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
+fn read(notifier: Option<&Notifier>, body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
     let mut faults = Vec::new();
     let name = body.name.trim();
     if name.is_empty() || name.chars().count() > NAME_LIMIT || name.chars().any(char::is_control) {
@@ -124,7 +124,7 @@ fn read(notifier: &Notifier, body: ChannelBody, old: Option<&ChannelRow>) -> Res
     let known = nightbell_notify::KINDS.contains(&body.kind.as_str());
     let base = if known { "/config" } else { "/kind" };
     let wrong = match ChannelConfig::parse(&body.kind, &config) {
-        Ok(parsed) => notifier.check_address(&parsed).into_iter().collect(),
+        Ok(parsed) => notifier.and_then(|notifier| notifier.check_address(&parsed)).into_iter().collect(),
         Err(wrong) => wrong,
     };
     faults.extend(wrong.into_iter().map(|fault| Fault::new(format!("{base}{}", fault.pointer), fault.detail)));
@@ -147,6 +147,20 @@ fn read(notifier: &Notifier, body: ChannelBody, old: Option<&ChannelRow>) -> Res
         version: old.map_or(1, |old| old.version + 1),
         quiet_json: serde_json::to_string(&body.quiet_hours).unwrap_or_else(|_| "[]".to_owned()),
     })
+}
+
+/// Understands a channel as a file declares it; `old` is what it takes the place of. Whether its address may be reached is not
+/// looked at: that depends on the hub, which says so when it is spoken to.
+///
+/// # Errors
+/// Everything that is wrong with it, by field.
+pub(crate) fn declared_channel(object: Object, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
+    read(None, typed(object, &READ_ONLY)?, old)
+}
+
+/// A channel as it is written, but for its secrets.
+pub(crate) fn shown_channel(row: &ChannelRow) -> Value {
+    without(&view(&Holdings::default(), row), &READ_ONLY)
 }
 
 fn answer(app: &App, status: StatusCode, row: &ChannelRow) -> Response {
@@ -176,7 +190,7 @@ async fn list(
 /// Makes a channel
 #[utoipa::path(post, path = "/channels", tag = "channels", request_body = ChannelBody, responses((status = 201, description = "Made", body = ChannelView)))]
 async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJson<Object>) -> Result<Response, Problem> {
-    let row = read(&app.notifier, typed(body, &READ_ONLY)?, None)?;
+    let row = read(Some(&app.notifier), typed(body, &READ_ONLY)?, None)?;
     let _turn = change::turn().await;
     Ok(answer(&app, StatusCode::CREATED, &store(&app, &editor, "channel.create", row).await?))
 }
@@ -224,7 +238,7 @@ async fn put(
     let _turn = change::turn().await;
     let old = find(app, id)?;
     check_if_match(headers, &etag(id, old.version))?;
-    let row = read(&app.notifier, typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
+    let row = read(Some(&app.notifier), typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
     Ok(answer(app, StatusCode::OK, &store(app, editor, "channel.change", row).await?))
 }
 
@@ -268,7 +282,7 @@ mod tests {
     fn read(body: ChannelBody, old: Option<&ChannelRow>) -> Result<ChannelRow, Problem> {
         crate::wiring::install_tls_provider();
         let notifier = Notifier::new(nightbell_notify::NotifierOptions::default()).expect("a notifier");
-        super::read(&notifier, body, old)
+        super::read(Some(&notifier), body, old)
     }
 
     #[test]

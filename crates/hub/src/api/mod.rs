@@ -35,12 +35,15 @@ mod ui;
 mod wire;
 
 pub use access::access_table;
+pub(crate) use channels::{declared_channel, shown_channel};
 pub use health::readiness;
 pub(crate) use preview::summary;
+pub(crate) use silences::{declared_silence, shown_silence};
+pub(crate) use thresholds::unfit_levels;
 pub(crate) use wire::change::turn;
 pub(crate) use wire::names::file_part;
 pub(crate) use wire::replay::Replay;
-pub(crate) use wire::rule::{Needs, read as read_rule};
+pub(crate) use wire::rule::{Needs, RuleBody, read as read_rule};
 
 use crate::app::App;
 use axum::Router;

@@ -3,7 +3,7 @@
 use super::extract::{ApiJson, ApiPath, ApiQuery, Listing, Moment, PageParams, Span};
 use super::problem::{Fault, Problem};
 use super::time::duration_text;
-use super::wire::body::{Object, patched, typed};
+use super::wire::body::{Object, patched, typed, without};
 use super::wire::change::{self, Editor};
 use crate::app::App;
 use crate::page::rfc3339;
@@ -318,6 +318,28 @@ fn read(
         reading.faults.push(Fault::new("/comment", format!("at most {COMMENT_LIMIT} characters")));
     }
     if reading.faults.is_empty() { Ok(row) } else { Err(Problem::invalid(reading.faults)) }
+}
+
+/// Understands a silence as a file declares it; `old` is what it takes the place of. One that has ended may go on standing there,
+/// and one that does not say when it begins began when it was first applied.
+///
+/// # Errors
+/// Everything that is wrong with it, by field.
+pub(crate) fn declared_silence(
+    holdings: &Holdings,
+    mut object: Object,
+    old: Option<&SilenceRow>,
+    now: Timestamp,
+) -> Result<SilenceRow, Problem> {
+    let begun = old.map_or(now, |old| old.starts_at);
+    object.entry("starts_at").or_insert_with(|| rfc3339(begun).into());
+    let body: SilenceBody = typed(object, &READ_ONLY)?;
+    read(holdings, &body, "", old, Timestamp::MIN)
+}
+
+/// A silence as it is written.
+pub(crate) fn shown_silence(row: &SilenceRow) -> serde_json::Value {
+    without(&view(row, row.starts_at), &READ_ONLY)
 }
 
 fn find(app: &App, id: Ulid) -> Result<SilenceRow, Problem> {

@@ -98,6 +98,11 @@ fn faults(key: &SeriesKey, levels: LevelsBody, base: &str) -> Vec<Fault> {
     faults
 }
 
+/// Everything wrong with levels as a file declares them.
+pub(crate) fn unfit_levels(key: &SeriesKey, levels: Levels) -> Vec<Fault> {
+    faults(key, LevelsBody { warn: levels.warn, crit: levels.crit }, "")
+}
+
 type AgentAndKey = Result<Path<(String, String)>, PathRejection>;
 
 fn agent_and_key(app: &App, path: AgentAndKey) -> Result<(AgentId, SeriesKey), Problem> {

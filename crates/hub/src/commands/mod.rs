@@ -5,6 +5,7 @@ mod backup;
 mod carrier;
 mod demo;
 mod export_history;
+mod files;
 mod import;
 mod inspect;
 mod operate;
@@ -49,6 +50,9 @@ struct Common {
     /// PEM file with the private key [env: NIGHTBELL_TLS_KEY]
     #[arg(long, global = true, value_name = "FILE")]
     tls_key: Option<String>,
+    /// The file with the key that channels' secrets are kept under [env: NIGHTBELL_SECRET_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    secret_key_file: Option<String>,
     /// The address that links in pages begin with [env: NIGHTBELL_PUBLIC_URL]
     #[arg(long, global = true, value_name = "URL")]
     public_url: Option<String>,
@@ -76,6 +80,10 @@ enum Command {
     /// Gives out what the hub keeps, as files; the hub may run
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Makes channels, rules, silences and thresholds what the files of a folder declare; the hub may run
+    Apply(files::ApplyArguments),
+    /// Says what is wrong with the files of a folder, without a hub
+    Check(files::CheckArguments),
     /// Rolls up, removes what is too old and gives space back, then exits
     Maintain,
     /// Checks or shows the settings
@@ -142,6 +150,8 @@ enum UserCommand {
 enum ExportCommand {
     /// History, as tables that import reads
     History(export_history::Arguments),
+    /// Channels, rules, silences and thresholds, as files that apply reads
+    Config(files::ExportArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,6 +186,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Backtest(arguments) = command {
         return backtest::run(&arguments);
     }
+    if let Command::Check(arguments) = command {
+        return files::check(&arguments);
+    }
     let sources = sources(&cli.common)?;
     if let Command::Config(command) = command {
         return inspect::config(&command, &sources);
@@ -190,11 +203,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(UserCommand::Password { username }) => operate::password(&config, username),
         Command::Import(arguments) => import::run(&config, &arguments),
         Command::Export(ExportCommand::History(arguments)) => export_history::run(&config, &arguments),
+        Command::Export(ExportCommand::Config(arguments)) => files::export(&config, &arguments),
+        Command::Apply(arguments) => files::apply(&config, &arguments),
         Command::Maintain => inspect::maintain(&config),
         Command::Backup { file } => backup::backup(&config, file),
         Command::Restore { file } => backup::restore(&config, &file),
         Command::Health => operate::health(&config),
-        Command::Backtest(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
+        Command::Backtest(_) | Command::Check(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -219,6 +234,7 @@ fn sources(common: &Common) -> anyhow::Result<Sources> {
     sources.add_flag("log", "--log", common.log.clone());
     sources.add_flag("tls_cert", "--tls-cert", common.tls_cert.clone());
     sources.add_flag("tls_key", "--tls-key", common.tls_key.clone());
+    sources.add_flag("secret_key_file", "--secret-key-file", common.secret_key_file.clone());
     sources.add_flag("public_url", "--public-url", common.public_url.clone());
     Ok(sources)
 }

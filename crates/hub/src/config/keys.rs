@@ -29,6 +29,11 @@ pub static KEYS: &[Key] = &[
     key("listen", Some("127.0.0.1:8787"), "Address and port; port 0 is any free one, printed at start"),
     key("tls_cert", None, "PEM file with the certificate chain; needs tls_key"),
     key("tls_key", None, "PEM file with the private key; needs tls_cert"),
+    key(
+        "secret_key_file",
+        None,
+        "The file with the key that channels' secrets are kept under; by default nightbell.key in the data folder",
+    ),
     key("public_url", None, "The address that links in pages begin with; by default the listen address"),
     key("log", Some("info"), "A level (error, warn, info, debug, trace) or a filter such as info,nightbell=debug"),
     key("log_json", Some("false"), "One JSON object for each log line"),

@@ -21,6 +21,8 @@ use std::time::Duration;
 pub struct Config {
     /// The folder that holds everything the hub keeps.
     pub data: PathBuf,
+    /// The file with the key that channels' secrets are kept under, if it is not in that folder.
+    pub secret_key_file: Option<PathBuf>,
     /// How it is reached.
     pub server: Server,
     /// How long history is kept.
@@ -128,6 +130,7 @@ impl Config {
         };
         Ok(Self {
             data: PathBuf::from(sources.text("data")),
+            secret_key_file: sources.optional("secret_key_file").map(PathBuf::from),
             server: Server {
                 listen: sources.parse("listen", "an address and a port such as 127.0.0.1:8787")?,
                 tls,

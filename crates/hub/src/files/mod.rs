@@ -4,9 +4,30 @@
 //! for ids, references for secrets, places for faults, and the difference. Everything is decided on plain data: which files there
 //! are, and whether a hub runs, is the command line's business.
 
+mod compare;
 mod document;
+mod export;
+mod identity;
+pub mod managed;
+mod names;
 mod nearest;
+mod operation;
+mod plan;
+mod references;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod toml;
+mod wanted;
 
+pub use export::export;
+pub(crate) use nearest::hint;
+pub use operation::{Applied, FilesOperation, carry_out};
+pub use plan::{Plan, check, plan, references};
+pub use secrets::Secrets;
+
+use crate::registry::Holdings;
+use nightbell_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -71,5 +92,26 @@ impl Kind {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// What declarations are held against.
+#[derive(Debug)]
+pub struct World<'a> {
+    /// What the hub has.
+    pub holdings: &'a Holdings,
+    /// What references to secrets stand for.
+    pub secrets: Secrets,
+    /// The present.
+    pub now: Timestamp,
+    /// Whether what no file declares any more stays, and is nobody's, instead of being removed.
+    pub release: bool,
+    /// Whether there is a hub; a check does without, and takes every name of an agent for one.
+    pub is_hub: bool,
+}
+
+impl World<'_> {
+    fn holdings_if_any(&self) -> Option<&Holdings> {
+        self.is_hub.then_some(self.holdings)
     }
 }

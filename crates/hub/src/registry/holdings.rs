@@ -100,7 +100,7 @@ impl Holdings {
     }
 
     /// Alters the maps as the store has altered its tables, and notes what the pipeline has to hear of.
-    pub(super) fn take(&mut self, change: Change, topics: &mut Vec<Topic>) {
+    pub(crate) fn take(&mut self, change: Change, topics: &mut Vec<Topic>) {
         match change {
             Change::PutAgent(row) => {
                 topics.push(Topic::Agent(row.id));

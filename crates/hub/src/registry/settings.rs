@@ -1,5 +1,6 @@
 //! Settings that people change at run time.
 
+use crate::files::managed::{self, Managed};
 use crate::routing::{self, Route};
 use nightbell_model::ChannelId;
 
@@ -18,13 +19,15 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// The channel that is told when another refuses its pages.
     pub fallback: Option<ChannelId>,
+    /// What files declare.
+    pub managed: Managed,
     /// Whom rules without channels of their own tell, in order.
     pub routes: Vec<Route>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { timezone: chrono_tz::UTC, fallback: None, routes: Vec::new() }
+        Self { timezone: chrono_tz::UTC, fallback: None, managed: Managed::default(), routes: Vec::new() }
     }
 }
 
@@ -37,6 +40,7 @@ impl Settings {
                     self.timezone = zone;
                 }
             }
+            managed::SETTING => self.managed = Managed::read(value),
             FALLBACK_CHANNEL => self.fallback = value.parse().ok(),
             ROUTES => self.routes = routing::read(value),
             _ => {}

@@ -17,7 +17,7 @@ const HEAD: &str = "# Opens the secrets of this hub's channels. Keep a copy, but
 pub enum Missing {
     /// Make one with a fresh key.
     Make,
-    /// Say that it is missing: something was sealed with it, and a fresh one would hide that.
+    /// Say that it is missing: whoever names a place puts a key there, and a fresh one would hide that it is not mounted.
     Report,
 }
 
@@ -28,7 +28,8 @@ pub fn load(path: &Path, missing: Missing) -> Keyring {
         Ok(text) => read(path, &text),
         Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Make => make(path),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Keyring::without(format!("the key file {} is gone; put it back and restart the hub", path.display()))
+            let path = path.display();
+            Keyring::without(format!("there is no key file {path}; put it back, or make one with: openssl rand -hex 32 > {path}"))
         }
         Err(error) => Keyring::without(format!("the key file {} cannot be read: {error}", path.display())),
     }

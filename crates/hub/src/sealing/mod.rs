@@ -6,6 +6,7 @@
 //! so that a sealed text that is moved to another row does not open. Where the keys come from is [`key_file`]'s business.
 
 pub mod key_file;
+pub mod store;
 #[cfg(test)]
 mod tests;
 

@@ -59,7 +59,7 @@ fn an_older_key_goes_on_opening_and_the_first_seals() {
 fn a_key_file_is_made_once_for_its_owner_and_missed_when_it_is_gone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(key_file::NAME);
-    assert!(key_file::load(&path, Missing::Report).trouble().expect("none").contains("is gone"));
+    assert!(key_file::load(&path, Missing::Report).trouble().expect("none").contains("there is no key file"));
     let sealed = key_file::load(&path, Missing::Make).seal("x", CLEAR).expect("a key");
     let mode = std::fs::metadata(&path).expect("made").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

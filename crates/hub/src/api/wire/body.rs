@@ -46,6 +46,15 @@ pub(crate) fn patched(shown: &impl Serialize, patch: Object) -> Result<Object, P
     }
 }
 
+/// What is shown, without the fields that are only read.
+pub(crate) fn without(shown: &impl Serialize, read_only: &[&str]) -> Value {
+    let mut value = serde_json::to_value(shown).unwrap_or_default();
+    if let Value::Object(object) = &mut value {
+        object.retain(|name, _| !read_only.contains(&name.as_str()));
+    }
+    value
+}
+
 /// A JSON body that may be left out.
 #[derive(Debug)]
 pub(crate) struct OptionalJson<T>(pub(crate) T);

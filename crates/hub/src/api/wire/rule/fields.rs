@@ -2,6 +2,7 @@
 
 use crate::api::problem::Fault;
 use crate::api::time;
+use crate::files::hint;
 use serde_json::{Map, Value};
 
 /// The fields of an object and the faults found so far.
@@ -16,7 +17,8 @@ impl<'a> Fields<'a> {
     pub(super) fn new(object: &'a Map<String, Value>, known: &[&str], read_only: &[&str]) -> Self {
         let mut fields = Self { object, faults: Vec::new() };
         for name in object.keys().filter(|name| !known.contains(&name.as_str()) && !read_only.contains(&name.as_str())) {
-            fields.fault(name, format!("unknown field; known ones are {}", known.join(", ")));
+            let hint = hint(name, known.iter().copied());
+            fields.fault(name, format!("unknown field; known ones are {}{hint}", known.join(", ")));
         }
         fields
     }
