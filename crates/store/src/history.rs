@@ -51,6 +51,16 @@ impl Retention {
     }
 }
 
+impl Retention {
+    /// When blocks are packed under these ages: raw that is removed by hours is not packed by days.
+    #[must_use]
+    pub fn packing(&self, at_once: bool) -> SealPolicy {
+        let policy = if at_once { SealPolicy::AT_ONCE } else { SealPolicy::default() };
+        let by_days = self.raw_ms >= crate::retention::WHOLE_DAYS_FROM_MS;
+        SealPolicy { dense_after_ms: policy.dense_after_ms.filter(|_| by_days), ..policy }
+    }
+}
+
 impl Default for Retention {
     /// Raw 7 days, 5-minute 30 days, hourly 7 days, daily 90 days, logs 90 days.
     fn default() -> Self {

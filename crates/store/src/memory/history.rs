@@ -41,6 +41,8 @@ pub(super) struct History {
     revision: i64,
     /// Whether it is never removed by age.
     pub(super) kept: bool,
+    /// Stretches of raw that are kept for incidents before what raw is whole from.
+    pinned: Vec<(Timestamp, Timestamp)>,
 }
 
 /// The tier's bucket that `ts` lies in; on raw itself.
@@ -179,8 +181,10 @@ impl History {
         due.len() as u64
     }
 
-    /// Stops looking at what is older than it is kept; how many rows that were.
-    pub(super) fn retain(&mut self, now: Timestamp, keep: &Retention) -> u64 {
+    /// Stops looking at what is older than it is kept, but for raw around incidents that fired and ended at these moments; how many
+    /// rows that were.
+    pub(super) fn retain(&mut self, now: Timestamp, keep: &Retention, incidents: &[(Timestamp, Timestamp)]) -> u64 {
+        self.pinned.retain(|span| !retention::pinned(incidents, *span).is_empty());
         if self.kept {
             return 0;
         }
@@ -193,7 +197,25 @@ impl History {
                 self.whole_from.raise(tier, cut);
             }
         }
+        self.pinned.extend(retention::pinned(incidents, (old.of(Tier::Raw), self.whole_from.of(Tier::Raw))));
         before - self.count(Tier::Raw)
+    }
+
+    /// The part of a span in which there may be anything, and what is whole there: see the engine's.
+    fn span(&self, span: (Timestamp, Timestamp)) -> Option<((Timestamp, Timestamp), WholeFrom)> {
+        let (oldest, newest) = self.extent()?;
+        let whole_from = self.whole_from.of(Tier::Raw);
+        let (mut covered, needed) = (span.0, span.1.min(whole_from));
+        for (start, end) in &self.pinned {
+            if *start <= covered {
+                covered = covered.max(*end);
+            }
+        }
+        if span.0 < whole_from && whole_from > Timestamp::MIN && covered >= needed {
+            let pinned = (span.0, span.1.min(newest.plus_millis(1)).max(needed));
+            return Some((pinned, self.whole_from.with_raw_from(span.0)));
+        }
+        clip(span, (oldest, newest)).map(|span| (span, self.whole_from))
     }
 
     /// How many rows a tier has.
@@ -213,11 +235,10 @@ impl History {
             .filter(|key| query.wants(key))
             .map(|key| Wanted { decimals: decimals_of(key.metric()), key })
             .collect();
-        let Some((start, end)) = self.extent().and_then(|(oldest, newest)| query.clip(oldest, newest)) else {
+        let Some(((start, end), whole_from)) = self.span((query.start, query.end)) else {
             return Frame::empty(query.start, query.end);
         };
-        let raw_points = self.within(start.max(self.whole_from.of(Tier::Raw)), end).len();
-        let whole_from = self.whole_from;
+        let raw_points = self.within(start.max(whole_from.of(Tier::Raw)), end).len();
         let question = Question { start, end, tier: query.tier, max_points: query.max_points, raw_points, whole_from };
         let plan = resolution::plan(&question);
         let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
@@ -232,7 +253,7 @@ impl History {
         let keys = self.series().into_iter().filter(|key| names(&query.series, key));
         let wanted: Vec<Wanted> = keys.map(|key| Wanted { decimals: decimals_of(key.metric()), key }).collect();
         let span = clip((query.start, query.end), self.extent()?)?;
-        for segment in self.planned(span, Some(query.step_ms.max(1))) {
+        for segment in planned(span, self.whole_from, Some(query.step_ms.max(1))) {
             self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
                 row.iter().for_each(|bucket| steps.add(time, bucket));
             });
@@ -245,8 +266,8 @@ impl History {
         let wanted: Vec<Wanted> =
             query.series.iter().map(|key| Wanted { key: key.clone(), decimals: decimals_of(key.metric()) }).collect();
         let decimals: Vec<u8> = wanted.iter().map(|wanted| wanted.decimals).collect();
-        let span = self.extent().and_then(|held| clip((query.start, query.end), held));
-        let segments = span.map(|span| self.planned(span, query.tier.width_ms())).unwrap_or_default();
+        let span = self.span((query.start, query.end));
+        let segments = span.map(|(span, whole)| planned(span, whole, query.tier.width_ms())).unwrap_or_default();
         let done: Result<ExportPage, std::convert::Infallible> = export::page(query, &segments, &decimals, |tier, span, rows| {
             self.read(tier, span, &wanted, |time, row| {
                 let Ok(()) = rows(time, row);
@@ -255,11 +276,6 @@ impl History {
         });
         let Ok(page) = done;
         page
-    }
-
-    fn planned(&self, (start, end): (Timestamp, Timestamp), step_ms: Option<i64>) -> Vec<resolution::Segment> {
-        let question = Question { start, end, tier: None, max_points: 0, raw_points: 0, whole_from: self.whole_from };
-        resolution::segments(&question, step_ms)
     }
 
     /// Gives the rows or buckets of a tier that start within `span` to `sink`.
@@ -307,6 +323,11 @@ impl History {
         }
         columns
     }
+}
+
+fn planned((start, end): (Timestamp, Timestamp), whole_from: WholeFrom, step_ms: Option<i64>) -> Vec<resolution::Segment> {
+    let question = Question { start, end, tier: None, max_points: 0, raw_points: 0, whole_from };
+    resolution::segments(&question, step_ms)
 }
 
 /// The samples of one row as buckets of at most one.

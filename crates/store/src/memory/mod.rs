@@ -124,7 +124,8 @@ impl MetricStore for MemoryStore {
 
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
         let mut model = self.writable(lease)?;
-        let rows: u64 = model.histories.values_mut().map(|history| history.retain(now, keep)).sum();
+        let Model { histories, state, .. } = &mut *model;
+        let rows: u64 = histories.iter_mut().map(|(agent, history)| history.retain(now, keep, &state.spans(*agent))).sum();
         let removed = rows + model.state.retain(now.plus_millis(-keep.log_ms));
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }

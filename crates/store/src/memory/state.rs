@@ -249,6 +249,14 @@ impl State {
         }
     }
 
+    /// When the incidents of an agent fired and ended, in the order in which they fired.
+    pub(super) fn spans(&self, agent: AgentId) -> Vec<(Timestamp, Timestamp)> {
+        let of_agent = self.incidents.iter().map(|entry| &entry.1).filter(|record| record.key.agent == agent);
+        let mut spans: Vec<_> = of_agent.map(|one| (one.fired_at, one.resolved_at.unwrap_or(Timestamp::MAX))).collect();
+        spans.sort_unstable();
+        spans
+    }
+
     /// Incidents, newest first.
     pub(super) fn incidents_page(&self, query: &IncidentQuery) -> Page<IncidentRecord> {
         let fits = |record: &IncidentRecord| {

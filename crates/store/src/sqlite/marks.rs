@@ -32,12 +32,17 @@ impl Beside {
 
 /// The time of a raw row and the key of its checksum, from a row of [`RAW_COLUMNS`].
 pub(super) fn raw_row(row: &Row<'_>, agent: i64) -> rusqlite::Result<(Timestamp, Key)> {
-    let boot: Option<i64> = row.get(2)?;
-    let seq: Option<i64> = row.get(3)?;
-    let headline = [row.get(4)?, row.get(5)?, row.get(6)?];
+    raw_row_from(row, 0, agent)
+}
+
+/// The same of a row whose [`RAW_COLUMNS`] begin at the cell `first`.
+pub(super) fn raw_row_from(row: &Row<'_>, first: usize, agent: i64) -> rusqlite::Result<(Timestamp, Key)> {
+    let boot: Option<i64> = row.get(first + 2)?;
+    let seq: Option<i64> = row.get(first + 3)?;
+    let headline = [row.get(first + 4)?, row.get(first + 5)?, row.get(first + 6)?];
     let beside = Beside {
-        ts: row.get(0)?,
-        received: row.get(1)?,
+        ts: row.get(first)?,
+        received: row.get(first + 1)?,
         boot_seq: boot.or(seq).map(|_| (boot.unwrap_or(0), seq.unwrap_or(0))),
         headline,
     };

@@ -73,10 +73,8 @@ impl MetricStore for SqliteStore {
         self.seal_due(lease, now, policy)
     }
 
-    fn scrub(&self, lease: LeaseToken, _now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError> {
-        self.gate.patient().check(lease)?;
-        *place = ScrubPlace::default();
-        Ok(ScrubReport { is_round: true, ..ScrubReport::default() })
+    fn scrub(&self, lease: LeaseToken, now: Timestamp, place: &mut ScrubPlace) -> Result<ScrubReport, StoreError> {
+        self.scrub_next(lease, now, place)
     }
 
     fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {

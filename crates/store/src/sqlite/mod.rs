@@ -40,6 +40,7 @@ mod raw;
 mod retain;
 mod rollups;
 mod rules;
+mod scrub;
 mod seal;
 mod state;
 mod thin;

@@ -2,6 +2,7 @@
 
 use super::SqliteOptions;
 use include_dir::{Dir, include_dir};
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Migrations;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -60,6 +61,15 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
     },
+    /// The copy that is made before the file is brought to a newer schema could not be written.
+    #[error("cannot write {}, the copy that is made before an upgrade: free some space there; nothing was changed", path.display())]
+    NoBackup {
+        /// The copy.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Anything else that kept the file from being opened.
     #[error("cannot open {}: check the disk (free space, errors in the system log), then try again", path.display())]
     Failed {
@@ -96,17 +106,47 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection,
         return Err(OpenError::NotWritable { path: path.to_owned(), source });
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| refused(path, error))?;
-    recognise(path, &connection)?;
+    let found = recognise(path, &connection)?;
     prepare(&connection, options).map_err(|error| refused(path, error))?;
+    if found > 0 && found < known() {
+        back_up_before(path, &connection, found)?;
+    }
     let migrated = Migrations::from_directory(&MIGRATIONS).and_then(|migrations| migrations.to_latest(&mut connection));
     migrated.map_err(|source| OpenError::Failed { path: path.to_owned(), source: Box::new(source) })?;
     Ok(connection)
 }
 
-/// Refuses a file that is not ours or from the future, before anything in it is touched.
-fn recognise(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+/// The newest schema version this program knows.
+fn known() -> u32 {
+    u32::try_from(MIGRATIONS.dirs().count()).unwrap_or(u32::MAX)
+}
+
+/// Copies a file of the schema version `found` beside itself before it is brought forward: going back is to put the copy in its
+/// place. One that is there already is from before an attempt that did not end, and is the one to keep.
+fn back_up_before(path: &Path, connection: &Connection, found: u32) -> Result<(), OpenError> {
+    let copy = beside(path, &format!(".schema-{found}-before-{}", known()));
+    if copy.exists() {
+        return Ok(());
+    }
+    tracing::info!(from = found, to = known(), copy = %copy.display(), "copying the database before it is brought to a newer schema");
+    let half = beside(&copy, ".part");
+    let copied = backup_target(&half)
+        .and_then(|mut target| Backup::new(connection, &mut target)?.step(-1))
+        .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+        .and_then(|step| if step == StepResult::Done { Ok(()) } else { Err("the file is in use".into()) })
+        .and_then(|()| File::open(&half)?.sync_all().map_err(Into::into))
+        .and_then(|()| std::fs::rename(&half, &copy).map_err(Into::into));
+    copied.map_err(|source| {
+        // What is left of it is of no use; that it cannot be removed changes nothing.
+        drop(std::fs::remove_file(&half));
+        OpenError::NoBackup { path: copy, source }
+    })
+}
+
+/// Refuses a file that is not ours or from the future, before anything in it is touched; its schema version.
+fn recognise(path: &Path, connection: &Connection) -> Result<u32, OpenError> {
     let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).map_err(|error| refused(path, error));
-    let known = u32::try_from(MIGRATIONS.dirs().count()).unwrap_or(u32::MAX);
+    let known = known();
     let found = ask("PRAGMA user_version")?;
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
@@ -114,7 +154,7 @@ fn recognise(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     if found == 0 && ask("SELECT count(*) FROM sqlite_schema WHERE type = 'table'")? > 0 {
         return Err(OpenError::NotADatabase { path: path.to_owned(), source: "it has tables of another program".into() });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Opens a connection that can only read.

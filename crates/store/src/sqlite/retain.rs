@@ -6,7 +6,7 @@ use super::cells::{At, parse};
 use super::failure::Answer;
 use super::held::{self, Held};
 use super::history::table;
-use super::{chunks, extent, marks};
+use super::{chunks, extent, marks, pins};
 use crate::chunk::{Chunk, Scratch};
 use crate::retention::{self, WholeFrom};
 use crate::seams::Retention;
@@ -86,11 +86,21 @@ fn raised(connection: &Connection, held: &Held, now: Timestamp, keep: &Retention
         .query_row([held.key], |row| row.get(0))?;
     let mut whole_from = held.whole_from;
     for (tier, cut) in retention::cuts(now, keep, pending.map(|at| at.0)) {
+        let cut = if tier == Tier::Raw { unsealed(connection, held, cut)? } else { cut };
         if has_any(connection, held, tier, (held.whole_from.of(tier), cut))? {
             whole_from.raise(tier, cut);
         }
     }
     Ok(whole_from)
+}
+
+/// How far raw may be removed: what is kept for incidents has to be packed first.
+fn unsealed(connection: &Connection, held: &Held, cut: Timestamp) -> Answer<Timestamp> {
+    let open = (held.sealed_to.max(held.whole_from.of(Tier::Raw)), cut);
+    if open.0 >= open.1 || pins::stretches(connection, held.key, open)?.is_empty() {
+        return Ok(cut);
+    }
+    Ok(open.0)
 }
 
 /// Whether a tier has a row or bucket within a span.

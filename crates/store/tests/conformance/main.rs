@@ -9,6 +9,7 @@ mod deliveries;
 mod engine;
 mod history;
 mod random;
+mod sealing;
 mod tiers;
 
 /// Runs each function of a module against every engine.
