@@ -22,5 +22,7 @@ mod preview;
 mod rules;
 #[path = "api_domain/silences.rs"]
 mod silences;
+#[path = "api_domain/validators.rs"]
+mod validators;
 #[path = "api_domain/world.rs"]
 mod world;

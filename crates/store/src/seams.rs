@@ -167,6 +167,8 @@ pub struct EventQuery {
     pub kinds: Vec<EventKind>,
     /// Only of this incident.
     pub incident: Option<IncidentId>,
+    /// Only of what happened in this span, its end left out.
+    pub during: Option<(Timestamp, Timestamp)>,
     /// Only with a `seq` above this one; the answer then runs oldest first.
     pub after: Option<u64>,
     /// Only with a `seq` below this one (the cursor of a page); the answer runs newest first.
@@ -184,6 +186,8 @@ pub struct IncidentQuery {
     pub agent: Option<AgentId>,
     /// Only of this rule.
     pub rule: Option<nightbell_model::RuleId>,
+    /// Only those whose breach touches this span, its end left out.
+    pub during: Option<(Timestamp, Timestamp)>,
     /// Only those older than this cursor.
     pub before: Option<u64>,
     /// At most so many.

@@ -6,13 +6,15 @@ use super::agents;
 use super::extract::{ApiPath, ApiQuery, Moment, number};
 use super::history::{self, Asked, MOST_POINTS};
 use super::problem::Problem;
+use super::validator::{Validator, may_be_closed};
 use super::wire::metric;
 use crate::app::App;
 use crate::clock;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use marks::Happened;
 use nightbell_charts::{ChartError, ChartSpec, Theme};
 use nightbell_model::{AgentId, Frame, catalogue};
 use nightbell_store::{AgentRow, RangeQuery, StoreError};
@@ -191,8 +193,32 @@ impl Chart {
         }
     }
 
-    fn render(&self, app: &App) -> Result<Response, Problem> {
+    /// What the answer depends on beside what happened; `None` while it still grows.
+    fn validator(&self, happened: &Happened, revision: Option<u64>) -> Option<Validator> {
+        let look = (self.size, self.scale.to_bits(), format!("{:?}", self.theme), self.tz.name(), format!("{:?}", self.form));
+        let whose = (self.agent.id.bits(), &self.agent.name, &self.keys);
+        let span = (self.asked.start.as_millis(), self.asked.until.as_millis());
+        revision.map(|revision| Validator::of((revision, span, whose, look, happened.parts())))
+    }
+
+    fn render(&self, app: &App, headers: &HeaderMap) -> Result<Response, Problem> {
         let unit = if self.form == Form::Csv { catalogue::Unit::None } else { self.unit()? };
+        let (start, until) = (self.asked.start, self.asked.until);
+        let is_closed = may_be_closed(until, clock::now());
+        let revision = if is_closed { app.metrics.revision(self.agent.id, start, until)? } else { None };
+        let happened = Happened::look_up(self, app)?;
+        let validator = self.validator(&happened, revision);
+        if let Some(known) = validator.as_ref().and_then(|validator| validator.unless_known(headers)) {
+            return Ok(known);
+        }
+        let answer = self.draw(app, unit, &happened)?;
+        Ok(match validator {
+            Some(validator) => validator.sign(answer),
+            None => answer,
+        })
+    }
+
+    fn draw(&self, app: &App, unit: catalogue::Unit, happened: &Happened) -> Result<Response, Problem> {
         let frame = self.frame(app)?;
         let what = self.keys.first().map_or("chart", String::as_str);
         if self.form == Form::Csv {
@@ -205,7 +231,7 @@ impl Chart {
             spec.subtitle = catalogue::find(key.split_once('{').map_or(key, |(name, _)| name))
                 .map_or_else(String::new, |row| row.help.to_owned());
         }
-        self.mark(app, &mut spec)?;
+        happened.mark(self, &mut spec);
         let bytes = match self.form {
             Form::Svg => nightbell_charts::render_svg(&spec).map_err(refused)?.into_bytes(),
             _ => nightbell_charts::render_png(&spec).map_err(refused)?,
@@ -228,62 +254,72 @@ impl Chart {
     }
 }
 
-async fn answer(app: Arc<App>, id: AgentId, list: &str, form: Form, params: &ChartParams) -> Result<Response, Problem> {
-    let chart = Chart::new(&app, id, list, form, params)?;
-    drawn(move || chart.render(&app)).await
+/// What was asked, and what the client has already.
+struct Question {
+    params: ChartParams,
+    headers: HeaderMap,
 }
 
-async fn by_parameter(app: Arc<App>, id: AgentId, form: Form, params: ChartParams) -> Result<Response, Problem> {
-    let list = params.series.clone().ok_or_else(|| Problem::invalid_field("series", "say which series or metric"))?;
-    answer(app, id, &list, form, &params).await
+async fn answer(app: Arc<App>, id: AgentId, list: &str, form: Form, asked: Question) -> Result<Response, Problem> {
+    let chart = Chart::new(&app, id, list, form, &asked.params)?;
+    drawn(move || chart.render(&app, &asked.headers)).await
+}
+
+async fn by_parameter(app: Arc<App>, id: AgentId, form: Form, asked: Question) -> Result<Response, Problem> {
+    let list = asked.params.series.clone().ok_or_else(|| Problem::invalid_field("series", "say which series or metric"))?;
+    answer(app, id, &list, form, asked).await
 }
 
 /// Draws a series or metric: the path ends in its percent-encoded key and .png, .svg or .csv
 #[utoipa::path(get, path = "/agents/{id}/charts/{*chart}", tag = "charts",
     params(("id" = String, Path, description = "Which agent"), ("chart" = String, Path, description = "Series key or metric, then .png, .svg or .csv"), ChartParams),
-    responses((status = 200, description = "The chart", content((Vec<u8> = "image/png"), (String = "image/svg+xml"), (String = "text/csv")))))]
+    responses((status = 200, description = "The chart", content((Vec<u8> = "image/png"), (String = "image/svg+xml"), (String = "text/csv"))), (status = 304, description = "Not changed since")))]
 async fn by_path(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, PathRejection>,
     ApiQuery(params): ApiQuery<ChartParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path((id, name)) = path.map_err(|_encoding| Problem::not_found("chart"))?;
     let id: AgentId = id.parse().map_err(|_no_id| Problem::not_found("agent"))?;
     let parts = name.rsplit_once('.').and_then(|(key, extension)| Some((key, Form::from_extension(extension)?)));
     let (key, form) = parts.ok_or_else(|| Problem::not_found("chart: its name ends in .png, .svg or .csv"))?;
     let list = params.series.as_deref().map_or_else(|| key.to_owned(), |more| format!("{key},{more}"));
-    answer(app, id, &list, form, &params).await
+    answer(app, id, &list, form, Question { params, headers }).await
 }
 
 /// Draws series as PNG
 #[utoipa::path(get, path = "/agents/{id}/chart.png", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
-    responses((status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png")))]
+    responses((status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"), (status = 304, description = "Not changed since")))]
 async fn png(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<AgentId>,
     ApiQuery(params): ApiQuery<ChartParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    by_parameter(app, id, Form::Png, params).await
+    by_parameter(app, id, Form::Png, Question { params, headers }).await
 }
 
 /// Draws series as SVG
 #[utoipa::path(get, path = "/agents/{id}/chart.svg", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
-    responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml")))]
+    responses((status = 200, description = "The picture", body = String, content_type = "image/svg+xml"), (status = 304, description = "Not changed since")))]
 async fn svg(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<AgentId>,
     ApiQuery(params): ApiQuery<ChartParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    by_parameter(app, id, Form::Svg, params).await
+    by_parameter(app, id, Form::Svg, Question { params, headers }).await
 }
 
 /// Reads the values of a chart as CSV
 #[utoipa::path(get, path = "/agents/{id}/chart.csv", tag = "charts", params(("id" = String, Path, description = "Which agent"), ChartParams),
-    responses((status = 200, description = "The values", body = String, content_type = "text/csv")))]
+    responses((status = 200, description = "The values", body = String, content_type = "text/csv"), (status = 304, description = "Not changed since")))]
 async fn csv(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<AgentId>,
     ApiQuery(params): ApiQuery<ChartParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    by_parameter(app, id, Form::Csv, params).await
+    by_parameter(app, id, Form::Csv, Question { params, headers }).await
 }

@@ -123,6 +123,7 @@ impl EventParams {
             agent: id_in_query::<AgentId>("agent", self.agent.as_deref())?,
             kinds: kinds.map(kind).collect::<Result<_, _>>()?,
             incident: id_in_query::<IncidentId>("incident", self.incident.as_deref())?,
+            during: None,
             after: if ascending { place.or(self.after) } else { None },
             before: if ascending { None } else { place },
             limit,

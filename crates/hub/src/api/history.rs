@@ -6,6 +6,7 @@ mod stream;
 use super::agents;
 use super::extract::{ApiPath, ApiQuery, Moment, number};
 use super::problem::Problem;
+use super::validator::{Validator, may_be_closed};
 use super::wire::metric;
 use super::wire::names::file_part;
 use crate::app::App;
@@ -13,7 +14,7 @@ use crate::clock;
 use crate::export::Wanted;
 use crate::page::rfc3339;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use columns::History;
 use nightbell_model::{AgentId, Frame, SeriesKey, Tier, Timestamp};
@@ -84,6 +85,22 @@ pub(super) fn span(start: Option<Moment>, end: Option<Moment>, now: Timestamp) -
     Ok(Asked { start, end, until: if is_present { end.max(now).plus_millis(1) } else { end } })
 }
 
+/// In which form history is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Csv,
+}
+
+impl Form {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+}
+
 /// A request, checked.
 struct Request {
     agent: AgentRow,
@@ -119,6 +136,33 @@ impl Request {
             return Err(Problem::invalid_field("metrics", why));
         }
         Ok(frame)
+    }
+
+    /// What the answer depends on; `None` while it still grows.
+    async fn validator(&self, app: &App, form: &str) -> Result<Option<Validator>, Problem> {
+        let RangeQuery { agent, start, end, now, .. } = self.query;
+        if !may_be_closed(end, now) {
+            return Ok(None);
+        }
+        let revision = app.read_metrics(move |store| store.revision(agent, start, end)).await?;
+        let query = &self.query;
+        let asked = (start.as_millis(), end.as_millis(), query.max_points, query.tier, &query.series);
+        Ok(revision.map(|revision| Validator::of((form, revision, asked, agent.bits(), &self.agent.name))))
+    }
+
+    async fn answer(&self, app: &App, headers: &HeaderMap, form: Form) -> Result<Response, Problem> {
+        let validator = self.validator(app, form.name()).await?;
+        if let Some(known) = validator.as_ref().and_then(|validator| validator.unless_known(headers)) {
+            return Ok(known);
+        }
+        let answer = match form {
+            Form::Json => self.json(app).await?,
+            Form::Csv => self.csv(app).await?,
+        };
+        Ok(match validator {
+            Some(validator) => validator.sign(answer),
+            None => answer,
+        })
     }
 
     async fn json(&self, app: &App) -> Result<Response, Problem> {
@@ -175,7 +219,7 @@ fn what<'a>(mut series: impl ExactSizeIterator<Item = &'a SeriesKey>) -> &'a str
 
 /// Reads an agent's history; CSV if `Accept` says text/csv
 #[utoipa::path(get, path = "/agents/{id}/metrics/history", tag = "metrics", params(("id" = String, Path, description = "Which agent"), HistoryParams),
-    responses((status = 200, description = "The history", content((History = "application/json"), (String = "text/csv")))))]
+    responses((status = 200, description = "The history", content((History = "application/json"), (String = "text/csv"))), (status = 304, description = "Not changed since")))]
 async fn history(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<AgentId>,
@@ -184,19 +228,20 @@ async fn history(
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let request = Request::new(&app, id, &params)?;
-    if accept.contains("text/csv") && !accept.contains("application/json") {
-        return request.csv(&app).await;
-    }
-    request.json(&app).await
+    let is_table = accept.contains("text/csv") && !accept.contains("application/json");
+    let mut answer = request.answer(&app, &headers, if is_table { Form::Csv } else { Form::Json }).await?;
+    answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    Ok(answer)
 }
 
 /// Reads an agent's history as CSV
 #[utoipa::path(get, path = "/agents/{id}/metrics/history.csv", tag = "metrics", params(("id" = String, Path, description = "Which agent"), HistoryParams),
-    responses((status = 200, description = "The history, RFC 4180", body = String, content_type = "text/csv")))]
+    responses((status = 200, description = "The history, RFC 4180", body = String, content_type = "text/csv"), (status = 304, description = "Not changed since")))]
 async fn history_csv(
     State(app): State<Arc<App>>,
     ApiPath(id): ApiPath<AgentId>,
     ApiQuery(params): ApiQuery<HistoryParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    Request::new(&app, id, &params)?.csv(&app).await
+    Request::new(&app, id, &params)?.answer(&app, &headers, Form::Csv).await
 }

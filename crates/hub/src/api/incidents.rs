@@ -95,6 +95,7 @@ async fn list(
         open,
         agent: id_in_query::<AgentId>("agent", params.agent.as_deref())?,
         rule: id_in_query::<RuleId>("rule", params.rule.as_deref())?,
+        during: None,
         before: cursor(params.cursor.as_deref())?,
         limit: page_size(params.limit)?,
     };

@@ -32,6 +32,7 @@ mod thresholds;
 pub mod time;
 mod tokens;
 mod ui;
+mod validator;
 mod wire;
 
 pub use access::access_table;

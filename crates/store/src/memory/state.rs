@@ -263,6 +263,9 @@ impl State {
             query.open.is_none_or(|open| record.resolved_at.is_none() == open)
                 && query.agent.is_none_or(|agent| record.key.agent == agent)
                 && query.rule.is_none_or(|rule| record.key.rule == rule)
+                && query.during.is_none_or(|(start, end)| {
+                    record.started_at < end && record.resolved_at.is_none_or(|resolved_at| resolved_at > start)
+                })
         };
         let found = self.incidents.iter().filter(|entry| fits(&entry.1));
         page(found.map(|entry| (entry.0, entry.1.clone())), query.before, query.limit)
@@ -278,6 +281,7 @@ impl State {
         let fits = |line: &&LoggedEvent| {
             query.agent.is_none_or(|agent| line.event.agent == Some(agent))
                 && query.incident.is_none_or(|incident| line.event.incident == Some(incident))
+                && query.during.is_none_or(|(start, end)| (start..end).contains(&line.event.at))
                 && (query.kinds.is_empty() || query.kinds.contains(&line.event.kind))
                 && query.after.is_none_or(|after| line.seq > after)
         };

@@ -179,6 +179,10 @@ pub(super) fn incidents(connection: &Connection, query: &IncidentQuery) -> Answe
     }
     filter.and_is("agent", query.agent.map(|id| id.to_string()));
     filter.and_is("rule", query.rule.map(|id| id.to_string()));
+    if let Some((start, end)) = query.during {
+        filter.and("started_at < ?", end.as_millis());
+        filter.and("(resolved_at IS NULL OR resolved_at > ?)", start.as_millis());
+    }
     filter.page(connection, query.limit, read_incident)
 }
 

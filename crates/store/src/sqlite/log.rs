@@ -49,6 +49,10 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> Answer<Page
     }
     filter.and_is("agent", query.agent.map(|id| id.to_string()));
     filter.and_is("incident", query.incident.map(|id| id.to_string()));
+    if let Some((start, end)) = query.during {
+        filter.and("at >= ?", start.as_millis());
+        filter.and("at < ?", end.as_millis());
+    }
     filter.and_any_of("kind", query.kinds.iter().map(|kind| kind.name()));
     filter.page(connection, query.limit, read)
 }

@@ -213,10 +213,10 @@ fn read(store: &SqliteStore) {
         store.range(&query).unwrap();
     }
     for (agent, incident) in [(None, None), (Some(agent), None), (None, Some(IncidentId::from_bits(1)))] {
-        for after in [None, Some(0)] {
-            store
-                .events(&EventQuery { agent, incident, after, limit, kinds: vec![EventKind::Fired], ..EventQuery::default() })
-                .unwrap();
+        for (after, during) in [(None, None), (Some(0), None), (None, Some((at(0), at(9))))] {
+            let kinds = vec![EventKind::Fired];
+            store.events(&EventQuery { agent, incident, after, limit, kinds, during, ..EventQuery::default() }).unwrap();
+            store.incidents(&IncidentQuery { agent, during, limit, ..IncidentQuery::default() }).unwrap();
         }
         let state = incident.map(|_| crate::entities::DeliveryState::Queued);
         store.deliveries(&DeliveryQuery { incident, state, limit, ..DeliveryQuery::default() }).unwrap();

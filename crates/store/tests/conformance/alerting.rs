@@ -124,6 +124,10 @@ fn incidents_are_listed_by_what_they_are_about(engine: &mut dyn Engine) {
     assert_eq!(list(IncidentQuery { open: Some(true), ..query.clone() }).0, [5, 3, 1]);
     assert_eq!(list(IncidentQuery { open: Some(false), agent: Some(agent(2)), ..query.clone() }).0, [6, 4]);
     assert_eq!(list(IncidentQuery { rule: Some(RuleId::from_bits(1)), ..query.clone() }).0, [3, 2, 1]);
+    let during = |start, end| IncidentQuery { during: Some((at(start), at(end))), ..query.clone() };
+    assert_eq!(list(during(9, 20)).0, [5, 3, 1], "what ended before is left out");
+    assert_eq!(list(during(8, 20)).0, [6, 5, 4, 3, 2, 1]);
+    assert!(list(during(-20, -10)).0.is_empty(), "what began after is left out");
     let (first, next) = list(IncidentQuery { limit: 4, ..query.clone() });
     assert_eq!(first, [6, 5, 4, 3]);
     assert_eq!(list(IncidentQuery { before: next, ..query }), (vec![2, 1], None));
@@ -150,6 +154,7 @@ fn the_event_log_is_read_both_ways(engine: &mut dyn Engine) {
     assert_eq!(list(EventQuery { incident: Some(IncidentId::from_bits(1)), ..query.clone() }).0, [4, 2, 1]);
     let kinds = vec![EventKind::Fired, EventKind::AgentOnline];
     assert_eq!(list(EventQuery { kinds, ..query.clone() }).0, [5, 2]);
+    assert_eq!(list(EventQuery { during: Some((at(1), at(3))), ..query.clone() }).0, [3, 2]);
     assert_eq!(list(EventQuery { after: Some(2), ..query.clone() }), (vec![3, 4, 5], None));
     assert_eq!(list(EventQuery { after: Some(0), limit: 2, ..query.clone() }), (vec![1, 2], Some(2)));
     assert_eq!(list(EventQuery { after: Some(1), before: Some(4), ..query.clone() }).0, [2, 3]);

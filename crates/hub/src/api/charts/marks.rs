@@ -3,41 +3,72 @@
 use super::Chart;
 use crate::api::problem::Problem;
 use crate::app::App;
-use nightbell_alerts::{EventKind, IncidentRecord};
+use nightbell_alerts::{Event, EventKind, IncidentRecord, LevelTable};
 use nightbell_charts::{ChartSpec, Marker, Span, ThresholdLine};
-use nightbell_model::{Level, Levels, SeriesKey};
-use nightbell_store::{EventQuery, IncidentQuery, StateStore, StoreError};
+use nightbell_model::{Level, Levels};
+use nightbell_store::{EventQuery, IncidentQuery, Page, StoreError};
 
-/// How many incidents and events are looked through for marks.
-const LOOKED_THROUGH: usize = 500;
+/// How many incidents and events are asked for at once, and looked at in all: more cannot be told apart in a picture.
+const PAGE: usize = 500;
+const MOST: usize = 5_000;
 
-impl Chart {
-    /// Adds what happened.
-    pub(super) fn mark(&self, app: &App, spec: &mut ChartSpec<'_>) -> Result<(), Problem> {
-        spec.markers = self.markers(&*app.store)?;
-        let [column] = spec.frame.columns.as_slice() else { return Ok(()) };
-        let levels = app.registry.read().levels.lookup(self.agent.id, &column.key);
-        spec.thresholds = levels.map(|(levels, _)| level_lines(levels)).unwrap_or_default();
-        spec.breaches = self.breaches(&*app.store, &column.key)?;
-        Ok(())
+/// What happened in the span of a chart, on whichever of the agent's series.
+#[derive(Debug)]
+pub(super) struct Happened {
+    incidents: Vec<IncidentRecord>,
+    events: Vec<Event>,
+    levels: LevelTable,
+}
+
+impl Happened {
+    /// Looks it up.
+    pub(super) fn look_up(chart: &Chart, app: &App) -> Result<Self, Problem> {
+        let (agent, during) = (Some(chart.agent.id), Some((chart.asked.start, chart.asked.until)));
+        let incidents =
+            all(|before| app.store.incidents(&IncidentQuery { agent, during, before, limit: PAGE, ..IncidentQuery::default() }))?;
+        let events = all(|before| {
+            let kinds = vec![EventKind::Reboot, EventKind::OomKill];
+            app.store.events(&EventQuery { agent, kinds, during, before, limit: PAGE, ..EventQuery::default() })
+        })?;
+        let holdings = app.registry.read();
+        let own = holdings.levels.agents.get(&chart.agent.id).map(|own| (chart.agent.id, own.clone()));
+        let levels = LevelTable { global: holdings.levels.global.clone(), agents: own.into_iter().collect() };
+        Ok(Self { incidents, events: events.into_iter().map(|logged| logged.event).collect(), levels })
     }
 
-    fn breaches(&self, store: &dyn StateStore, key: &SeriesKey) -> Result<Vec<Span>, StoreError> {
-        let query = IncidentQuery { agent: Some(self.agent.id), limit: LOOKED_THROUGH, ..IncidentQuery::default() };
-        let is_of_key = |record: &IncidentRecord| record.key.series == *key || record.key.series.as_str() == key.metric();
-        let found = store.incidents(&query)?.items.into_iter().filter(is_of_key);
-        let span =
-            |record: IncidentRecord| Span { start: record.started_at, end: record.resolved_at.unwrap_or(self.asked.until) };
-        Ok(found.map(span).filter(|span| span.start < self.asked.until && span.end > self.asked.start).collect())
+    /// What pictures of it depend on.
+    pub(super) fn parts(&self) -> String {
+        let incident = |record: &IncidentRecord| (record.id, record.started_at, record.resolved_at);
+        let event = |event: &Event| (event.at, event.kind);
+        let (incidents, events) = (self.incidents.iter().map(incident), self.events.iter().map(event));
+        format!("{:?} {:?} {:?}", incidents.collect::<Vec<_>>(), events.collect::<Vec<_>>(), self.levels)
     }
 
-    fn markers(&self, store: &dyn StateStore) -> Result<Vec<Marker>, StoreError> {
-        let kinds = vec![EventKind::Reboot, EventKind::OomKill];
-        let query = EventQuery { agent: Some(self.agent.id), kinds, limit: LOOKED_THROUGH, ..EventQuery::default() };
-        let events = store.events(&query)?.items.into_iter().map(|logged| logged.event);
+    /// Adds it to a picture: levels and breaches where that shows one series.
+    pub(super) fn mark(&self, chart: &Chart, spec: &mut ChartSpec<'_>) {
         let word = |kind| if kind == EventKind::Reboot { "reboot" } else { "out of memory" };
-        let inside = events.filter(|event| event.at >= self.asked.start && event.at < self.asked.until);
-        Ok(inside.map(|event| Marker { at: event.at, label: word(event.kind).to_owned() }).collect())
+        spec.markers = self.events.iter().map(|event| Marker { at: event.at, label: word(event.kind).to_owned() }).collect();
+        let [column] = spec.frame.columns.as_slice() else { return };
+        let key = &column.key;
+        let levels = self.levels.lookup(chart.agent.id, key);
+        spec.thresholds = levels.map(|(levels, _)| level_lines(levels)).unwrap_or_default();
+        let is_of_key = |record: &&IncidentRecord| record.key.series == *key || record.key.series.as_str() == key.metric();
+        let span =
+            |record: &IncidentRecord| Span { start: record.started_at, end: record.resolved_at.unwrap_or(chart.asked.until) };
+        spec.breaches = self.incidents.iter().filter(is_of_key).map(span).collect();
+    }
+}
+
+/// Everything that is found, page by page.
+fn all<T>(page: impl Fn(Option<u64>) -> Result<Page<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let next = page(before)?;
+        found.extend(next.items);
+        before = next.next;
+        if before.is_none() || found.len() >= MOST {
+            return Ok(found);
+        }
     }
 }
 
