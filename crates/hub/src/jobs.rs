@@ -1,11 +1,14 @@
-//! Housekeeping by the clock: rollups, retention, checkpoints of the write-ahead log. What is done is the store's; when, the
-//! schedule's.
+//! Housekeeping by the clock: rollups, packing, checking, retention, checkpoints of the write-ahead log. What is done is the store's;
+//! when, the schedule's.
 
 use crate::clock;
 use crate::measure::Measure;
 use chrono::Utc;
-use nightbell_store::{Housekeeping, LeaseToken, MetricStore, Retention, SqliteStore, StoreError};
-use std::sync::Arc;
+use nightbell_alerts::{Event, EventKind};
+use nightbell_store::{
+    Change, Housekeeping, LeaseToken, MetricStore, Retention, ScrubPlace, SqliteStore, StateStore, StoreError,
+};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often the log of the database is folded into its file, off the writer's path.
@@ -24,9 +27,17 @@ pub struct Jobs {
     pub retention: Retention,
     /// Counts what ran.
     pub measure: Arc<Measure>,
+    /// How far the store has been checked.
+    pub scrubbed_to: Arc<Mutex<ScrubPlace>>,
 }
 
 impl Jobs {
+    /// Housekeeping of `store`, checking from its beginning.
+    #[must_use]
+    pub fn new(store: Arc<SqliteStore>, lease: LeaseToken, retention: Retention, measure: Arc<Measure>) -> Self {
+        Self { store, lease, retention, measure, scrubbed_to: Arc::default() }
+    }
+
     /// Writes rollups now, on this thread.
     ///
     /// # Errors
@@ -41,6 +52,29 @@ impl Jobs {
     /// What the store says.
     pub fn retain(&self) -> Result<Housekeeping, StoreError> {
         self.store.retain(self.lease, clock::now(), &self.retention)
+    }
+
+    /// Packs what is complete, on this thread.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn seal(&self) -> Result<Housekeeping, StoreError> {
+        self.store.seal(self.lease, clock::now(), &self.retention.packing(false))
+    }
+
+    /// Checks the next stretch of the store, on this thread; what is damaged becomes a line of the event log.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn scrub(&self) -> Result<Housekeeping, StoreError> {
+        let mut place = *self.scrubbed_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = self.store.scrub(self.lease, clock::now(), &mut place)?;
+        *self.scrubbed_to.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        let lines: Vec<Change> = report.found.iter().map(|what| Change::LogEvent(damage(what))).collect();
+        if !lines.is_empty() {
+            self.store.apply(self.lease, &lines, None)?;
+        }
+        Ok(Housekeeping::default())
     }
 
     /// Runs a job at each time its schedule names, until the task is dropped. A run that takes longer than the pause before the
@@ -60,7 +94,13 @@ impl Jobs {
         let ended = tokio::task::spawn_blocking(move || job(&jobs)).await;
         let well = match ended {
             Ok(Ok(did)) => {
-                tracing::debug!(job = name, buckets = did.buckets, removed = did.removed, "housekeeping done");
+                tracing::debug!(
+                    job = name,
+                    buckets = did.buckets,
+                    removed = did.removed,
+                    chunks = did.chunks,
+                    "housekeeping done"
+                );
                 true
             }
             Ok(Err(error)) => {
@@ -90,5 +130,20 @@ impl Jobs {
                 Err(error) => tracing::error!(%error, "folding the log panicked"),
             }
         }
+    }
+}
+
+/// The line of the event log about something damaged.
+fn damage(what: &str) -> Event {
+    Event {
+        at: clock::now(),
+        kind: EventKind::Note,
+        agent: None,
+        rule: None,
+        incident: None,
+        series: None,
+        value: None,
+        threshold: None,
+        reason: format!("damaged history was found and set aside: {what}"),
     }
 }

@@ -21,7 +21,7 @@ use crate::sealing::Keyring;
 use crate::sealing::key_file::{self, Missing};
 use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
-use crate::{api, clock, digest, ids, starter};
+use crate::{api, breach, clock, digest, ids, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
@@ -298,6 +298,7 @@ fn sender(app: &App) -> outbox::Sender {
         notifier: Arc::clone(&app.notifier),
         registry: Arc::clone(&app.registry),
         fleet: Arc::clone(&app.fleet),
+        port: Arc::clone(&app.port),
         store: Arc::clone(&app.store),
         lease: app.lease,
         metrics: Arc::clone(&app.metrics),
@@ -306,18 +307,18 @@ fn sender(app: &App) -> outbox::Sender {
     }
 }
 
-fn start_jobs(app: &App) -> JoinSet<()> {
-    let jobs = Jobs {
-        store: Arc::clone(&app.engine),
-        lease: app.lease,
-        retention: app.config.retention,
-        measure: Arc::clone(&app.measure),
-    };
+fn start_jobs(app: &Arc<App>) -> JoinSet<()> {
+    let jobs = Jobs::new(Arc::clone(&app.engine), app.lease, app.config.retention, Arc::clone(&app.measure));
     let mut tasks = JoinSet::new();
     tasks.spawn(jobs.clone().at("roll_up", app.config.jobs.roll_up.clone(), Jobs::roll_up));
+    tasks.spawn(jobs.clone().at("seal", app.config.jobs.seal.clone(), Jobs::seal));
+    tasks.spawn(jobs.clone().at("scrub", app.config.jobs.scrub.clone(), Jobs::scrub));
     tasks.spawn(jobs.clone().at("retain", app.config.jobs.retain.clone(), Jobs::retain));
     tasks.spawn(jobs.checkpoint());
+    #[cfg(feature = "discord-bot")]
+    tasks.spawn(crate::bot::keep(Arc::clone(app)));
     tasks.spawn(digest::keep(digest::Digests::of(app)));
+    tasks.spawn(breach::Breaches::of(app).run());
     tasks.spawn(Lookback::new(app.pipeline.clone(), Arc::clone(&app.registry), Arc::clone(&app.metrics)).run());
     tasks
 }

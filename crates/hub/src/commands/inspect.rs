@@ -39,14 +39,20 @@ pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
     existing(config)?;
     let store = Arc::new(wiring::open(config)?);
     let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
-    let jobs = Jobs { store: Arc::clone(&store), lease, retention: config.retention, measure: Arc::new(Measure::default()) };
+    let jobs = Jobs::new(Arc::clone(&store), lease, config.retention, Arc::new(Measure::default()));
     let rolled = jobs.roll_up().context("cannot roll up")?;
+    let packed = store.seal(lease, clock::now(), &config.retention.packing(true)).context("cannot pack what is complete")?;
     let retained = jobs.retain().context("cannot remove what is too old")?;
-    store.checkpoint().context("cannot fold the log")?;
+    store.close().context("cannot fold the log")?;
     let stats = store.stats().context("cannot measure the database")?;
     say(&format!(
-        "{} buckets written, {} rows removed; {} bytes, {} raw rows, {} rollup rows",
-        rolled.buckets, retained.removed, stats.bytes, stats.raw_rows, stats.rollup_rows
+        "{} buckets written, {} chunks packed, {} rows removed; {} bytes, {} raw rows, {} rollup rows",
+        rolled.buckets,
+        packed.chunks,
+        packed.removed + retained.removed,
+        stats.bytes,
+        stats.raw_rows,
+        stats.rollup_rows
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -44,11 +44,18 @@ pub static KEYS: &[Key] = &[
     key("retention.daily", Some("90d"), "How long daily buckets are kept"),
     key("retention.log", Some("90d"), "How long events, ended incidents, deliveries and audit lines are kept"),
     key(
+        "retention.max_size",
+        None,
+        "The database may grow to about so much (such as 20GiB); beyond that, history goes before its age, oldest heartbeats first",
+    ),
+    key(
         "notify.allow_networks",
         Some(""),
         "Private networks that every channel may reach, such as 192.168.0.0/16, comma-separated",
     ),
     key("jobs.roll_up", Some("20 * * * * *"), "When rollups are written (cron, seconds first, UTC)"),
+    key("jobs.seal", Some("50 1-59/5 * * * *"), "When complete hours and days are packed (cron, seconds first, UTC)"),
+    key("jobs.scrub", Some("5 * * * * *"), "When the next stretch of the database is checked (cron, seconds first, UTC)"),
     key("jobs.retain", Some("40 */10 * * * *"), "When what is too old is removed (cron, seconds first, UTC)"),
 ];
 

@@ -16,6 +16,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Below this a cap on the database would leave no room to work in.
+const LEAST_SIZE: u64 = 64 << 20;
+
 /// All settings, typed.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,6 +72,10 @@ pub struct Log {
 pub struct Jobs {
     /// Writing rollups.
     pub roll_up: cron::Schedule,
+    /// Packing complete hours and days.
+    pub seal: cron::Schedule,
+    /// Checking the next stretch of the database.
+    pub scrub: cron::Schedule,
     /// Removing what is too old.
     pub retain: cron::Schedule,
 }
@@ -140,7 +147,12 @@ impl Config {
             agents: Agents { interval: interval(sources)? },
             allow_networks: networks(sources)?,
             log: Log { filter: log_filter(sources)?, json: sources.parse("log_json", "true or false")? },
-            jobs: Jobs { roll_up: schedule(sources, "jobs.roll_up")?, retain: schedule(sources, "jobs.retain")? },
+            jobs: Jobs {
+                roll_up: schedule(sources, "jobs.roll_up")?,
+                seal: schedule(sources, "jobs.seal")?,
+                scrub: schedule(sources, "jobs.scrub")?,
+                retain: schedule(sources, "jobs.retain")?,
+            },
         })
     }
 }
@@ -162,8 +174,28 @@ fn retention(sources: &Sources) -> Result<Retention, ConfigError> {
         hourly_ms: keep("retention.hourly")?,
         daily_ms: keep("retention.daily")?,
         log_ms: keep("retention.log")?,
-        max_bytes: None,
+        max_bytes: size(sources, "retention.max_size")?,
     })
+}
+
+/// A size in bytes, such as `500MiB` or `20G`.
+fn size(sources: &Sources, key: &'static str) -> Result<Option<u64>, ConfigError> {
+    let Some(text) = sources.optional(key) else { return Ok(None) };
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => 64,
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1_u64.checked_shl(shift)?));
+    match bytes {
+        Some(bytes) if bytes >= LEAST_SIZE => Ok(Some(bytes)),
+        _ => Err(sources.bad(key, "must be a size of at least 64MiB, such as 500MiB or 20GiB")),
+    }
 }
 
 fn interval(sources: &Sources) -> Result<Duration, ConfigError> {

@@ -48,6 +48,9 @@ fn what_cannot_be_used_is_named_with_its_origin_and_the_mend() {
         ("tls_cert", "cert.pem", "tls_key"),
         ("notify.allow_networks", "home", "192.168"),
         ("jobs.retain", "daily", "cron"),
+        ("retention.max_size", "10MiB", "64MiB"),
+        ("retention.max_size", "20 boxes", "20GiB"),
+        ("retention.max_size", "99999999999999999T", "20GiB"),
     ] {
         let mut sources = Sources::default();
         sources.add_flag(key, "--x", Some(value.to_owned()));
