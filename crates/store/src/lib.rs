@@ -9,6 +9,8 @@ mod chunk;
 pub mod entities;
 mod export;
 mod fleet;
+#[doc(hidden)]
+pub mod formats;
 mod frame;
 mod history;
 mod mark;

@@ -48,7 +48,7 @@ pub(crate) fn pack_buckets(
     for column in columns.iter().filter(|column| column.buckets.iter().any(|bucket| bucket.count > 0)) {
         packed.add(column.id, column.decimals, |bytes| put_column(bytes, column, &counts, density))?;
     }
-    packed.finish(out, Kind::Buckets, &Heading { times, counts: &counts }, density, key)
+    packed.finish(out, key, &Heading { kind: Kind::Buckets, times, counts: &counts }, density)
 }
 
 /// The count that most buckets of a row have, the larger of two that are equally common.
@@ -138,12 +138,6 @@ impl<'a> BucketChunk<'a> {
         Layout::open(bytes, Kind::Buckets, key).map(Self)
     }
 
-    /// How many rows there are: at least one.
-    #[must_use]
-    pub(crate) const fn rows(&self) -> usize {
-        self.0.rows
-    }
-
     /// Reads when the buckets of all rows start into `out`, which is emptied first.
     ///
     /// # Errors
@@ -156,12 +150,6 @@ impl<'a> BucketChunk<'a> {
     pub(crate) fn columns(&self) -> impl Iterator<Item = BucketPart<'a>> + use<'a> {
         let layout = self.0;
         layout.columns().map(move |slot| BucketPart { layout, slot })
-    }
-
-    /// The column of a series, if it has any bucket here.
-    #[must_use]
-    pub(crate) fn column(&self, id: u32) -> Option<BucketPart<'a>> {
-        self.columns().find(|part| part.id() >= id).filter(|part| part.id() == id)
     }
 }
 
@@ -223,7 +211,7 @@ impl BucketPart<'_> {
             }
             counts.truncate(present.len());
         }
-        if counts.iter().any(|count| *count == 0) { Err(Damage("a bucket without samples has values")) } else { Ok(()) }
+        if counts.contains(&0) { Err(Damage("a bucket without samples has values")) } else { Ok(()) }
     }
 
     fn read_values(

@@ -65,20 +65,13 @@ impl Columns {
     ///
     /// # Errors
     /// If there are too many times, or none.
-    pub(super) fn finish(
-        &self,
-        out: &mut Vec<u8>,
-        kind: Kind,
-        heading: &Heading<'_>,
-        density: Density,
-        key: Key,
-    ) -> Result<(), Unfit> {
+    pub(super) fn finish(&self, out: &mut Vec<u8>, key: Key, heading: &Heading<'_>, density: Density) -> Result<(), Unfit> {
         let times = heading.times;
         out.clear();
         if times.is_empty() || times.len() > MAX_ROWS {
             return Err(Unfit::Rows(times.len()));
         }
-        out.extend_from_slice(&[kind.letter(), VERSION]);
+        out.extend_from_slice(&[heading.kind.letter(), VERSION]);
         put(out, times.len() as u64);
         let packed = heading.pack(density);
         put(out, packed.len() as u64);
@@ -109,6 +102,8 @@ impl Columns {
 /// What all columns share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heading<'a> {
+    /// What the rows are.
+    pub(super) kind: Kind,
     /// The time of each row.
     pub(super) times: &'a [Timestamp],
     /// How many samples most series have in each row; nothing in a chunk of samples.

@@ -15,9 +15,9 @@ mod missing;
 mod samples;
 mod values;
 
-pub(crate) use buckets::{BucketChunk, BucketColumn, BucketPart, pack_buckets};
+pub(crate) use buckets::{BucketChunk, BucketColumn, pack_buckets};
 pub(crate) use layout::MAX_ROWS;
-pub(crate) use samples::{Chunk, Column, Part, pack};
+pub(crate) use samples::{Chunk, Column, pack};
 
 /// How hard packing tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

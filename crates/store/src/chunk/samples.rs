@@ -6,7 +6,7 @@ use super::values::{Form, put_values, read_values};
 use super::{Density, Scratch, Unfit};
 use crate::checksum::Key;
 use crate::varint::Damage;
-use crate::vector::{Sample, power};
+use crate::vector::power;
 use nightbell_model::Timestamp;
 
 /// The values of one series.
@@ -41,7 +41,7 @@ pub(crate) fn pack(
             packed.add(column.id, column.decimals, |bytes| put_column(bytes, column, density, &mut scratch))?;
         }
     }
-    packed.finish(out, Kind::Samples, &Heading { times, counts: &[] }, density, key)
+    packed.finish(out, key, &Heading { kind: Kind::Samples, times, counts: &[] }, density)
 }
 
 /// Appends a column; the flags of its head.
@@ -65,12 +65,6 @@ impl<'a> Chunk<'a> {
     /// If the checksum is wrong, or this is no chunk of samples.
     pub(crate) fn open(bytes: &'a [u8], key: Key) -> Result<Self, Damage> {
         Layout::open(bytes, Kind::Samples, key).map(Self)
-    }
-
-    /// How many rows there are: at least one.
-    #[must_use]
-    pub(crate) const fn rows(&self) -> usize {
-        self.0.rows
     }
 
     /// Reads the times of all rows into `out`, which is emptied first.
@@ -123,21 +117,7 @@ impl Part<'_> {
             return Ok(());
         }
         out.resize(self.0.rows, f64::NAN);
-        self.visit(form, decimals, scratch, |row, sample| {
-            if let Some(slot) = out.get_mut(row) {
-                *slot = sample.value(decimals);
-            }
-        });
-        Ok(())
-    }
-
-    /// Calls `visit` with each sample and its row, in order. `decimals` are those of the dictionary.
-    ///
-    /// # Errors
-    /// If the column is damaged, or was packed for other decimals; nothing was visited then.
-    pub(crate) fn samples(&self, decimals: u8, scratch: &mut Scratch, visit: impl FnMut(usize, Sample)) -> Result<(), Damage> {
-        let form = self.read(decimals, scratch)?;
-        self.visit(form, decimals, scratch, visit);
+        self.place(form, decimals, scratch, out);
         Ok(())
     }
 
@@ -154,17 +134,20 @@ impl Part<'_> {
         Ok(form)
     }
 
-    fn visit(&self, form: Form, decimals: u8, scratch: &Scratch, mut visit: impl FnMut(usize, Sample)) {
+    /// Puts each value where its row is.
+    fn place(&self, form: Form, decimals: u8, scratch: &Scratch, out: &mut [f64]) {
         let some_missing = self.0.flags & MISSING != 0;
         let mut present = scratch.present.iter();
         let (mut odd, mut integers) = (scratch.odd.iter().peekable(), scratch.integers.iter());
         for at in 0..scratch.odd.len() + scratch.integers.len() {
-            let row = if some_missing { present.next().map_or(0, |row| *row as usize) } else { at };
-            let sample = match odd.next_if(|(place, _)| *place as usize == at) {
-                Some((_, value)) => Sample::of(*value, decimals),
-                None => form.sample(integers.next().copied().unwrap_or(0), decimals),
+            let row = if some_missing { present.next().map_or(usize::MAX, |row| *row as usize) } else { at };
+            let value = match odd.next_if(|(place, _)| *place as usize == at) {
+                Some((_, value)) => *value,
+                None => integers.next().map_or(f64::NAN, |integer| form.value(*integer, decimals)),
             };
-            visit(row, sample);
+            if let Some(slot) = out.get_mut(row) {
+                *slot = value;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::integers::{put_integers, read_integers};
 use super::layout::length;
 use super::{Density, Scratch};
 use crate::varint::{Damage, Reader, put};
-use crate::vector::{MAX_DECIMALS, Sample, scaled, unscaled};
+use crate::vector::{MAX_DECIMALS, scaled, unscaled};
 
 /// Set in a column's head if some values are not like the others.
 const ODD: u8 = 0x20;
@@ -30,13 +30,13 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The sample that `integer` stands for in a series with `decimals`.
+    /// The value that `integer` stands for in a series with `decimals`.
     #[inline]
-    pub(super) fn sample(self, integer: i64, decimals: u8) -> Sample {
+    pub(super) fn value(self, integer: i64, decimals: u8) -> f64 {
         match self {
-            Self::Integers => Sample::Scaled(integer),
-            Self::Scaled(scale) => Sample::of(unscaled(integer, scale), decimals),
-            Self::Doubles => Sample::of(from_ordered(integer), decimals),
+            Self::Integers => unscaled(integer, decimals),
+            Self::Scaled(scale) => unscaled(integer, scale),
+            Self::Doubles => from_ordered(integer),
         }
     }
 }
