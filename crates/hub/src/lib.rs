@@ -1,9 +1,12 @@
 //! The hub: wiring, pipeline, REST API, housekeeping. `main` hands over to [`commands`]; everything else is assembled in
 //! [`wiring`].
 
+pub mod acks;
 pub mod api;
 pub mod app;
 pub mod auth;
+#[cfg(feature = "discord-bot")]
+mod bot;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -20,7 +20,9 @@ use crate::truncate;
 use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
-use serenity::all::{Client, ComponentInteraction, Context, EventHandler, GatewayIntents, HttpBuilder, Interaction, Ready};
+use serenity::all::{
+    Client, ComponentInteraction, Context, EventHandler, GatewayIntents, HttpBuilder, Interaction, Ready, ShardManager,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -96,16 +98,11 @@ impl DiscordBot {
         bots.into_values().collect()
     }
 
-    /// Listens until `stop` is told, or Discord refuses the bot. A lost connection is taken up again where it broke.
+    /// Listens until Discord refuses the bot, or this is dropped. A lost connection is taken up again where it broke.
     ///
     /// # Errors
     /// When there is no connection and none can be made.
-    pub async fn run(
-        &self,
-        notifier: &Notifier,
-        buttons: Arc<dyn Buttons>,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), BotError> {
+    pub async fn run(&self, notifier: &Notifier, buttons: Arc<dyn Buttons>) -> Result<(), BotError> {
         let base = notifier.services.discord.clone();
         let answers = Answers { http: notifier.http.clone(), base: base.clone(), allow_private: self.allow_private };
         let ear = Ear { channels: self.channels.clone(), buttons, answers, heard: Mutex::new(VecDeque::new()) };
@@ -122,18 +119,24 @@ impl DiscordBot {
         // Presses come without any intent: the bot reads no message.
         let client = serenity::client::ClientBuilder::new_with_http(http, GatewayIntents::empty()).event_handler(ear).await;
         let mut client: Client = client.map_err(|why| self.ended(&why))?;
-        let shards = Arc::clone(&client.shard_manager);
-        tokio::select! {
-            ended = client.start() => ended.map_err(|why| self.ended(&why)),
-            () = stop => {
-                shards.shutdown_all().await;
-                Ok(())
-            }
-        }
+        let _open = Open(Arc::clone(&client.shard_manager));
+        client.start().await.map_err(|why| self.ended(&why))
     }
 
     fn ended(&self, why: &serenity::Error) -> BotError {
         BotError::Gateway(crate::http::presentable(&why.to_string(), &[self.token.expose()]))
+    }
+}
+
+/// The connection, which serenity keeps in tasks of its own; dropping this ends them.
+struct Open(Arc<ShardManager>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let shards = Arc::clone(&self.0);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { shards.shutdown_all().await });
+        }
     }
 }
 

@@ -134,7 +134,10 @@ async fn serve(
                 frame = next(&mut socket) => match frame {
                     Some(frame) if frame["op"] == 1 => send(&mut socket, json!({"op": 11})).await,
                     Some(_) => {}
-                    None => break,
+                    None => {
+                        said.send(json!("closed")).unwrap();
+                        break;
+                    }
                 },
                 press = presses.recv() => {
                     let Some((press, breaks)) = press else { return };
@@ -200,12 +203,10 @@ fn config() -> ChannelConfig {
 /// Presses each in turn and waits for its answer; what was asked for, and what the presser read.
 async fn press_all(presses: Vec<Value>) -> (Vec<Press>, Vec<String>) {
     let mut discord = Discord::start().await;
-    let (notifier, buttons, stop) = (discord.notifier(), Arc::new(Pressing::default()), Arc::new(Notify::new()));
+    let (notifier, buttons) = (discord.notifier(), Arc::new(Pressing::default()));
     let bot = DiscordBot::all([&config()]).remove(0);
-    let running = {
-        let (buttons, stop) = (Arc::clone(&buttons), Arc::clone(&stop));
-        tokio::spawn(async move { bot.run(&notifier, buttons, async move { stop.notified().await }).await })
-    };
+    let ear: Arc<dyn Buttons> = Arc::clone(&buttons) as _;
+    let running = tokio::spawn(async move { bot.run(&notifier, ear).await });
     let identify = discord.heard.recv().await.unwrap();
     assert_eq!((&identify["op"], &identify["d"]["intents"]), (&json!(2), &json!(0)), "it asks for no messages");
     for press in presses {
@@ -214,8 +215,8 @@ async fn press_all(presses: Vec<Value>) -> (Vec<Press>, Vec<String>) {
         discord.answered.notified().await;
         assert!(begun.elapsed() < Duration::from_secs(3), "Discord waits 3 s for the first answer");
     }
-    stop.notify_one();
-    running.await.unwrap().unwrap();
+    running.abort();
+    assert_eq!(discord.heard.recv().await, Some(json!("closed")), "a bot that is not wanted any more leaves");
     let answers = discord.answers();
     assert!(
         answers.iter().zip(["POST", "PATCH"].iter().cycle()).all(|(request, method)| request.method == *method),
@@ -252,7 +253,7 @@ async fn a_press_that_comes_again_after_a_lost_connection_counts_once() {
     let (notifier, buttons) = (discord.notifier(), Arc::new(Pressing::default()));
     let bot = DiscordBot::all([&config()]).remove(0);
     let ear: Arc<dyn Buttons> = Arc::clone(&buttons) as _;
-    let running = tokio::spawn(async move { bot.run(&notifier, ear, std::future::pending()).await });
+    let running = tokio::spawn(async move { bot.run(&notifier, ear).await });
     assert_eq!(discord.heard.recv().await.unwrap()["op"], 2);
     let press = |id: &str| pressed(id, &Action::Acknowledge.custom_id(INCIDENT), "42", true);
     discord.press.send((press("501"), true)).unwrap();
@@ -271,7 +272,7 @@ async fn a_token_that_is_none_ends_it_and_is_not_shown() {
     let discord = Discord::start().await;
     let wrong = channel("discord", &json!({"bot_token": "CANARY.wrong", "channel_id": "42", "allow_private": true}));
     let bot = DiscordBot::all([&wrong]).remove(0);
-    let ended = bot.run(&discord.notifier(), Arc::new(Pressing::default()), std::future::pending()).await;
+    let ended = bot.run(&discord.notifier(), Arc::new(Pressing::default())).await;
     let error = ended.unwrap_err();
     assert!(!format!("{error} {error:?} {bot:?}").contains("CANARY"), "{error:?} {bot:?}");
 }

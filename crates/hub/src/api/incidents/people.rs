@@ -1,6 +1,7 @@
 //! People's words on an incident: somebody is on it, nobody is after all, and what they found.
 
 use super::{IncidentDetail, detail, find};
+use crate::acks;
 use crate::api::extract::{ApiJson, ApiPath, Caller, Span};
 use crate::api::problem::Problem;
 use crate::api::wire::body::OptionalJson;
@@ -74,10 +75,9 @@ async fn acknowledge(
     }
     find(&app, id).await?;
     let ack = Ack { by: editor.name(), at: now, note: note.clone(), until: body.lasts.map(|span| now.plus_millis(span.0)) };
-    if !app.pipeline.acknowledge(id, ack).await {
+    if !acks::acknowledge(&app, id, ack, editor.entry("incident.ack", id, &json!({"note": note}))).await? {
         return Err(Problem::conflict("this incident is not open any more"));
     }
-    app.registry.apply(Vec::new(), Some(editor.entry("incident.ack", id, &json!({"note": note})))).await?;
     detail(&app, &caller, id).await.map(Json)
 }
 
