@@ -4,9 +4,9 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
-use nightbell_alerts::{IncidentRecord, Notice, NoticeKind};
-use nightbell_model::{Timestamp, Ulid, catalogue};
-use nightbell_notify::{AgentFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+use nightbell_alerts::{DOUBT_RULE, IncidentRecord, Notice, NoticeKind, Transform};
+use nightbell_model::{AgentId, Timestamp, Ulid, catalogue};
+use nightbell_notify::{AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess};
 use nightbell_store::{ChannelRow, NewDelivery};
 
 /// Top processes older than this at the breach say nothing about it.
@@ -93,13 +93,13 @@ impl Context<'_> {
             },
             agent: AgentFacts {
                 id: incident.key.agent.to_string(),
-                name: agent.map_or_else(|| incident.key.agent.to_string(), |agent| agent.name.clone()),
+                name: agent.map_or_else(|| nobody(incident.key.agent), |agent| agent.name.clone()),
                 tags: agent.map(|agent| agent.tags.clone()).unwrap_or_default(),
             },
             metric: incident.key.series.metric().to_owned(),
             labels: incident.key.series.labels().into_iter().collect(),
             unit: catalogue::find(incident.key.series.metric()).map_or("", |metric| metric.unit.name()).to_owned(),
-            value: notice.value.or_else(|| self.newest(incident)),
+            value: notice.value.or_else(|| self.newest(incident)).and_then(finite),
             op: incident.comparison.name().to_owned(),
             threshold: finite(incident.threshold),
             for_seconds: seconds(incident.hold_ms),
@@ -112,12 +112,18 @@ impl Context<'_> {
             suppressed_count: notice.suppressed,
             late: notice.late,
             timezone: self.holdings.settings.timezone.name().to_owned(),
+            doubt: (incident.key.rule == DOUBT_RULE).then(|| doubt(incident)),
             ..Notification::new(NoticeWord::from(notice.kind))
         }
     }
 
     /// The newest value of an incident's series: what a notice that a timer made after a restart speaks of.
     fn newest(&self, incident: &IncidentRecord) -> Option<f64> {
+        // A rate or a forecast is compared, and not what is measured.
+        let rule = self.holdings.rules.get(&incident.key.rule);
+        if rule.is_some_and(|(rule, _)| rule.transform != Transform::None) {
+            return None;
+        }
         let value = self.fleet.get(incident.key.agent)?.value(&incident.key.series)?;
         value.is_finite().then_some(value)
     }
@@ -148,6 +154,19 @@ pub fn top_by_cpu(json: &str) -> Vec<TopProcess> {
 #[must_use]
 pub fn why(incident: &IncidentRecord) -> String {
     nightbell_alerts::why(incident)
+}
+
+/// What an agent is called that is not known: by its id, or, where none is meant, the hub itself.
+#[must_use]
+pub fn nobody(id: AgentId) -> String {
+    if id == AgentId::default() { "hub".to_owned() } else { id.to_string() }
+}
+
+/// How much of the fleet is silent: the record of a doubt keeps both counts.
+fn doubt(incident: &IncidentRecord) -> DoubtFacts {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of agents; NaN is none")]
+    let count = |value: f64| value as u32;
+    DoubtFacts { overdue: count(incident.value), agents: count(incident.threshold) }
 }
 
 /// A number that JSON can say.

@@ -8,6 +8,8 @@ mod agents;
 mod backtest;
 #[path = "api_domain/channels.rs"]
 mod channels;
+#[path = "api_domain/explain.rs"]
+mod explain;
 #[path = "api_domain/fleet.rs"]
 mod fleet;
 #[path = "api_domain/history.rs"]

@@ -29,7 +29,9 @@ impl Evaluator {
         });
         ghost.compiled = compiled;
         let (overdue, all) = self.fleet.counts();
-        let reading = Reading { value: Some(count(overdue)), raw: Some(count(all)), ..Reading::default() };
+        // The record keeps both counts: how many are silent, of how many.
+        let (overdue, all) = (Some(count(overdue)), Some(count(all)));
+        let reading = Reading { value: overdue, threshold: all, raw: all, ..Reading::default() };
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         let Ghost { compiled, agent, instance } = &mut **ghost;
         let site = world.site_of(compiled, agent, Ghost::scene(now));

@@ -110,6 +110,8 @@ pub(crate) struct ReasonView {
 struct Told {
     agent: AgentId,
     incident: Option<IncidentId>,
+    /// Whom it tells: the rule's own channels, or those that a route gives it.
+    channels: Vec<ChannelId>,
     reasons: Vec<Reason>,
     view: Explained,
 }
@@ -140,7 +142,8 @@ fn told(mut view: InstanceView<'_>, fleet: &Fleet, rule: &Rule, (now, doubting):
         next_notice_at: view.next_notice_at.map(rfc3339),
         reasons: Vec::new(),
     };
-    Told { agent, incident: view.incident.map(|incident| incident.id), reasons, view: explained }
+    let channels = view.told.iter().map(|told| told.channel).collect();
+    Told { agent, incident: view.incident.map(|incident| incident.id), channels, reasons, view: explained }
 }
 
 /// An agent on which the rule has no series.
@@ -165,7 +168,7 @@ fn untold(evaluator: &Evaluator, rule: &Rule, agent: AgentId) -> Told {
         next_notice_at: None,
         reasons: Vec::new(),
     };
-    Told { agent, incident: None, reasons: vec![reason], view: explained }
+    Told { agent, incident: None, channels: Vec::new(), reasons: vec![reason], view: explained }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "handed over by an iterator of values")]
@@ -246,7 +249,8 @@ async fn ask(
 
 /// Adds names, and what went wrong on the way to the rule's channels.
 async fn describe(app: &App, rule: &Rule, found: Vec<Told>) -> Result<Vec<Explained>, Problem> {
-    let channels: BTreeSet<ChannelId> = rule.channels.iter().copied().collect();
+    let told = found.iter().flat_map(|told| &told.channels);
+    let channels: BTreeSet<ChannelId> = rule.channels.iter().chain(told).copied().collect();
     let trouble = troubles(app, &channels).await?;
     let holdings = app.registry.read();
     let named = |id: ChannelId| Named {

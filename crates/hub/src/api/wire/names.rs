@@ -1,5 +1,6 @@
 //! How objects stand in other objects: by id and name. What was deleted since keeps its id as its name.
 
+use crate::page::nobody;
 use crate::registry::Holdings;
 use nightbell_model::{AgentId, RuleId, SeriesKey};
 use serde::Serialize;
@@ -15,7 +16,7 @@ pub(crate) struct Named {
 
 /// An agent.
 pub(crate) fn agent(holdings: &Holdings, id: AgentId) -> Named {
-    Named { id: id.to_string(), name: holdings.agents.get(&id).map_or_else(|| id.to_string(), |row| row.name.clone()) }
+    Named { id: id.to_string(), name: holdings.agents.get(&id).map_or_else(|| nobody(id), |row| row.name.clone()) }
 }
 
 /// A rule.

@@ -1,0 +1,125 @@
+//! Why a rule pages and why it does not, over the API; and kinds of rules as they are written and shown.
+
+use crate::world::{World, now_ms};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The codes of the reasons of the first thing explained.
+async fn codes(world: &World, rule: &str, agent: &str) -> Vec<String> {
+    let all = world.get(&format!("/rules/{rule}/explain?agent={agent}")).await;
+    let reasons = all["items"][0]["reasons"].as_array().unwrap_or_else(|| panic!("{all:#}")).clone();
+    reasons.iter().map(|reason| reason["code"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn rule(world: &World, change: Value) -> String {
+    let mut body = json!({"name": "CPU hot", "metric": "cpu.usage_percent", "op": ">", "threshold": 90});
+    body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    world.post("/rules", body).await["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_silence_has_a_reason() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let plain = rule(&world, json!({})).await;
+    assert_eq!(codes(&world, &plain, &agent.id).await, ["no_sample"]);
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 45}))]).await;
+    assert_eq!(codes(&world, &plain, &agent.id).await, ["not_breaching", "no_channel"]);
+    let explained = world.get(&format!("/rules/{plain}/explain?agent={}", agent.id)).await;
+    assert_eq!(explained["items"][0]["reasons"][0]["text"], "45 % is not > 90 %", "{explained:#}");
+    let waiting = rule(&world, json!({"threshold": 40, "for": "5m"})).await;
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 45}))]).await;
+    assert_eq!(codes(&world, &waiting, &agent.id).await[0], "pending");
+    let disabled = rule(&world, json!({"enabled": false})).await;
+    assert_eq!(codes(&world, &disabled, &agent.id).await, ["disabled"]);
+    let wide = rule(&world, json!({"key": "k"})).await;
+    let near = rule(&world, json!({"key": "k", "scope": {"agent": agent.id}})).await;
+    let replaced = world.get(&format!("/rules/{wide}/explain?agent={}", agent.id)).await;
+    let reason = &replaced["items"][0]["reasons"][0];
+    assert_eq!((&reason["code"], &reason["rule"]), (&json!("replaced"), &json!(near)));
+    let elsewhere = rule(&world, json!({"scope": {"tag": "web"}})).await;
+    assert_eq!(codes(&world, &elsewhere, &agent.id).await, ["out_of_scope"]);
+    world.patch(&format!("/agents/{}", agent.id), json!({"paused": true})).await;
+    assert_eq!(codes(&world, &plain, &agent.id).await, ["paused"]);
+    let wrong = world.ask(Method::GET, &format!("/rules/{plain}/explain?agent=x"), None).await;
+    assert_eq!(wrong.pointers(), ["agent"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_fails_or_is_held_has_a_reason_and_an_incident_explains_itself() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    // Nobody listens there.
+    let config = json!({"url": "http://127.0.0.1:9/", "allow_private": true});
+    let channel = world.post("/channels", json!({"name": "dead", "kind": "webhook", "config": config})).await;
+    let firing = rule(&world, json!({"severity": "critical", "channels": [channel["id"]], "repeat": "10m"})).await;
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 95}))]).await;
+    let found = world
+        .until("the delivery fails", async || {
+            let found = codes(&world, &firing, &agent.id).await;
+            found.contains(&"channel_failing".to_owned()).then_some(found)
+        })
+        .await;
+    assert!(found.contains(&"firing".to_owned()) && found.contains(&"next_notice".to_owned()), "{found:?}");
+    let open = world.get("/incidents?state=open").await;
+    let incident = world.get(&format!("/incidents/{}", open["items"][0]["id"].as_str().unwrap())).await;
+    assert_eq!((&incident["now"]["state"], &incident["now"]["value"]), (&json!("firing"), &json!(95.0)), "{incident:#}");
+    assert!(incident["now"]["next_notice_at"].is_string(), "{incident:#}");
+
+    let silence = world.post("/silences", json!({"comment": "work", "rule": firing, "duration": "10m"})).await;
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 10}))]).await;
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 95}))]).await;
+    let held = world.get(&format!("/rules/{firing}/explain")).await;
+    let reasons = held["items"][0]["reasons"].as_array().unwrap();
+    let reason = reasons.iter().find(|reason| reason["code"] == "silence").unwrap_or_else(|| panic!("{held:#}"));
+    assert_eq!((&reason["silence"], &reason["channel"]["name"]), (&silence["id"], &json!("dead")));
+    assert!(reason["until"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_is_kept_with_what_it_stands_for() {
+    let world = World::new().await;
+    let made = world.post("/rules", json!({"name": "SMTP", "kind": "port_closed", "labels": {"port": "25"}})).await;
+    assert_eq!((&made["metric"], &made["op"], &made["threshold"]), (&json!("port.open"), &json!("<"), &json!(1.0)), "{made:#}");
+    let id = made["id"].as_str().unwrap();
+    let shown = world.get(&format!("/rules/{id}")).await;
+    assert_eq!(shown, made);
+    let again = world.put(&format!("/rules/{id}"), shown).await;
+    assert_eq!(again["kind"], "port_closed");
+    let refused = world.ask(Method::PATCH, &format!("/rules/{id}"), Some(json!({"op": ">"}))).await;
+    assert_eq!(refused.pointers(), ["/op"]);
+    let agent = world.agent("mail-01").await;
+    agent.post(&[(now_ms(), json!({"port.open{port=25}": 0}))]).await;
+    let open = world.get("/incidents?state=open").await;
+    assert_eq!(
+        (&open["items"][0]["rule"]["name"], &open["items"][0]["why"]),
+        (&json!("SMTP"), &json!("0 < 1 (1 sample)")),
+        "{open:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_looks_back_on_stored_history() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let start = now_ms() - 1_200_000;
+    let value = |at: i64| f64::from(i32::try_from((at - start) / 1_000).unwrap()) / 60.0;
+    let beats: Vec<(i64, Value)> =
+        (0..80).map(|i| start + i * 15_000).map(|at| (at, json!({"disk.used_percent{mount=/}": value(at)}))).collect();
+    agent.post(&beats).await;
+    let rate =
+        json!({"name": "fills", "kind": "rate", "metric": "disk.used_percent", "op": ">", "threshold": 30, "window": "10m"});
+    let id = world.post("/rules", rate).await["id"].as_str().unwrap().to_owned();
+    // The history is read within seconds; then a single sample says the rate.
+    let why = world
+        .until("the rate is known", async || {
+            let at = now_ms();
+            agent.post(&[(at, json!({"disk.used_percent{mount=/}": value(at)}))]).await;
+            let open = world.get(&format!("/incidents?state=open&rule={id}")).await;
+            open["items"][0]["why"].as_str().map(str::to_owned)
+        })
+        .await;
+    let (rate, rest) = why.split_once(" %/h over 10 m 0 s > 30 %/h").unwrap_or_else(|| panic!("{why}"));
+    assert!((rate.parse::<f64>().unwrap() - 60.0).abs() < 1.0 && rest == " (1 sample)", "{why}");
+    assert!(codes(&world, &id, &agent.id).await.contains(&"firing".to_owned()));
+}
