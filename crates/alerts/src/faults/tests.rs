@@ -173,7 +173,7 @@ fn the_offline_rule_asks_whether_it_is_one() {
 
 #[test]
 fn a_rule_is_what_its_kind_says() {
-    let kind = |change: fn(&mut Rule)| fields(|rule| change(rule));
+    let kind = |change: fn(&mut Rule)| fields(change);
     assert_eq!(kind(|rule| rule.kind = RuleKind::Rate), ["kind"]);
     assert_eq!(kind(|rule| rule.transform = rate_of(300_000, 1_000)), ["kind"]);
     assert_eq!(kind(|rule| (rule.kind, rule.transform) = (RuleKind::Rate, rate_of(60_000, 1_000))), [""; 0]);

@@ -42,7 +42,7 @@ fn beats(hub: &mut Hub, values: &[f64]) {
 }
 
 fn all(hub: &Hub, name: &str) -> Vec<Reason> {
-    let view = hub.evaluator.instances().find(|view| view.key.rule == rule_id(name)).expect("an instance");
+    let view = hub.evaluator.instances().find(|view| view.key.rule == rule_id(name)).unwrap();
     reasons(&view, hub.now(), hub.evaluator.doubts_itself())
 }
 
@@ -100,12 +100,12 @@ fn what_withholds_a_page_is_named_with_its_end() {
         let mut hub = after("cpu cpu.usage_percent > 90", &[50.0]);
         hub.set_mutes(vec![mute(&hub, kind)]);
         beats(&mut hub, &[95.0]);
-        let held = all(&hub, "cpu").into_iter().find(|reason| reason.code == kind.name()).expect("a reason");
+        let held = all(&hub, "cpu").into_iter().find(|reason| reason.code == kind.name()).unwrap();
         assert_eq!((held.silence, held.channel), (Some(Ulid::from_bits(7)), Some(channel_id("ops"))));
         assert_eq!(held.until, Some(hub.now().plus_millis(570_000)));
     }
     let cooling = after("cpu cpu.usage_percent > 90 cooldown 10m", &[95.0, 10.0, 95.0]);
-    let held = all(&cooling, "cpu").into_iter().find(|reason| reason.code == "cooldown").expect("a reason");
+    let held = all(&cooling, "cpu").into_iter().find(|reason| reason.code == "cooldown").unwrap();
     assert_eq!(held.until, Some(cooling.now().plus_millis(540_000)));
     let mut acked = after("cpu cpu.usage_percent > 90 repeat 1m", &[95.0]);
     let id = acked.evaluator.open_incidents().next().unwrap().id;

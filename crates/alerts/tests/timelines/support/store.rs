@@ -4,6 +4,9 @@ use nightbell_alerts::{Effects, Event, IncidentRecord, InstanceKey, InstanceReco
 use nightbell_model::{AgentId, Batch, ChannelId, Column, Frame, IncidentId, SeriesKey, Tier, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The time of a heartbeat and what was measured.
+type Row = (Timestamp, Vec<(SeriesKey, f64)>);
+
 /// Everything that survives a restart.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Store {
@@ -17,7 +20,7 @@ pub(crate) struct Store {
     newest: BTreeMap<(AgentId, SeriesKey), Timestamp>,
     last_ts: BTreeMap<AgentId, Timestamp>,
     /// Everything that was measured, for rules that look back.
-    history: BTreeMap<AgentId, Vec<(Timestamp, Vec<(SeriesKey, f64)>)>>,
+    history: BTreeMap<AgentId, Vec<Row>>,
     pub(crate) last_seen: BTreeMap<AgentId, Timestamp>,
     /// Whether the newest connection was closed cleanly, and on purpose.
     pub(crate) closed: BTreeMap<AgentId, (bool, bool)>,
