@@ -7,6 +7,7 @@ pub mod app;
 pub mod auth;
 #[cfg(feature = "discord-bot")]
 mod bot;
+pub mod breach;
 pub mod clock;
 pub mod commands;
 pub mod config;

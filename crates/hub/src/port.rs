@@ -9,6 +9,7 @@ use crate::registry::Registry;
 use nightbell_alerts::{Event, EventKind};
 use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, HubPort, Refusal, Submission};
 use nightbell_model::{AgentId, Timestamp};
+use nightbell_protocol::FromHub;
 use nightbell_store::{AgentRow, AuditEntry, Change, EnrolmentToken, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +47,18 @@ impl Port {
         if let Some((_, closer)) = closer {
             closer.close("agent_deleted");
         }
+    }
+
+    /// Asks an agent what it is busy with; `false` where it is not connected.
+    pub fn ask_top(&self, agent: AgentId) -> bool {
+        let closer = self.lock().get(&agent).map(|(_, closer)| closer.clone());
+        closer.map(|closer| closer.say(FromHub::TopRequest)).is_some()
+    }
+
+    /// Whether an agent is connected and has told before what it is busy with: it can be waited for.
+    #[must_use]
+    pub fn tells_top(&self, agent: AgentId) -> bool {
+        self.lock().contains_key(&agent) && self.fleet.get(agent).is_some_and(|vitals| vitals.top.is_some())
     }
 
     /// How many agents are connected.

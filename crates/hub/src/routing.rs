@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use nightbell_alerts::{IncidentRecord, Notice, NoticeKind, Rule, Severity};
 use nightbell_model::{ChannelId, IncidentId, RuleId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The most incidents that are remembered with whom they were told to.
 const REMEMBERED: usize = 100_000;
@@ -114,7 +114,8 @@ pub fn told_to(holdings: &Holdings, incident: &IncidentRecord) -> Vec<ChannelId>
 /// Which incidents were told to whom by routes: their ends go to the same.
 #[derive(Debug, Default)]
 pub struct Routed {
-    told: HashMap<IncidentId, Vec<ChannelId>>,
+    /// An incident that routes told to nobody is in it too: its end is for nobody either.
+    told: BTreeMap<IncidentId, Vec<ChannelId>>,
 }
 
 impl Routed {
@@ -129,15 +130,23 @@ impl Routed {
     }
 
     fn note(&mut self, incident: IncidentId, channel: ChannelId) {
-        if self.told.len() < REMEMBERED || self.told.contains_key(&incident) {
-            add(self.told.entry(incident).or_default(), &[channel]);
+        add(self.entry(incident), &[channel]);
+    }
+
+    /// Whom an incident was told to; the oldest are forgotten first.
+    fn entry(&mut self, incident: IncidentId) -> &mut Vec<ChannelId> {
+        if self.told.len() >= REMEMBERED && !self.told.contains_key(&incident) {
+            self.told.pop_first();
         }
+        self.told.entry(incident).or_default()
     }
 
     /// Whether a notice is for its channel. One that tells of an incident or of its end is asked in the order they were said.
     pub fn passes(&mut self, holdings: &Holdings, notice: &Notice) -> bool {
         let incident = &*notice.incident;
-        let is_routed = holdings.rules.get(&incident.key.rule).is_none_or(|(rule, _)| rule.channels.is_empty());
+        // Of a rule that was deleted since it is known by what was told.
+        let rule = holdings.rules.get(&incident.key.rule);
+        let is_routed = rule.map_or_else(|| self.told.contains_key(&incident.id), |(rule, _)| rule.channels.is_empty());
         if !is_routed {
             return true;
         }
@@ -150,20 +159,16 @@ impl Routed {
             }
             NoticeKind::Fired | NoticeKind::NoDataStart => {
                 let is_chosen = was_told || told_to(holdings, incident).contains(&notice.channel);
+                let told = self.entry(incident.id);
                 if is_chosen {
-                    self.note(incident.id, notice.channel);
+                    add(told, &[notice.channel]);
                 }
                 is_chosen
             }
             // One that is over when it is told of is told once.
             NoticeKind::Resolved if notice.late => told_to(holdings, incident).contains(&notice.channel),
             NoticeKind::Resolved | NoticeKind::NoDataEnd => {
-                if let Some(told) = self.told.get_mut(&incident.id) {
-                    told.retain(|channel| *channel != notice.channel);
-                    if told.is_empty() {
-                        self.told.remove(&incident.id);
-                    }
-                }
+                self.entry(incident.id).retain(|channel| *channel != notice.channel);
                 was_told
             }
             NoticeKind::Repeat | NoticeKind::Acked => was_told,

@@ -1,16 +1,19 @@
 //! One attempt at one message: read the payloads, draw the picture, hand all to the channel, write down what became of it.
 
 use super::picture::{ChartRequest, incident_chart};
-use super::trouble;
+use super::trouble::{self, Trouble};
+use crate::breach;
 use crate::clock;
 use crate::fleet::Fleet;
 use crate::ids;
 use crate::links::Links;
 use crate::measure::Measure;
+use crate::page::{TOP_FRESH_MS, top_by_cpu};
+use crate::port::Port;
 use crate::registry::Registry;
 use nightbell_alerts::NoticeKind;
 use nightbell_charts::Theme;
-use nightbell_model::{ChannelId, Ulid};
+use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_notify::retry::{self, Decision};
 use nightbell_notify::{ChannelConfig, Charts, Earlier, Message, Notification, Notifier, Outcome, Report};
 use nightbell_store::{ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore, StoreError};
@@ -19,6 +22,11 @@ use std::time::{Duration, Instant};
 
 /// How long an attempt may take in all: a relay that answers each of many steps just in time must not outlast the lease.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(180);
+/// How long a page waits for what its host is busy with, and how often it looks.
+const TOP_WAIT: Duration = Duration::from_millis(1_500);
+const TOP_LOOK: Duration = Duration::from_millis(25);
+/// What a host says later than this after the breach does not speak of it any more, in milliseconds.
+const TOP_AFTER_MS: i64 = 5_000;
 /// How often writing down an outcome is tried before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
 
@@ -38,8 +46,10 @@ pub struct Sender {
     pub notifier: Arc<Notifier>,
     /// Channels and their configuration.
     pub registry: Arc<Registry>,
-    /// Signs of life of the hosts.
+    /// What hosts say of themselves.
     pub fleet: Arc<Fleet>,
+    /// Which of them can be asked.
+    pub port: Arc<Port>,
     /// Where outcomes are written.
     pub store: Arc<dyn StateStore>,
     /// The right to write them.
@@ -101,7 +111,9 @@ impl Sender {
             Ok(both) => both,
             Err(error) => return broken(&error),
         };
+        self.wait_for_top(lead).await;
         let mut notification = notifications.remove(0);
+        self.refresh_top(lead, &mut notification);
         self.complete(&mut notification, zone);
         notifications.iter_mut().for_each(|folded| self.complete(folded, zone));
         notification.maybe_repeat = parcel.deliveries.iter().any(|delivery| delivery.maybe_repeat);
@@ -119,6 +131,31 @@ impl Sender {
             progress: lead.progress.clone(),
         };
         self.notifier.deliver(&config, message).await
+    }
+
+    /// Waits a moment for what the host says it is busy with: the agent was asked when the incident fired.
+    async fn wait_for_top(&self, lead: &Delivery) {
+        let is_first = lead.row.kind == NoticeKind::Fired && lead.attempts <= 1;
+        let agent = lead.row.instance.split('/').nth(1).and_then(|id| id.parse().ok());
+        let Some(agent) = agent.filter(|agent| is_first && self.port.tells_top(*agent)) else { return };
+        let begun = Instant::now();
+        let is_told = || {
+            let told = self.fleet.get(agent).and_then(|vitals| vitals.top);
+            told.is_some_and(|(at, _)| breach::is_answer(at, lead.row.created_at))
+        };
+        while !is_told() && begun.elapsed() < TOP_WAIT {
+            tokio::time::sleep(TOP_LOOK).await;
+        }
+    }
+
+    /// Puts the newest answer of the host on the page of a breach, if it speaks of that moment.
+    fn refresh_top(&self, lead: &Delivery, notification: &mut Notification) {
+        let agent = notification.agent.id.parse().ok().filter(|_| lead.row.kind == NoticeKind::Fired);
+        let told = agent.and_then(|agent| self.fleet.get(agent)).and_then(|vitals| vitals.top);
+        let is_of_then = |at: &Timestamp| (-TOP_FRESH_MS..=TOP_AFTER_MS).contains(&at.millis_since(lead.row.created_at));
+        if let Some((_, json)) = told.filter(|(at, _)| is_of_then(at)) {
+            notification.top_processes = top_by_cpu(&json);
+        }
     }
 
     /// Adds what is only known when it is sent: where links lead, and whose clock is told.
@@ -193,8 +230,8 @@ impl Sender {
             }
             Decision::Dead { error, broken } => {
                 let undelivered = u32::try_from(parcel.deliveries.len()).unwrap_or(u32::MAX);
-                let trouble = trouble::Trouble { kind: lead.row.kind, error: &error, is_broken: broken, undelivered };
-                trouble::gave_up(&self.registry, lead.row.channel, &trouble, now).await;
+                let trouble = Trouble { kind: lead.row.kind, error: error.clone(), is_broken: broken, undelivered };
+                trouble::gave_up(&self.registry, lead.row.channel, trouble, now).await;
                 Settled::Dead { error }
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::ids;
 use crate::page::rfc3339;
-use crate::registry::Registry;
+use crate::registry::{Holdings, Registry};
 use nightbell_alerts::{Event, EventKind, NoticeKind};
 use nightbell_model::{ChannelId, IncidentId, Timestamp};
 use nightbell_notify::{BrokenFacts, NoticeWord, Notification, RuleFacts};
@@ -18,12 +18,12 @@ const OWED_WAIT_MS: i64 = 30_000;
 const OWED_NUMBERS: u32 = 0x8000_0000;
 
 /// A message that was given up.
-#[derive(Debug)]
-pub(super) struct Trouble<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Trouble {
     /// What it said.
     pub(super) kind: NoticeKind,
     /// Why it was given up.
-    pub(super) error: &'a str,
+    pub(super) error: String,
     /// Whether the channel itself is refused.
     pub(super) is_broken: bool,
     /// How many deliveries it carried.
@@ -32,61 +32,62 @@ pub(super) struct Trouble<'a> {
 
 /// Notes that a channel took something.
 pub(super) async fn works(registry: &Arc<Registry>, id: ChannelId) {
-    let Some(row) = find(registry, id).filter(|row| row.broken.is_some()) else { return };
-    apply(registry, vec![Change::PutChannel(ChannelRow { broken: None, ..row })]).await;
+    let is_marked = registry.read().channels.get(&id).is_some_and(|row| row.broken.is_some());
+    if is_marked {
+        decide(registry, move |holdings| {
+            let row = holdings.channels.get(&id).filter(|row| row.broken.is_some());
+            row.map(|row| Change::PutChannel(ChannelRow { broken: None, ..row.clone() })).into_iter().collect()
+        })
+        .await;
+    }
 }
 
 /// Notes that a channel did not take something for good.
-pub(super) async fn gave_up(registry: &Arc<Registry>, id: ChannelId, trouble: &Trouble<'_>, now: Timestamp) {
-    let Some(row) = find(registry, id) else { return };
-    let mut changes = Vec::new();
-    if trouble.is_broken && row.broken.is_none() {
-        changes.push(Change::PutChannel(ChannelRow { broken: Some(trouble.error.to_owned()), ..row.clone() }));
-        changes.push(Change::LogEvent(Event {
-            at: now,
-            kind: EventKind::ChannelBroken,
-            agent: None,
-            rule: None,
-            incident: None,
-            series: None,
-            value: None,
-            threshold: None,
-            reason: format!("{}: {}", row.name, trouble.error),
-        }));
-    }
-    let fallback = fallback(registry).filter(|fallback| *fallback != id);
-    // Nobody is told that somebody could not be told that a channel is broken.
-    let is_news = !matches!(trouble.kind, NoticeKind::Test | NoticeKind::ChannelBroken);
-    if let Some(fallback) = fallback.filter(|_| is_news) {
-        changes.push(Change::PutDelivery(notice(&row, fallback, trouble, now)));
-    }
-    if !changes.is_empty() {
-        apply(registry, changes).await;
-    }
+pub(super) async fn gave_up(registry: &Arc<Registry>, id: ChannelId, trouble: Trouble, now: Timestamp) {
+    decide(registry, move |holdings| {
+        let Some(row) = holdings.channels.get(&id) else { return Vec::new() };
+        let mut changes = if trouble.is_broken && row.broken.is_none() { marked(row, &trouble.error, now) } else { Vec::new() };
+        // Nobody is told that somebody could not be told that a channel is broken.
+        let is_news = !matches!(trouble.kind, NoticeKind::Test | NoticeKind::ChannelBroken);
+        let fallback = fallback(holdings).filter(|fallback| is_news && *fallback != id);
+        changes.extend(fallback.map(|fallback| Change::PutDelivery(notice(row, fallback, &trouble, now))));
+        changes
+    })
+    .await;
 }
 
-fn find(registry: &Registry, id: ChannelId) -> Option<ChannelRow> {
-    registry.read().channels.get(&id).cloned()
+fn marked(row: &ChannelRow, error: &str, now: Timestamp) -> Vec<Change> {
+    let event = Event {
+        at: now,
+        kind: EventKind::ChannelBroken,
+        agent: None,
+        rule: None,
+        incident: None,
+        series: None,
+        value: None,
+        threshold: None,
+        reason: format!("{}: {error}", row.name),
+    };
+    vec![Change::PutChannel(ChannelRow { broken: Some(error.to_owned()), ..row.clone() }), Change::LogEvent(event)]
 }
 
 /// The channel that is told of others' trouble, if it is there and used.
-fn fallback(registry: &Registry) -> Option<ChannelId> {
-    let holdings = registry.read();
+fn fallback(holdings: &Holdings) -> Option<ChannelId> {
     holdings.settings.fallback.filter(|id| holdings.channels.get(id).is_some_and(|row| row.enabled))
 }
 
-async fn apply(registry: &Arc<Registry>, changes: Vec<Change>) {
-    if let Err(error) = registry.apply(changes, None).await {
+async fn decide(registry: &Arc<Registry>, decide: impl FnOnce(&Holdings) -> Vec<Change> + Send + 'static) {
+    if let Err(error) = registry.decide(decide).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot write down how a channel does");
     }
 }
 
 /// Word of a channel's trouble; the outbox takes one in each stretch of time, for they bear the same id.
-fn notice(channel: &ChannelRow, fallback: ChannelId, trouble: &Trouble<'_>, now: Timestamp) -> NewDelivery {
+fn notice(channel: &ChannelRow, fallback: ChannelId, trouble: &Trouble, now: Timestamp) -> NewDelivery {
     let stretch = now.as_millis().div_euclid(ONE_NOTICE_MS);
     let begun = Timestamp::from_millis(stretch * ONE_NOTICE_MS);
     let of = IncidentId(ids::derived("channel-broken", &[&channel.id.to_string()], begun));
-    let error = nightbell_notify::without_receivers_words(trouble.error).to_owned();
+    let error = nightbell_notify::without_receivers_words(&trouble.error).to_owned();
     let mut page = Notification::new(NoticeWord::ChannelBroken);
     page.timestamp = rfc3339(now);
     page.started_at = rfc3339(now);

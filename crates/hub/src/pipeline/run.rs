@@ -13,10 +13,10 @@ use crate::outbox::OutboxHandle;
 use crate::page;
 use crate::registry::Registry;
 use crate::routing::Routed;
-use nightbell_alerts::{AgentView, Effects, Evaluator, EventKind};
+use nightbell_alerts::{AgentView, Effects, Evaluator};
 use nightbell_ingest::{Admission, Answer, Heard, Submission, Verdict};
 use nightbell_model::{Batch, Timestamp};
-use nightbell_store::{AgentRow, Change, LeaseToken, SeenRow, StateStore, StoreError};
+use nightbell_store::{AgentRow, LeaseToken, SeenRow, StateStore, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::RecvTimeoutError;
@@ -270,7 +270,6 @@ impl Pipeline {
                     self.parts.outbox.wake();
                 }
                 self.parts.live.tell_events(events);
-                self.attach_top_processes(&turn);
                 turn.answer();
                 None
             }
@@ -293,28 +292,6 @@ impl Pipeline {
     fn page_directly(&self, turn: &Turn) {
         for delivery in &turn.commit.outbox {
             self.parts.outbox.send_unstored(delivery.clone());
-        }
-    }
-
-    /// Keeps with each incident that has just fired what its host was busy with, as the agent last told it.
-    fn attach_top_processes(&self, turn: &Turn) {
-        let fired = turn.commit.effects.events.iter().filter(|event| event.kind == EventKind::Fired);
-        let changes: Vec<Change> = fired
-            .filter_map(|event| {
-                let (at, json) = self.parts.fleet.get(event.agent?)?.top?;
-                let fresh = event.at.millis_since(at).abs() <= page::TOP_FRESH_MS;
-                fresh.then(|| Change::AttachToIncident {
-                    incident: event.incident.unwrap_or_default(),
-                    at,
-                    kind: "top_processes".to_owned(),
-                    json: json.to_string(),
-                })
-            })
-            .collect();
-        if !changes.is_empty()
-            && let Err(error) = self.parts.registry.apply_blocking(changes, None)
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "top processes cannot be kept with their incident");
         }
     }
 

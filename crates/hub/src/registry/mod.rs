@@ -98,6 +98,24 @@ impl Registry {
         Ok(())
     }
 
+    /// Applies what `decide` makes of the configuration as it is, while nobody else changes it; nothing is no change.
+    ///
+    /// # Errors
+    /// What the store says; nothing has changed then.
+    pub async fn decide(
+        self: &Arc<Self>,
+        decide: impl FnOnce(&Holdings) -> Vec<Change> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let registry = Arc::clone(self);
+        let applied = tokio::task::spawn_blocking(move || {
+            let turn = registry.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let changes = decide(&registry.read());
+            if changes.is_empty() { Ok(()) } else { registry.apply_in_turn(&turn, changes, None) }
+        });
+        let gone = |gone| Err(StoreError::Unavailable { operation: "apply a change", source: Box::new(gone) });
+        applied.await.unwrap_or_else(gone)
+    }
+
     /// Expands silences and quiet hours anew, so that the evaluator knows those of the coming days.
     pub fn expand_mutes(&self) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);

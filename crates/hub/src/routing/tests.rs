@@ -73,6 +73,18 @@ fn routes_are_read_as_they_were_written() {
     assert_eq!(read("from the future"), Vec::new());
 }
 
+fn without_channels() -> Holdings {
+    let mut holdings = Holdings::default();
+    let rules = crate::starter::changes(&[], Timestamp::from_secs(1)).into_iter();
+    for change in rules {
+        if let nightbell_store::Change::PutRule { rule, created_at } = change {
+            let id = RuleId::from_bits(7);
+            holdings.rules.insert(id, (Rule { id, ..rule }, created_at));
+        }
+    }
+    holdings
+}
+
 fn notice(kind: NoticeKind, channel: ChannelId) -> Notice {
     let incident = incident(Severity::Warning, "2026-06-01T12:00:00Z");
     Notice {
@@ -90,7 +102,7 @@ fn notice(kind: NoticeKind, channel: ChannelId) -> Notice {
 
 #[test]
 fn who_was_told_hears_of_the_end_whatever_the_routes_say_by_then() {
-    let mut holdings = Holdings::default();
+    let mut holdings = without_channels();
     holdings.settings.routes = routes();
     let mut routed = Routed::default();
     assert!(routed.passes(&holdings, &notice(NoticeKind::Fired, OPS)));
@@ -105,4 +117,18 @@ fn who_was_told_hears_of_the_end_whatever_the_routes_say_by_then() {
     let mut restored = Routed::restore([(IncidentId::from_bits(5), DBA)].into_iter());
     assert!(restored.passes(&holdings, &notice(NoticeKind::Resolved, DBA)));
     assert!(!restored.passes(&holdings, &notice(NoticeKind::Resolved, OPS)));
+}
+
+#[test]
+fn the_end_of_a_deleted_rule_goes_where_its_beginning_went() {
+    let mut holdings = without_channels();
+    holdings.settings.routes = routes();
+    let mut routed = Routed::default();
+    assert!(routed.passes(&holdings, &notice(NoticeKind::Fired, OPS)));
+    assert!(!routed.passes(&holdings, &notice(NoticeKind::Fired, NIGHT)));
+    holdings.rules.clear();
+    assert!(!routed.passes(&holdings, &notice(NoticeKind::Resolved, NIGHT)));
+    assert!(routed.passes(&holdings, &notice(NoticeKind::Resolved, OPS)));
+    let mut own = Routed::default();
+    assert!(own.passes(&holdings, &notice(NoticeKind::Resolved, OPS)), "of a rule with channels of its own nothing is kept here");
 }

@@ -1,0 +1,102 @@
+//! Hosts behind one dead switch: one page with all of them, one word when they are back, and no other even if the hub dies in
+//! between.
+
+use crate::support::agents::JsonAgent;
+use crate::support::house::{House, rule, with};
+use crate::support::mail::{Mail, Relay};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const INTERVAL_MS: u64 = 1_000;
+const LOST: usize = 6;
+const OTHERS: usize = 8;
+
+fn cpu() -> Value {
+    json!({"cpu.usage_percent": 5})
+}
+
+fn text(mail: &Mail) -> String {
+    String::from_utf8_lossy(&mail.parts("text/plain").concat()).into_owned()
+}
+
+/// How many of the lost hosts a mail names.
+fn named(mail: &Mail) -> usize {
+    let text = text(mail);
+    (0..LOST).filter(|n| text.contains(&format!("lost-{n:02}"))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_are_lost_together_are_one_page_and_one_all_clear() {
+    let mut house = House::start().await;
+    let relay = Relay::start().await;
+    let channel = house.api.make("/channels", &relay.channel("mail")).await;
+    let offline = with(rule("Host offline", "agent.offline", 0.0, &[&channel]), &json!({}));
+    house.api.make("/rules", &offline).await;
+    let mut others = Vec::new();
+    for n in 0..OTHERS {
+        let mut agent = house.json_agent(&format!("other-{n}")).await;
+        agent.beat(&cpu()).await;
+        others.push(agent);
+    }
+    let mut lost = Vec::new();
+    for n in 0..LOST {
+        let name = format!("lost-{n:02}");
+        let mut agent = JsonAgent::enrol(&house.hub.url, &house.enrolment(1), &name, INTERVAL_MS).await;
+        agent.beat(&cpu()).await;
+        lost.push(agent);
+    }
+    // Each has its own phase in the interval; then the switch dies.
+    let mut gone = Vec::new();
+    for mut agent in lost {
+        agent.beat(&cpu()).await;
+        tokio::time::sleep(Duration::from_millis(INTERVAL_MS / LOST as u64)).await;
+        gone.push(agent);
+    }
+    let page = relay.nth(1).await;
+    assert_eq!(named(&page), LOST, "{}", text(&page));
+    house.restart(Signal::KILL).await;
+    for agent in gone {
+        let mut agent = agent.reconnect(&house.hub.url).await;
+        agent.beat(&cpu()).await;
+        others.push(agent);
+    }
+    let clear = relay.nth(2).await;
+    assert_eq!(named(&clear), LOST, "{}", text(&clear));
+    let subject = clear.header("Subject").unwrap_or_default();
+    assert!(!subject.contains("offline") || subject.contains("Back"), "{subject}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(relay.taken().len(), 2, "{:?}", relay.taken().iter().map(text).collect::<Vec<_>>());
+    let sent = house.outbox("sent").await;
+    assert_eq!(sent.len(), 2 * LOST, "each is written down by itself: {sent:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_rule_that_fires_on_many_is_one_page_and_a_lone_one_is_not_kept_waiting() {
+    let house = House::start().await;
+    let relay = Relay::start().await;
+    let channel = house.api.make("/channels", &relay.channel("mail")).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
+    let mut lone = house.json_agent("lone").await;
+    lone.beat(&json!({"cpu.usage_percent": 95})).await;
+    let begun = std::time::Instant::now();
+    relay.nth(1).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "a critical page took {:?}", begun.elapsed());
+    let mut agents = Vec::new();
+    for n in 0..10 {
+        agents.push(house.json_agent(&format!("host-{n:02}")).await);
+    }
+    for agent in &mut agents {
+        agent.send(&json!({"cpu.usage_percent": 95})).await;
+    }
+    let page = relay.nth(2).await;
+    let body = text(&page);
+    let hosts = (0..10).filter(|n| body.contains(&format!("host-{n:02}"))).count();
+    assert_eq!(hosts, 10, "{body}");
+    for agent in &mut agents {
+        agent.send(&json!({"cpu.usage_percent": 5})).await;
+    }
+    let clear = text(&relay.nth(3).await);
+    assert_eq!((0..10).filter(|n| clear.contains(&format!("host-{n:02}"))).count(), 10, "{clear}");
+    assert_eq!(relay.taken().len(), 3);
+}
