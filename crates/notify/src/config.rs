@@ -47,7 +47,7 @@ pub(crate) enum WebhookFormat {
 }
 
 /// An HTTP endpoint and what it expects.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct WebhookConfig {
     /// `None` is the service's own address (PagerDuty).
     pub(crate) url: Option<Url>,
@@ -58,6 +58,20 @@ pub struct WebhookConfig {
     pub(crate) format: WebhookFormat,
     pub(crate) routing_key: Option<Secret>,
     pub(crate) allow_private: bool,
+}
+
+/// Of the address only the host: many services put a key into the rest.
+impl std::fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookConfig")
+            .field("host", &self.url.as_ref().and_then(Url::host_str))
+            .field("format", &self.format)
+            .field("secrets", &self.secrets)
+            .field("headers", &self.headers)
+            .field("routing_key", &self.routing_key)
+            .field("allow_private", &self.allow_private)
+            .finish()
+    }
 }
 
 /// How a mail relay is spoken to.

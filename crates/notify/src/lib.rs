@@ -11,6 +11,8 @@ mod config;
 mod delivery;
 mod guard;
 mod http;
+#[cfg(test)]
+mod inert;
 pub mod limiter;
 mod notification;
 mod notifier;

@@ -100,3 +100,9 @@ fn words(refused: &[Refused]) -> String {
     words.dedup();
     words.join("; ")
 }
+
+/// The HTML of a message with both pictures, for tests that look at all channels.
+#[cfg(test)]
+pub(crate) fn html_of(message: &Message<'_>) -> String {
+    html::render(&crate::page::Page::of(message), vec!["chart", "chart-dark"]).unwrap_or_default()
+}

@@ -13,6 +13,9 @@ use crate::notifier::Notifier;
 use chrono::Utc;
 use reqwest::header::CONTENT_TYPE;
 
+/// A part of an address that is no shorter than this may be a key, and is taken out of what a receiver says.
+const SHORTEST_KEY: usize = 8;
+
 /// Sends one message; what is folded into it travels along only in the `alertmanager` format.
 pub(crate) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message: &Message<'_>) -> Outcome {
     let body = match config.format {
@@ -44,7 +47,15 @@ pub(crate) async fn deliver(notifier: &Notifier, config: &WebhookConfig, message
         Err(outcome) => return outcome,
     };
     let headers = config.headers.iter().map(|(_, value)| value);
-    let secrets: Vec<&str> = config.secrets.iter().chain(headers).map(|secret| secret.expose()).collect();
+    let mut secrets: Vec<&str> = config.secrets.iter().chain(headers).map(|secret| secret.expose()).collect();
+    // Many services put a key into the address.
+    secrets.extend(
+        url.path_segments()
+            .into_iter()
+            .flatten()
+            .chain(url.query().into_iter().flat_map(|query| query.split(['&', '='])))
+            .filter(|part| part.len() >= SHORTEST_KEY),
+    );
     answer.outcome(url.host_str().unwrap_or_default(), &secrets, now)
 }
 

@@ -3,7 +3,8 @@
 use super::blocks::{BUTTON_URL_LIMIT, FIELD_LIMIT, FIELDS_LIMIT, HEADER_LIMIT, SECTION_LIMIT, TEXT_LIMIT, escape, payload};
 use super::*;
 use crate::config::ChannelConfig;
-use crate::notification::NoticeWord;
+use crate::delivery::Earlier;
+use crate::notification::{NoticeWord, Notification};
 use crate::notifier::NotifierOptions;
 use crate::testing::double::{Double, Received, Reply};
 use crate::testing::samples::storm;
@@ -180,6 +181,56 @@ async fn by_bot(refuse: &'static [(&'static str, &'static str)]) -> Outcome {
 #[tokio::test]
 async fn a_bot_uploads_the_picture_as_a_reply() {
     assert_eq!(by_bot(&[]).await, Outcome::sent("Slack took the message and its picture"));
+}
+
+/// What a workspace is asked for by the page of `next` after one that fired; `refuse` names the errors of methods.
+async fn after_firing(refuse: &'static [(&'static str, &'static str)], next: &Notification) -> (Vec<(String, Value)>, Report) {
+    let slack = Double::start(move |request| {
+        let method = request.path.trim_start_matches("/api/").to_owned();
+        let error = refuse.iter().find(|(name, _)| *name == method);
+        let ts = if method == "chat.postMessage" { "2.2" } else { "1.1" };
+        let answer = error
+            .map_or_else(|| json!({"ok": true, "channel": "C042", "ts": ts}), |(_, error)| json!({"ok": false, "error": error}));
+        Reply::of(200, &answer.to_string())
+    })
+    .await;
+    let notifier = notifier_with(NotifierOptions { slack_base: slack.url.to_string(), ..Default::default() });
+    let channel = channel("slack", &json!({"bot_token": "xoxb-CANARY", "channel": "#ops", "allow_private": true}));
+    let first = notifier.deliver(&channel, message(&notification(NoticeWord::Fired))).await;
+    let thread = vec![Earlier { delivery_id: "f".to_owned(), progress: first.progress }];
+    let report = notifier.deliver(&channel, Message { thread, ..message(next) }).await;
+    let asked =
+        slack.received().into_iter().skip(1).map(|request| (request.path.trim_start_matches("/api/").to_owned(), request.json()));
+    (asked.collect(), report)
+}
+
+#[tokio::test]
+async fn an_incident_is_a_thread_whose_first_message_shows_its_state() {
+    for (kind, is_shown_to_all, updates) in
+        [(NoticeWord::Resolved, true, true), (NoticeWord::Acked, false, true), (NoticeWord::Repeat, true, false)]
+    {
+        let (asked, report) = after_firing(&[], &notification(kind)).await;
+        assert!(matches!(report.outcome, Outcome::Sent { .. }), "{report:?}");
+        let (method, posted) = &asked[0];
+        assert_eq!(method, "chat.postMessage");
+        assert_eq!((&posted["channel"], &posted["thread_ts"]), (&json!("C042"), &json!("2.2")));
+        assert_eq!(posted["reply_broadcast"], json!(is_shown_to_all), "{kind:?}");
+        assert_eq!(asked.len(), 1 + usize::from(updates), "{kind:?}");
+        if updates {
+            let (method, update) = &asked[1];
+            assert_eq!((method.as_str(), &update["channel"], &update["ts"]), ("chat.update", &json!("C042"), &json!("2.2")));
+            assert_eq!(vendors::slack_payload(update), Ok(()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_updated_does_not_lose_the_end() {
+    let (_, report) = after_firing(&[("chat.update", "message_not_found")], &notification(NoticeWord::Resolved)).await;
+    assert!(
+        matches!(&report.outcome, Outcome::Sent { detail } if detail.contains("could not be brought up to date")),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
