@@ -148,13 +148,13 @@ fn catalogue() -> Vec<Series> {
 }
 
 /// The keys of a host's series, in the order of its values, with their decimals.
-pub fn keys() -> Vec<(String, u8)> {
+pub(crate) fn keys() -> Vec<(String, u8)> {
     catalogue().into_iter().map(|series| (series.key, series.decimals)).collect()
 }
 
 /// One host.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct Host {
     series: Vec<Series>,
     values: Vec<f64>,
     /// What is behind each value and not rounded.
@@ -165,7 +165,7 @@ pub struct Host {
 
 impl Host {
     /// The host of a seed. Hosts differ in size as well as in chance.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let series = catalogue();
         let mut host = Self {
             values: vec![0.0; series.len()],
@@ -181,7 +181,7 @@ impl Host {
     }
 
     /// The next values of all series.
-    pub fn beat(&mut self) -> &[f64] {
+    pub(crate) fn beat(&mut self) -> &[f64] {
         self.beats += 1.0;
         for at in 0..self.series.len() {
             let scale = 10_f64.powi(i32::from(self.series[at].decimals));

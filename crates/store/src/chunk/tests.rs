@@ -57,7 +57,10 @@ fn series(rows: usize) -> impl Strategy<Value = Vec<f64>> {
     )
 }
 
-fn rows() -> impl Strategy<Value = (Vec<Timestamp>, Vec<(u32, u8, Vec<f64>)>)> {
+/// The number, decimals and values of a series.
+type Given = (u32, u8, Vec<f64>);
+
+fn rows() -> impl Strategy<Value = (Vec<Timestamp>, Vec<Given>)> {
     (1_usize..100).prop_flat_map(|rows| {
         let steps = prop::collection::vec(prop_oneof![4 => 14_950_i64..15_050, 1 => Just(0_i64), 1 => 0_i64..100_000_000], rows);
         let times = (any::<i32>(), steps).prop_map(|(first, steps)| {
@@ -98,7 +101,7 @@ fn bucket_bits(bucket: &Bucket) -> Option<(u64, [u64; 4], i128)> {
     (bucket.count > 0).then_some((bucket.count, doubles, bucket.sum))
 }
 
-fn packed(times: &[Timestamp], columns: &[(u32, u8, Vec<f64>)], density: Density) -> Vec<u8> {
+fn packed(times: &[Timestamp], columns: &[Given], density: Density) -> Vec<u8> {
     let columns: Vec<Column<'_>> =
         columns.iter().map(|(id, decimals, values)| Column { id: *id, decimals: *decimals, values }).collect();
     let mut bytes = vec![1, 2, 3];
@@ -156,7 +159,7 @@ proptest! {
 
 /// A few series of all forms: constant, integers with a common factor, a counter, exceptions, missing, odd values, other decimals,
 /// none at all.
-fn sample_columns(rows: u32) -> Vec<(u32, u8, Vec<f64>)> {
+fn sample_columns(rows: u32) -> Vec<Given> {
     let column = |value: &dyn Fn(u32) -> f64| (0..rows).map(value).collect::<Vec<f64>>();
     vec![
         (0, 2, column(&|_| 12.5)),
