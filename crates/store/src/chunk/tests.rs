@@ -1,8 +1,10 @@
 //! Chunks: every value comes back, and damage is damage.
 
+use super::integers::{put_integers, read_integers};
 use super::*;
 use crate::checksum::Key;
 use crate::rollup::Bucket;
+use crate::varint::Reader;
 use crate::vector::Sample;
 use nightbell_model::Timestamp;
 use proptest::prelude::*;
@@ -119,7 +121,35 @@ fn folded(values: &[f64], decimals: u8, width: usize) -> Vec<Bucket> {
     values.chunks(width).map(fold).collect()
 }
 
+/// Integers of all sizes: near a base or far, with a factor, a few of them far off.
+fn integers() -> impl Strategy<Value = Vec<i64>> {
+    let off = prop::collection::vec(any::<u64>(), 1..200);
+    let wide = prop::collection::vec((any::<prop::sample::Index>(), any::<i64>()), 0..5);
+    (any::<i64>(), 0_u32..=64, 1_i64..5000, off, wide).prop_map(|(base, bits, factor, off, wide)| {
+        let offset = |off: u64| off.checked_shr(64 - bits).unwrap_or(0).cast_signed().wrapping_mul(factor);
+        let mut integers: Vec<i64> = off.into_iter().map(|off| base.wrapping_add(offset(off))).collect();
+        for (at, value) in wide {
+            let at = at.index(integers.len());
+            integers[at] = value;
+        }
+        integers
+    })
+}
+
 proptest! {
+    #[test]
+    fn integers_of_all_sizes_come_back(integers in integers(), density in density(), cut in any::<prop::sample::Index>()) {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        put_integers(&mut bytes, &integers, density);
+        let mut reader = Reader::new(&bytes);
+        read_integers(&mut reader, integers.len(), &mut back).unwrap();
+        prop_assert!(reader.is_empty());
+        prop_assert_eq!(&back, &integers);
+        prop_assert!(bytes.len() <= 9 * integers.len() + 12, "never much larger than as they are");
+        let shorter = &bytes[..cut.index(bytes.len())];
+        prop_assert!(read_integers(&mut Reader::new(shorter), integers.len(), &mut back).is_err(), "and not without its end");
+    }
+
     #[test]
     fn every_value_comes_back_bit_for_bit((times, columns) in rows(), density in density()) {
         let bytes = packed(&times, &columns, density);
