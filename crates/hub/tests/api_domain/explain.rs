@@ -1,6 +1,6 @@
 //! Why a rule pages and why it does not, over the API; and kinds of rules as they are written and shown.
 
-use crate::world::{World, now_ms};
+use crate::world::{Receiver, World, now_ms};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -74,6 +74,28 @@ async fn a_page_that_fails_or_is_held_has_a_reason_and_an_incident_explains_itse
     let reason = reasons.iter().find(|reason| reason["code"] == "silence").unwrap_or_else(|| panic!("{held:#}"));
     assert_eq!((&reason["silence"], &reason["channel"]["name"]), (&silence["id"], &json!("dead")));
     assert!(reason["until"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_too_short_to_page_and_a_broken_channel_are_reasons() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let receiver = Receiver::new().await;
+    let channel = world.channel("ops", &receiver.url).await;
+    let brief = rule(&world, json!({"channels": [channel]})).await;
+    for value in [95, 10] {
+        agent.now(json!({"cpu.usage_percent": value})).await;
+    }
+    assert!(codes(&world, &brief, &agent.id).await.contains(&"too_short".to_owned()));
+    receiver.answer_with(410);
+    let loud = rule(&world, json!({"channels": [channel], "severity": "critical"})).await;
+    agent.now(json!({"cpu.usage_percent": 95})).await;
+    let found = world.until("the channel is broken", async || {
+        let found = codes(&world, &loud, &agent.id).await;
+        found.contains(&"channel_broken".to_owned()).then_some(found)
+    });
+    let found = found.await;
+    assert!(found.contains(&"channel_failing".to_owned()), "the page itself was given up: {found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,7 +171,6 @@ fn untold(evaluator: &Evaluator, rule: &Rule, agent: AgentId) -> Told {
     Told { agent, incident: None, channels: Vec::new(), reasons: vec![reason], view: explained }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "handed over by an iterator of values")]
 fn trend(outlook: Outlook) -> TrendView {
     const HOUR_MS: f64 = 3_600_000.0;
     match outlook {
