@@ -103,6 +103,13 @@ fn incidents_open_change_and_end(engine: &mut dyn Engine) {
     assert_eq!(engine.store().load().unwrap().incidents, [acknowledged]);
     assert_eq!(engine.store().incident(incident(2).id).unwrap(), Some((ended, Vec::new())));
     assert_eq!(engine.store().incident(IncidentId::from_bits(3)).unwrap(), None);
+    // One of a late burst that nobody was told of comes back although it is over, until that is settled.
+    let reason = "at +0.8 %/h / reaches 100 % in 2 d".to_owned();
+    let late = IncidentRecord { resolved_at: Some(at(20_000)), why: reason, late: true, ..incident(3) };
+    commit(engine, |commit| commit.effects.incidents = vec![late.clone()]);
+    assert!(engine.store().load().unwrap().incidents.contains(&late));
+    commit(engine, |commit| commit.effects.incidents = vec![IncidentRecord { late: false, ..late.clone() }]);
+    assert!(engine.store().load().unwrap().incidents.iter().all(|record| record.id != late.id));
 }
 
 fn incidents_are_listed_by_what_they_are_about(engine: &mut dyn Engine) {
