@@ -7,6 +7,8 @@ use crate::varint::{Damage, Reader};
 pub(super) const BLOCK: usize = 32;
 /// Set in the width of a block with exceptions.
 const PATCHED: u8 = 0x80;
+/// Added to the width of a block of which only the numbers that are not 0 are written.
+const SPARSE: u8 = 0x40;
 /// How many bits a place within a block takes.
 const PLACE_BITS: u32 = 5;
 /// The widest number.
@@ -43,12 +45,20 @@ const fn low_byte(value: u64) -> u8 {
 /// How a block is written best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Plan {
+    way: Way,
     width: u32,
-    /// Of the exceptions, above `width`.
-    high: u32,
-    exceptions: usize,
     /// All bytes of the block.
     size: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All numbers in the same width.
+    Plain,
+    /// Only those that are not 0.
+    Sparse,
+    /// All in the same width, and what some have above it.
+    Patched { high: u32, exceptions: usize },
 }
 
 impl Plan {
@@ -60,7 +70,12 @@ impl Plan {
             all |= number;
         }
         let widest = bits_of(all);
-        let mut best = Self { width: widest, high: 0, exceptions: 0, size: 1 + packed_size(widest, block.len()) };
+        let mut best = Self { way: Way::Plain, width: widest, size: 1 + packed_size(widest, block.len()) };
+        let some = block.len() - usize::from(counts[0]);
+        let sparse = 1 + block.len().div_ceil(8) + packed_size(widest, some);
+        if sparse < best.size && widest < MAX_WIDTH {
+            best = Self { way: Way::Sparse, width: widest, size: sparse };
+        }
         let mut exceptions = 0;
         for width in (0..widest).rev() {
             exceptions += usize::from(counts[width as usize + 1]);
@@ -71,10 +86,32 @@ impl Plan {
             }
             let size = patches + packed_size(width, block.len());
             if size < best.size {
-                best = Self { width, high, exceptions, size };
+                best = Self { way: Way::Patched { high, exceptions }, width, size };
             }
         }
         best
+    }
+
+    fn put(&self, out: &mut Vec<u8>, block: &[u64]) {
+        let width = low_byte(u64::from(self.width));
+        match self.way {
+            Way::Plain => {
+                out.push(width);
+                put_packed(out, self.width, block.iter().copied());
+            }
+            Way::Sparse => {
+                out.push(width + SPARSE);
+                put_packed(out, 1, block.iter().map(|number| u64::from(*number != 0)));
+                put_packed(out, self.width, block.iter().copied().filter(|number| *number != 0));
+            }
+            Way::Patched { high, exceptions } => {
+                out.extend_from_slice(&[width | PATCHED, low_byte(exceptions as u64 - 1), low_byte(u64::from(high))]);
+                put_packed(out, self.width, block.iter().map(|number| number & mask(self.width)));
+                let exceptions = || block.iter().zip(0_u64..).filter(|(number, _)| bits_of(**number) > self.width);
+                put_packed(out, high, exceptions().map(|(number, _)| number >> self.width));
+                put_packed(out, PLACE_BITS, exceptions().map(|(_, place)| place));
+            }
+        }
     }
 }
 
@@ -98,24 +135,9 @@ impl<'a> Blocks<'a> {
     /// Appends the blocks.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         for (block, plan) in self.numbers.chunks(BLOCK).zip(&self.plans) {
-            if plan.exceptions > 0 {
-                put_patched(out, block, plan);
-            } else {
-                out.push(low_byte(u64::from(plan.width)));
-                put_packed(out, plan.width, block.iter().copied());
-            }
+            plan.put(out, block);
         }
     }
-}
-
-fn put_patched(out: &mut Vec<u8>, block: &[u64], plan: &Plan) {
-    out.push(low_byte(u64::from(plan.width)) | PATCHED);
-    out.push(low_byte(plan.exceptions as u64 - 1));
-    out.push(low_byte(u64::from(plan.high)));
-    put_packed(out, plan.width, block.iter().map(|number| number & mask(plan.width)));
-    let exceptions = || block.iter().zip(0_u64..).filter(|(number, _)| bits_of(**number) > plan.width);
-    put_packed(out, plan.high, exceptions().map(|(number, _)| number >> plan.width));
-    put_packed(out, PLACE_BITS, exceptions().map(|(_, place)| place));
 }
 
 fn put_packed(out: &mut Vec<u8>, width: u32, numbers: impl Iterator<Item = u64>) {
@@ -248,11 +270,32 @@ pub(super) fn read_blocks(reader: &mut Reader<'_>, count: usize, mut take: impl 
 
 fn read_block(reader: &mut Reader<'_>, numbers: &mut [u64]) -> Result<(), Damage> {
     let head = reader.byte()?;
-    let width = u32::from(head & !PATCHED);
-    if width > MAX_WIDTH {
-        return Err(Damage("a number is too wide"));
+    if head & PATCHED != 0 {
+        read_patched(reader, u32::from(head & !PATCHED), numbers)
+    } else if u32::from(head) <= MAX_WIDTH {
+        unpack(reader, u32::from(head), numbers)
+    } else {
+        read_sparse(reader, u32::from(head - SPARSE), numbers)
     }
-    if head & PATCHED == 0 { unpack(reader, width, numbers) } else { read_patched(reader, width, numbers) }
+}
+
+fn read_sparse(reader: &mut Reader<'_>, width: u32, numbers: &mut [u64]) -> Result<(), Damage> {
+    let bytes = reader.slice(packed_size(1, numbers.len()))?;
+    check_end(bytes, numbers.len())?;
+    let mut word = [0; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    let mut places = u64::from_le_bytes(word);
+    let mut packed = [0_u64; BLOCK];
+    let packed = &mut packed[..places.count_ones() as usize];
+    unpack(reader, width, packed)?;
+    numbers.fill(0);
+    for number in packed {
+        if let Some(slot) = numbers.get_mut(places.trailing_zeros() as usize) {
+            *slot = *number;
+        }
+        places &= places - 1;
+    }
+    Ok(())
 }
 
 fn read_patched(reader: &mut Reader<'_>, width: u32, numbers: &mut [u64]) -> Result<(), Damage> {
