@@ -1,16 +1,32 @@
 //! Where links in pages lead: the public address if one is configured, else the address the hub listens on.
 
+use crate::clock;
+use crate::signing::Signer;
+
 /// The beginning of every link.
 #[derive(Debug, Clone)]
 pub struct Links {
     base: String,
+    signer: Option<Signer>,
 }
 
 impl Links {
     /// Links that begin with `base`, which has no slash at its end.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        Self { base: base.trim_end_matches('/').to_owned() }
+        Self { base: base.trim_end_matches('/').to_owned(), signer: None }
+    }
+
+    /// The same, where those to incidents open them without a login.
+    #[must_use]
+    pub fn signed(self, signer: Option<Signer>) -> Self {
+        Self { signer, ..self }
+    }
+
+    /// Who signs links to incidents; nobody if they need a login.
+    #[must_use]
+    pub const fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
     }
 
     /// The beginning itself.
@@ -27,16 +43,28 @@ impl Links {
         host.filter(|host| host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-'))
     }
 
-    /// The page of an incident.
+    /// The page of an incident, as notifications lead to it.
     #[must_use]
     pub fn incident(&self, id: &str) -> String {
+        match &self.signer {
+            Some(signer) => format!("{}/i/{id}?{}", self.base, signer.query(id, clock::now())),
+            None => self.login(id),
+        }
+    }
+
+    /// The page of an incident for those who log in.
+    #[must_use]
+    pub fn login(&self, id: &str) -> String {
         format!("{}/incidents/{id}", self.base)
     }
 
     /// The picture of an incident.
     #[must_use]
     pub fn incident_chart(&self, id: &str) -> String {
-        format!("{}/api/v1/incidents/{id}/chart.png", self.base)
+        match &self.signer {
+            Some(signer) => format!("{}/i/{id}/chart.png?{}", self.base, signer.query(id, clock::now())),
+            None => format!("{}/api/v1/incidents/{id}/chart.png", self.base),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::sealing::Keyring;
 use crate::sealing::key_file::{self, Missing};
 use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
+use crate::signing::Signer;
 use crate::{api, breach, clock, digest, ids, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
@@ -74,7 +75,8 @@ impl Hub {
             None => None,
         };
         let engine = Arc::new(open(&config)?);
-        let sealed = Arc::new(SealedStore::new(Arc::clone(&engine) as _, Arc::new(keyring(&config))));
+        let keyring = Arc::new(keyring(&config));
+        let sealed = Arc::new(SealedStore::new(Arc::clone(&engine) as _, Arc::clone(&keyring)));
         let store: Arc<dyn StateStore> = Arc::clone(&sealed) as _;
         let metrics: Arc<dyn MetricStore> = Arc::clone(&engine) as _;
         let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
@@ -82,7 +84,8 @@ impl Hub {
         seal(&sealed, lease);
         let server = Server::bind(config.server.listen, tls).await?;
         let url = server.url()?;
-        let links = Links::new(config.server.public_url.as_deref().unwrap_or(&url));
+        let signer = Signer::new(&keyring, config.link_lifetime_ms);
+        let links = Links::new(config.server.public_url.as_deref().unwrap_or(&url)).signed(signer);
 
         let (live, measure, fleet) = (Live::default(), Arc::new(Measure::default()), Arc::new(Fleet::default()));
         let (pipeline_handle, pipeline_input) = pipeline::queue();

@@ -7,9 +7,12 @@ use super::problem::{Fault, Problem};
 use super::wire::body::{Object, patched, typed, without};
 use super::wire::change::{self, Editor};
 use crate::app::App;
+use crate::files::Kind;
+use crate::files::managed::Object as Managed;
 use crate::page::rfc3339;
 use crate::registry::{Holdings, quiet_hours};
 use crate::schedule::QuietHours;
+use crate::sealing::is_sealed;
 use crate::{clock, ids};
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +31,7 @@ use utoipa_axum::routes;
 /// The longest name, in characters.
 const NAME_LIMIT: usize = 200;
 /// What a GET shows that is not for writing.
-const READ_ONLY: [&str; 6] = ["id", "broken", "broken_reason", "quiet_until", "created_at", "version"];
+const READ_ONLY: [&str; 7] = ["id", "broken", "broken_reason", "quiet_until", "managed_by", "created_at", "version"];
 /// The most quiet hours of one channel.
 const MOST_QUIET: usize = 20;
 
@@ -52,6 +55,8 @@ struct ChannelView {
     quiet_hours: Vec<QuietHours>,
     /// Until when it is quiet; null while it is not.
     quiet_until: Option<String>,
+    /// The file that declares it, which alone may change it; null if none does.
+    managed_by: Option<String>,
     created_at: String,
     version: u64,
 }
@@ -79,8 +84,11 @@ const fn yes() -> bool {
     true
 }
 
-/// The stored configuration of a channel.
+/// The stored configuration of a channel; empty if it cannot be opened.
 fn config_of(row: &ChannelRow) -> Value {
+    if is_sealed(&row.config_json) {
+        return json!({});
+    }
     serde_json::from_str(&row.config_json).unwrap_or_default()
 }
 
@@ -96,6 +104,7 @@ fn view(holdings: &Holdings, row: &ChannelRow) -> ChannelView {
         broken: row.broken.is_some(),
         broken_reason: row.broken.clone(),
         quiet_hours: quiet_hours(row),
+        managed_by: holdings.settings.managed.file(Kind::Channel, row.id),
         quiet_until: quiet.map(|window| rfc3339(window.end)),
         created_at: rfc3339(row.created_at),
         version: row.version,
@@ -237,6 +246,7 @@ async fn put(
 ) -> Result<Response, Problem> {
     let _turn = change::turn().await;
     let old = find(app, id)?;
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Channel, id))?;
     check_if_match(headers, &etag(id, old.version))?;
     let row = read(Some(&app.notifier), typed(body(&old)?, &READ_ONLY)?, Some(&old))?;
     Ok(answer(app, StatusCode::OK, &store(app, editor, "channel.change", row).await?))
@@ -253,6 +263,7 @@ async fn remove(
 ) -> Result<StatusCode, Problem> {
     let _turn = change::turn().await;
     let row = find(&app, id)?;
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Channel, id))?;
     check_if_match(&headers, &etag(id, row.version))?;
     let users = rules_that_tell(&app, id);
     if !users.is_empty() {

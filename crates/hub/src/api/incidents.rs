@@ -3,6 +3,8 @@
 mod people;
 mod picture;
 
+pub(super) use picture::{PictureParams, picture_of};
+
 use super::events::{self, EventView, id_in_query};
 use super::extract::{ApiPath, ApiQuery, Caller, Listing, cursor, number, page_size};
 use super::outbox;
@@ -72,11 +74,11 @@ struct IncidentDetail {
 
 /// What somebody wrote.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-struct Note {
+pub(super) struct Note {
     #[serde(default)]
-    at: String,
-    by: String,
-    text: String,
+    pub(super) at: String,
+    pub(super) by: String,
+    pub(super) text: String,
 }
 
 /// Lists incidents, newest first
@@ -105,14 +107,21 @@ async fn list(
 }
 
 /// Everything the store has of an incident.
-struct Found {
-    record: IncidentRecord,
+pub(super) struct Found {
+    pub(super) record: IncidentRecord,
     attachments: Vec<Attachment>,
-    events: Vec<LoggedEvent>,
+    pub(super) events: Vec<LoggedEvent>,
     deliveries: Vec<Delivery>,
 }
 
-async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
+impl Found {
+    /// What people wrote on it.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        notes(&self.attachments)
+    }
+}
+
+pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
     let found = app.read_state(move |store| {
         let Some((record, attachments)) = store.incident(id)? else { return Ok(None) };
         let events =
@@ -126,7 +135,7 @@ async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
 }
 
 /// What used most at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
-fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
+pub(super) fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
     if let Some(attached) = found.attachments.iter().find(|attachment| attachment.kind == "top_processes") {
         return top_by_cpu(&attached.json);
     }

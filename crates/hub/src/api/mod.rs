@@ -26,6 +26,7 @@ pub mod problem;
 mod routes;
 mod rules;
 mod settings;
+mod signed;
 mod silences;
 mod system;
 mod thresholds;
@@ -72,6 +73,7 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
         .merge(
             Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method).with_state(Arc::clone(&app)),
         )
+        .merge(signed::routes().with_state(Arc::clone(&app)))
         .fallback(ui::serve);
     middleware::wrap(whole, &app)
 }

@@ -14,6 +14,8 @@ use super::wire::metric;
 use super::wire::rule::{Needs, RuleBody, RuleView, read};
 use crate::app::App;
 use crate::clock;
+use crate::files::Kind;
+use crate::files::managed::Object as Managed;
 use crate::ids;
 use crate::registry::Holdings;
 use axum::Json;
@@ -90,8 +92,16 @@ fn find(app: &App, id: RuleId) -> Result<(Rule, Timestamp), Problem> {
     app.registry.read().rules.get(&id).cloned().ok_or_else(|| Problem::not_found("rule"))
 }
 
-fn answer(status: StatusCode, rule: &Rule, created_at: Timestamp) -> Response {
-    (status, [(header::ETAG, etag(rule.id, rule.version))], Json(RuleView::of(rule, created_at))).into_response()
+/// A rule as the API shows it.
+fn shown(holdings: &Holdings, rule: &Rule, created_at: Timestamp) -> RuleView {
+    let mut view = RuleView::of(rule, created_at);
+    view.managed_by = holdings.settings.managed.file(Kind::Rule, rule.id);
+    view
+}
+
+fn answer(app: &App, status: StatusCode, rule: &Rule, created_at: Timestamp) -> Response {
+    let view = shown(&app.registry.read(), rule, created_at);
+    (status, [(header::ETAG, etag(rule.id, rule.version))], Json(view)).into_response()
 }
 
 fn detail(rule: &Rule) -> Value {
@@ -102,7 +112,7 @@ fn detail(rule: &Rule) -> Value {
 #[utoipa::path(get, path = "/rules", tag = "rules", params(PageParams), responses((status = 200, description = "All rules", body = Listing<RuleView>)))]
 async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<RuleView>>, Problem> {
     let holdings = app.registry.read();
-    let rows = holdings.rules.iter().map(|(id, (rule, created_at))| (id.to_string(), RuleView::of(rule, *created_at)));
+    let rows = holdings.rules.iter().map(|(id, (rule, created_at))| (id.to_string(), shown(&holdings, rule, *created_at)));
     params.page(rows, false).map(Json)
 }
 
@@ -113,7 +123,7 @@ async fn create(State(app): State<Arc<App>>, editor: Editor, ApiJson(body): ApiJ
     let (rule, created_at) = (checked(&app, &body, RuleId(ids::fresh()), None).await?, clock::now());
     let entry = editor.entry("rule.create", rule.id, &detail(&rule));
     app.registry.apply(vec![Change::PutRule { rule: rule.clone(), created_at }], Some(entry)).await?;
-    Ok(answer(StatusCode::CREATED, &rule, created_at))
+    Ok(answer(&app, StatusCode::CREATED, &rule, created_at))
 }
 
 /// Says what is wrong with a rule, without making it
@@ -131,7 +141,7 @@ async fn validate(State(app): State<Arc<App>>, ApiJson(body): ApiJson<Object>) -
     responses((status = 200, description = "The rule; ETag is its version", body = RuleView)))]
 async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<RuleId>) -> Result<Response, Problem> {
     let (rule, created_at) = find(&app, id)?;
-    Ok(answer(StatusCode::OK, &rule, created_at))
+    Ok(answer(&app, StatusCode::OK, &rule, created_at))
 }
 
 /// Replaces a rule; what is left out gets its default
@@ -169,11 +179,12 @@ async fn put(
 ) -> Result<Response, Problem> {
     let _turn = change::turn().await;
     let (before, created_at) = find(app, id)?;
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Rule, id))?;
     check_if_match(headers, &etag(id, before.version))?;
     let rule = checked(app, &body(&before, created_at)?, id, Some(&before)).await?;
     let entry = editor.entry("rule.change", id, &json!({"before": detail(&before), "after": detail(&rule)}));
     app.registry.apply(vec![Change::PutRule { rule: rule.clone(), created_at }], Some(entry)).await?;
-    Ok(answer(StatusCode::OK, &rule, created_at))
+    Ok(answer(app, StatusCode::OK, &rule, created_at))
 }
 
 /// Removes a rule; its open incidents end
@@ -187,6 +198,7 @@ async fn remove(
 ) -> Result<StatusCode, Problem> {
     let _turn = change::turn().await;
     let (rule, _) = find(&app, id)?;
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Rule, id))?;
     check_if_match(&headers, &etag(id, rule.version))?;
     let entry = editor.entry("rule.delete", id, &detail(&rule));
     app.registry.apply(vec![Change::DeleteRule(id)], Some(entry)).await?;

@@ -6,6 +6,8 @@ use super::time::duration_text;
 use super::wire::body::{Object, patched, typed, without};
 use super::wire::change::{self, Editor};
 use crate::app::App;
+use crate::files::Kind;
+use crate::files::managed::Object as Managed;
 use crate::page::rfc3339;
 use crate::port::valid_tag;
 use crate::registry::{Holdings, silence_windows};
@@ -24,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What a GET shows that is not for writing.
-const READ_ONLY: [&str; 6] = ["id", "state", "active_until", "next", "created_by", "created_at"];
+const READ_ONLY: [&str; 7] = ["id", "state", "active_until", "next", "managed_by", "created_by", "created_at"];
 /// The shortest and the longest a silence that comes again may last each time, in milliseconds.
 const SHORTEST_MS: i64 = 60_000;
 const LONGEST_MS: i64 = 31 * 86_400_000;
@@ -68,6 +70,8 @@ struct SilenceView {
     matchers: Vec<MatcherBody>,
     severity_up_to: Option<&'static str>,
     comment: String,
+    /// The file that declares it, which alone may change it; null if none does.
+    managed_by: Option<String>,
     created_by: String,
     created_at: String,
 }
@@ -168,9 +172,15 @@ fn view(row: &SilenceRow, now: Timestamp) -> SilenceView {
         matchers: row.matchers.iter().map(matcher_view).collect(),
         severity_up_to: row.up_to.map(Severity::name),
         comment: row.comment.clone(),
+        managed_by: None,
         created_by: row.created_by.clone(),
         created_at: rfc3339(row.created_at),
     }
+}
+
+/// A silence as the API shows it.
+fn shown(holdings: &Holdings, row: &SilenceRow, now: Timestamp) -> SilenceView {
+    SilenceView { managed_by: holdings.settings.managed.file(Kind::Silence, row.id), ..view(row, now) }
 }
 
 fn matcher_view(matcher: &Matcher) -> MatcherBody {
@@ -360,7 +370,8 @@ async fn list(
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Json<Listing<SilenceView>>, Problem> {
     let now = clock::now();
-    params.page(app.registry.read().silences.iter().map(|(id, row)| (id.to_string(), view(row, now))), true).map(Json)
+    let holdings = app.registry.read();
+    params.page(holdings.silences.iter().map(|(id, row)| (id.to_string(), shown(&holdings, row, now))), true).map(Json)
 }
 
 /// Makes a silence
@@ -380,7 +391,8 @@ async fn create(
 #[utoipa::path(get, path = "/silences/{id}", tag = "silences", params(("id" = String, Path, description = "Which silence")),
     responses((status = 200, description = "The silence", body = SilenceView)))]
 async fn show(State(app): State<Arc<App>>, ApiPath(id): ApiPath<Ulid>) -> Result<Json<SilenceView>, Problem> {
-    Ok(Json(view(&find(&app, id)?, clock::now())))
+    let row = find(&app, id)?;
+    Ok(Json(shown(&app.registry.read(), &row, clock::now())))
 }
 
 /// Changes a silence; what is left out stays, and a duration counts from its start
@@ -395,6 +407,7 @@ async fn change(
     let _turn = change::turn().await;
     let (old, now) = (find(&app, id)?, clock::now());
     let replaces_end = body.contains_key("duration") && !body.contains_key("ends_at") && old.recurrence.is_none();
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Silence, id))?;
     let mut merged = patched(&view(&old, now), body)?;
     if replaces_end {
         merged.remove("ends_at");
@@ -409,6 +422,7 @@ async fn change(
     responses((status = 204, description = "Ended")))]
 async fn remove(State(app): State<Arc<App>>, editor: Editor, ApiPath(id): ApiPath<Ulid>) -> Result<StatusCode, Problem> {
     let _turn = change::turn().await;
+    change::not_by_file(&app.registry.read(), &Managed::new(Kind::Silence, id))?;
     let detail = serde_json::to_value(view(&find(&app, id)?, clock::now())).unwrap_or_default();
     app.registry.apply(vec![Change::DeleteSilence(id)], Some(editor.entry("silence.delete", id, &detail))).await?;
     Ok(StatusCode::NO_CONTENT)

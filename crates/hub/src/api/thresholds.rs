@@ -7,6 +7,8 @@ use super::wire::body::{Object, typed};
 use super::wire::change::{self, Editor};
 use super::wire::metric;
 use crate::app::App;
+use crate::files::managed::Object as Managed;
+use crate::registry::Holdings;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -141,6 +143,7 @@ async fn set(
         return Err(Problem::invalid_field("metric", why));
     }
     let _turn = change::turn().await;
+    change::not_by_file(&app.registry.read(), &Managed::levels(Some(agent), key.as_str()))?;
     let (warn, crit) = (levels.warn, levels.crit);
     let change = Change::PutLevels { agent: Some(agent), key: key.to_string(), levels: Levels { warn, crit } };
     let entry = editor.entry("threshold.set", agent, &json!({"metric": key.as_str(), "warn": warn, "crit": crit}));
@@ -155,6 +158,7 @@ async fn set(
 async fn reset(State(app): State<Arc<App>>, editor: Editor, path: AgentAndKey) -> Result<StatusCode, Problem> {
     let (agent, key) = agent_and_key(&app, path)?;
     let _turn = change::turn().await;
+    change::not_by_file(&app.registry.read(), &Managed::levels(Some(agent), key.as_str()))?;
     let has_own = app.registry.read().levels.agents.get(&agent).is_some_and(|own| own.contains_key(key.as_str()));
     if !has_own {
         return Err(Problem::not_found(&format!("threshold of this agent's own for {key}")));
@@ -186,12 +190,19 @@ async fn set_defaults(
 ) -> Result<Json<DefaultLevels>, Problem> {
     let wanted = checked(&app, &body).await?;
     let _turn = change::turn().await;
+    only_free(&app.registry.read(), &wanted)?;
     let gone: Vec<String> = app.registry.read().levels.global.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
     let put = wanted.into_iter().map(|(key, levels)| Change::PutLevels { agent: None, key, levels });
     let changes: Vec<Change> = put.chain(gone.into_iter().map(|key| Change::DeleteLevels { agent: None, key })).collect();
     let detail = serde_json::to_value(&body).unwrap_or_default();
     app.registry.apply(changes, Some(editor.entry("threshold.defaults", "thresholds", &detail))).await?;
     Ok(Json(shown(&app.registry.read().levels)))
+}
+
+/// Refuses to change or take away defaults that files declare; saying them again as they are is fine.
+fn only_free(holdings: &Holdings, wanted: &BTreeMap<String, Levels>) -> Result<(), Problem> {
+    let changed = holdings.levels.global.iter().filter(|(key, levels)| wanted.get(*key) != Some(levels));
+    changed.map(|(key, _)| change::not_by_file(holdings, &Managed::levels(None, key))).collect()
 }
 
 async fn checked(app: &App, body: &DefaultLevels) -> Result<BTreeMap<String, Levels>, Problem> {

@@ -53,6 +53,11 @@ pub static KEYS: &[Key] = &[
         Some(""),
         "Private networks that every channel may reach, such as 192.168.0.0/16, comma-separated",
     ),
+    key(
+        "notify.link_lifetime",
+        Some("7d"),
+        "How long the link in a notification opens its incident without a login; 0s asks everybody to log in",
+    ),
     key("jobs.roll_up", Some("20 * * * * *"), "When rollups are written (cron, seconds first, UTC)"),
     key("jobs.seal", Some("50 1-59/5 * * * *"), "When complete hours and days are packed (cron, seconds first, UTC)"),
     key("jobs.scrub", Some("5 * * * * *"), "When the next stretch of the database is checked (cron, seconds first, UTC)"),

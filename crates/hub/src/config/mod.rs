@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Below this a cap on the database would leave no room to work in.
 const LEAST_SIZE: u64 = 64 << 20;
 
+/// The longest that a link in a notification may open its incident.
+const LONGEST_LINK: Duration = Duration::from_secs(366 * 86_400);
+
 /// All settings, typed.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -34,6 +37,8 @@ pub struct Config {
     pub agents: Agents,
     /// Which private networks channels may reach without saying so themselves.
     pub allow_networks: Vec<IpNet>,
+    /// How long links in notifications open their incident without a login, in milliseconds; 0 is not at all.
+    pub link_lifetime_ms: i64,
     /// What is logged.
     pub log: Log,
     /// When housekeeping runs, as cron expressions (seconds first).
@@ -146,6 +151,7 @@ impl Config {
             retention: retention(sources)?,
             agents: Agents { interval: interval(sources)? },
             allow_networks: networks(sources)?,
+            link_lifetime_ms: sources.duration_ms("notify.link_lifetime", Duration::ZERO, LONGEST_LINK)?,
             log: Log { filter: log_filter(sources)?, json: sources.parse("log_json", "true or false")? },
             jobs: Jobs {
                 roll_up: schedule(sources, "jobs.roll_up")?,

@@ -277,6 +277,9 @@ impl Sender {
 }
 
 fn read(row: &ChannelRow, parcel: &Parcel) -> Result<(ChannelConfig, Vec<Notification>), String> {
+    if crate::sealing::is_sealed(&row.config_json) {
+        return Err(row.broken.clone().unwrap_or_else(|| "its secrets cannot be opened".to_owned()));
+    }
     let value =
         serde_json::from_str(&row.config_json).map_err(|error| format!("the channel's configuration cannot be read: {error}"))?;
     let config = ChannelConfig::parse(&row.kind, &value).map_err(|faults| {

@@ -6,6 +6,7 @@
 mod holdings;
 mod hush;
 mod settings;
+mod told;
 
 pub use holdings::Holdings;
 pub use hush::{Hush, digest_id, quiet_hours, silence_windows};
@@ -73,9 +74,11 @@ impl Registry {
     fn apply_in_turn(
         &self,
         _turn: &MutexGuard<'_, ()>,
-        changes: Vec<Change>,
+        mut changes: Vec<Change>,
         audit: Option<AuditEntry>,
     ) -> Result<(), StoreError> {
+        let line = audit.as_ref().and_then(|audit| told::line(audit, &changes, &self.read()));
+        changes.extend(line.map(Change::LogEvent));
         let events = self.store.apply(self.lease, &changes, audit.as_ref())?;
         let controls = {
             let mut holdings = self.holdings.write().unwrap_or_else(PoisonError::into_inner);

@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct PictureParams {
+pub(in crate::api) struct PictureParams {
     /// light or dark
     #[serde(default)]
     theme: Option<String>,
@@ -33,6 +33,21 @@ struct PictureParams {
     /// The time zone of the axis; that of the settings if left out.
     #[serde(default)]
     tz: Option<String>,
+}
+
+impl PictureParams {
+    /// A picture in this theme, as pages carry it.
+    pub(in crate::api) const fn themed(theme: Option<String>) -> Self {
+        Self { theme, scale: None, tz: None }
+    }
+}
+
+/// The picture of an incident as PNG, for whoever may see it.
+///
+/// # Errors
+/// When there is no such incident, or its history cannot be read.
+pub(in crate::api) async fn picture_of(app: Arc<App>, id: IncidentId, params: PictureParams) -> Result<Response, Problem> {
+    draw(app, id, params, Form::Png).await
 }
 
 async fn draw(app: Arc<App>, id: IncidentId, params: PictureParams, form: Form) -> Result<Response, Problem> {

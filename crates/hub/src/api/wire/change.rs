@@ -3,7 +3,10 @@
 use crate::api::extract::{Caller, Remote};
 use crate::api::problem::Problem;
 use crate::clock;
+use crate::files::managed::Object as Managed;
+use crate::registry::Holdings;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use nightbell_store::AuditEntry;
 use serde_json::Value;
@@ -15,6 +18,17 @@ static TURN: Mutex<()> = Mutex::const_new(());
 /// Waits until nobody else changes the configuration through the API.
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
+}
+
+/// Refuses to change what a file declares: the next time the files are applied it would be undone.
+///
+/// # Errors
+/// `managed`, with the file's name.
+pub(crate) fn not_by_file(holdings: &Holdings, object: &Managed) -> Result<(), Problem> {
+    let Some(source) = holdings.settings.managed.get(object) else { return Ok(()) };
+    let (word, file) = (object.kind.word(), &source.file);
+    let detail = format!("this {word} is declared in the file {file}: change it there, then run nightbell apply");
+    Err(Problem::new(StatusCode::CONFLICT, "managed", "Managed by a file", detail))
 }
 
 /// Who changes something, and from where.

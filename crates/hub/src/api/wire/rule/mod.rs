@@ -153,6 +153,8 @@ pub(crate) struct RuleView {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) created_at: String,
+    /// The file that declares it, which alone may change it; null if none does.
+    pub(crate) managed_by: Option<String>,
     #[serde(flatten)]
     body: RuleBody,
     #[schema(value_type = f64)]
@@ -242,6 +244,7 @@ impl RuleView {
             id: rule.id.to_string(),
             version: rule.version,
             created_at: rfc3339(created_at),
+            managed_by: None,
             body: RuleBody::of(rule),
             for_seconds: Seconds(rule.hold_ms),
             keep_firing_seconds: Seconds(rule.keep_firing_ms),

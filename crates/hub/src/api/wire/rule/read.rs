@@ -40,7 +40,8 @@ const KNOWN: [&str; 26] = [
     "allow_unknown",
 ];
 /// What a GET shows beside that.
-const READ_ONLY: [&str; 12] = [
+const READ_ONLY: [&str; 13] = [
+    "managed_by",
     "id",
     "version",
     "created_at",
