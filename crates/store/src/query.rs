@@ -12,15 +12,10 @@ impl RangeQuery {
     pub fn wants(&self, key: &SeriesKey) -> bool {
         self.series.is_empty() || self.series.iter().any(|wanted| names(wanted, key))
     }
-
-    /// The part of the span in which there may be anything, given the oldest and the newest moment there is something at. The
-    /// oldest is taken by its day, so that rolling up changes nothing; nothing is left of a span beside the history.
-    pub(crate) fn clip(&self, oldest: Timestamp, newest: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        clip((self.start, self.end), (oldest, newest))
-    }
 }
 
-/// The part of a span in which there may be anything; see [`RangeQuery::clip`].
+/// The part of a span in which there may be anything, given the oldest and the newest moment there is something at. The oldest is
+/// taken by its day, so that rolling up changes nothing; nothing is left of a span beside the history.
 pub(crate) fn clip(
     (start, end): (Timestamp, Timestamp),
     (oldest, newest): (Timestamp, Timestamp),

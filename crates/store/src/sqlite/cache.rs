@@ -2,6 +2,7 @@
 //! in step with the file: a transaction that fails empties it, and what is missing is read again.
 
 use super::failure::{Answer, damaged};
+use super::sight::Dictionaries;
 use super::{cells, dictionary, held};
 use crate::ranges::Ranges;
 use crate::varint::Damage;
@@ -18,8 +19,10 @@ const BOOTS_REMEMBERED: usize = 4;
 const HEADLINE: [&str; 3] = ["cpu.usage_percent", "mem.used_percent", "disk.used_percent{mount=/}"];
 
 /// All that is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cache {
+    /// Dictionaries that were read, which are told of changes.
+    pub(super) dictionaries: Arc<Dictionaries>,
     agents: HashMap<AgentId, Known>,
     /// Agents often have the same series in the same order: their layouts are then one.
     layouts: HashSet<Arc<[Slot]>>,
@@ -94,9 +97,22 @@ impl Layout {
 }
 
 impl Cache {
+    /// Nothing yet.
+    pub(super) fn new(dictionaries: Arc<Dictionaries>) -> Self {
+        Self {
+            dictionaries,
+            agents: HashMap::new(),
+            layouts: HashSet::new(),
+            buffer: Vec::new(),
+            touched: Vec::new(),
+            forgotten: Vec::new(),
+            chunk_times: None,
+        }
+    }
+
     /// Forgets everything.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self::new(Arc::clone(&self.dictionaries));
     }
 
     /// Forgets one agent.
@@ -223,6 +239,7 @@ impl Cache {
             let mut layout = read_layout(connection, key, schema)?;
             let fresh = layout.fresh(values);
             if !fresh.is_empty() {
+                self.dictionaries.changing(key);
                 dictionary::number(connection, key, schema, &fresh, at)?;
                 layout = read_layout(connection, key, schema)?;
             }

@@ -7,23 +7,22 @@ use crate::vector::{MAX_DECIMALS, decimals_of};
 use nightbell_model::{Schema, SeriesKey, Timestamp};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// How exactly it is known when a series was used last, in milliseconds: it is written down about once a day.
 const USED_WITHIN_MS: i64 = 86_400_000;
 
 /// A series of an agent's dictionary.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
     /// Its number.
     pub(super) id: u32,
     /// Its key.
     pub(super) key: SeriesKey,
-    /// When it was last known to be used; `None` in a line of the first release.
-    pub(super) used_at: Option<Timestamp>,
 }
 
 /// All series of an agent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Dictionary {
     /// The series, by number.
     pub(super) entries: Vec<Entry>,
@@ -42,7 +41,7 @@ impl Dictionary {
 
 /// The dictionary of an agent.
 pub(super) fn read(connection: &Connection, agent: i64) -> Answer<Dictionary> {
-    let sql = "SELECT id, key, decimals, mark, used_at FROM series WHERE agent = ?1 ORDER BY id";
+    let sql = "SELECT id, key, decimals, mark FROM series WHERE agent = ?1 ORDER BY id";
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query([agent])?;
     let mut found = Dictionary::default();
@@ -54,16 +53,15 @@ pub(super) fn read(connection: &Connection, agent: i64) -> Answer<Dictionary> {
             found.damaged += 1;
             continue;
         };
-        found.entries.push(Entry { id, key, used_at: row.get::<_, Option<super::cells::At>>(4)?.map(|at| at.0) });
+        found.entries.push(Entry { id, key });
         found.decimals.resize(id as usize, 0);
         found.decimals.push(decimals);
     }
     Ok(found)
 }
 
-/// The dictionary of an agent, if all of it can be trusted: what is packed against it must be readable later.
-pub(super) fn whole(connection: &Connection, agent: i64) -> Answer<Dictionary> {
-    let found = read(connection, agent)?;
+/// A dictionary, if all of it can be trusted: what is packed against it must be readable later.
+pub(super) fn trusted(agent: i64, found: Arc<Dictionary>) -> Answer<Arc<Dictionary>> {
     if found.damaged == 0 {
         return Ok(found);
     }
@@ -104,13 +102,13 @@ pub(super) fn mark_old(connection: &Connection, agent: i64) -> Answer<()> {
     Ok(())
 }
 
-/// Series whose last use is to be written down.
-pub(super) fn stale(known: &Dictionary, ids: impl Iterator<Item = u32>, at: Timestamp) -> Vec<u32> {
-    let is_stale = |id: &u32| {
-        let used_at = known.entry(*id).and_then(|entry| entry.used_at);
-        used_at.is_none_or(|used_at| used_at.plus_millis(USED_WITHIN_MS) <= at)
-    };
-    ids.filter(is_stale).collect()
+/// Which of these series were last known to be used so long before `at` that it is to be written down.
+pub(super) fn stale(connection: &Connection, agent: i64, used: &HashSet<u32>, at: Timestamp) -> Answer<Vec<u32>> {
+    let sql = "SELECT id FROM series WHERE agent = ?1 AND coalesce(used_at, ?3) <= ?2";
+    let mut select = connection.prepare_cached(sql)?;
+    let (known, never) = (at.plus_millis(-USED_WITHIN_MS).as_millis(), Timestamp::MIN.as_millis());
+    let rows = select.query_map(params![agent, known, never], |row| row.get::<_, u32>(0))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().filter(|id| used.contains(id)).collect())
 }
 
 /// Notes that series of an agent had samples at `at`.

@@ -2,13 +2,13 @@
 
 use super::cells::{At, at, parsed};
 use super::chunks::{self, DAY_MS};
-use super::dictionary::{self, Dictionary, Entry};
+use super::dictionary::{Dictionary, Entry};
 use super::failure::{Answer, damaged};
 use super::held::{self, Held};
 use super::history::{Selection, blob};
 use super::marks::{self, RAW_COLUMNS};
-use super::noted::Noted;
 use super::raw::{HOT, LATE};
+use super::sight::Sight;
 use super::{agents, alerts, people, rules};
 use crate::checksum::Key;
 use crate::chunk::{Chunk, Scratch};
@@ -29,15 +29,15 @@ const ROWS_SEARCHED: i64 = 3000;
 const ROWS_TRIED: i64 = 3;
 
 /// Reads everything.
-pub(super) fn load(connection: &Connection, noted: &Noted) -> Answer<Loaded> {
+pub(super) fn load(connection: &Connection, sight: &Sight<'_>) -> Answer<Loaded> {
     let agents = agents::all(connection)?;
     let mut names = Names::default();
     let mut latest = Vec::new();
     for agent in &agents {
-        latest.extend(newest(connection, noted, agent.id, &mut names)?);
+        latest.extend(newest(connection, sight, agent.id, &mut names)?);
     }
     let mut instances = alerts::instances(connection)?;
-    fill_last_ts(connection, noted, &mut instances)?;
+    fill_last_ts(connection, sight, &mut instances)?;
     Ok(Loaded {
         agents,
         latest,
@@ -72,10 +72,10 @@ impl Names {
 }
 
 /// The newest heartbeat of an agent: hot, or the last of a silent one, which stays a row, or one that came late after that.
-fn newest(connection: &Connection, noted: &Noted, agent: AgentId, names: &mut Names) -> Answer<Option<Batch>> {
+fn newest(connection: &Connection, sight: &Sight<'_>, agent: AgentId, names: &mut Names) -> Answer<Option<Batch>> {
     let Some(held) = held::of(connection, agent)? else { return Ok(None) };
-    let known = dictionary::read(connection, held.key)?;
-    let of = |table, names: &mut Names| newest_of(connection, noted, (&held, agent), table, &known, names);
+    let known = sight.dictionary(connection, held.key)?;
+    let of = |table, names: &mut Names| newest_of(connection, sight.noted, (&held, agent), table, &known, names);
     let (hot, late) = (of(HOT, names)?, of(LATE, names)?);
     Ok(match (hot, late) {
         (Some(hot), Some(late)) if late.ts < hot.ts => Some(hot),
@@ -86,7 +86,7 @@ fn newest(connection: &Connection, noted: &Noted, agent: AgentId, names: &mut Na
 /// The newest sound heartbeat among the rows of a table.
 fn newest_of(
     connection: &Connection,
-    noted: &Noted,
+    noted: &super::noted::Noted,
     (held, agent): (&Held, AgentId),
     table: &'static str,
     known: &Dictionary,
@@ -153,7 +153,7 @@ fn seen(connection: &Connection) -> Answer<Vec<SeenRow>> {
 }
 
 /// Fills in when instances that are not at rest had their last sample.
-fn fill_last_ts(connection: &Connection, noted: &Noted, instances: &mut [InstanceRecord]) -> Answer<()> {
+fn fill_last_ts(connection: &Connection, sight: &Sight<'_>, instances: &mut [InstanceRecord]) -> Answer<()> {
     let mut by_agent: BTreeMap<AgentId, Vec<&mut InstanceRecord>> = BTreeMap::new();
     for record in instances.iter_mut().filter(|record| record.state != State::Ok) {
         if record.key.series.metric() != OFFLINE_METRIC {
@@ -161,7 +161,7 @@ fn fill_last_ts(connection: &Connection, noted: &Noted, instances: &mut [Instanc
         }
     }
     for (agent, records) in by_agent {
-        search_back(connection, noted, agent, records)?;
+        search_back(connection, sight, agent, records)?;
     }
     Ok(())
 }
@@ -172,9 +172,9 @@ fn feeds(key: &SeriesKey, series: &SeriesKey) -> bool {
 }
 
 /// Looks through the newest rows of an agent, then its newest chunks, until every record has found a sample of the series it is about.
-fn search_back(connection: &Connection, noted: &Noted, agent: AgentId, mut records: Vec<&mut InstanceRecord>) -> Answer<()> {
+fn search_back(connection: &Connection, sight: &Sight<'_>, agent: AgentId, mut records: Vec<&mut InstanceRecord>) -> Answer<()> {
     let Some(held) = held::of(connection, agent)? else { return Ok(()) };
-    let known = dictionary::read(connection, held.key)?;
+    let known = sight.dictionary(connection, held.key)?;
     records.retain(|record| known.entries.iter().any(|entry| feeds(&entry.key, &record.key.series)));
     for table in [HOT, LATE] {
         search_rows(connection, &held, table, &known, &mut records)?;
@@ -188,7 +188,7 @@ fn search_back(connection: &Connection, noted: &Noted, agent: AgentId, mut recor
         && let Some(piece) = chunks::last_raw(connection, held.key, before)?.filter(|piece| piece.until > oldest)
     {
         before = piece.start;
-        let selection = Selection::new(&held, &known.decimals, &[], noted);
+        let selection = Selection::new(&held, &known.decimals, &[], sight.noted);
         let key = marks::chunk(held.key, Tier::Raw, &piece);
         let read = chunks::body(connection, chunks::RAW, piece.id, |bytes| search_chunk(bytes, key, &known, &mut missing));
         if let Some(Err(damage)) = selection.survive(chunks::RAW, (piece.start, piece.until), read)? {

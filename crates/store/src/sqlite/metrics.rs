@@ -24,11 +24,11 @@ impl MetricStore for SqliteStore {
     }
 
     fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
-        self.readers.read("read history", |connection| range::range(connection, &self.noted, query))
+        self.readers.read("read history", |connection| range::range(connection, &self.sight(), query))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {
-        self.readers.read("list series", |connection| range::series(connection, agent))
+        self.readers.read("list series", |connection| range::series(connection, &self.sight(), agent))
     }
 
     fn knows_metric(&self, metric: &str) -> Result<bool, StoreError> {
@@ -46,7 +46,7 @@ impl MetricStore for SqliteStore {
                 let mut writer = self.gate.patient();
                 writer.check(lease)?;
                 let (buckets, more) = writer
-                    .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.noted, tier, now))?;
+                    .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.sight(), tier, now))?;
                 done.buckets += buckets;
                 if !more {
                     break;
@@ -59,7 +59,7 @@ impl MetricStore for SqliteStore {
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
         let mut removed = self.remove_history(lease, now, keep)?;
         removed += self.thin(lease, now, keep)?;
-        removed += self.slices(lease, retain::purge)?;
+        removed += self.purge(lease)?;
         let before = now.plus_millis(-keep.log_ms);
         for sql in LOGS {
             removed +=
@@ -78,11 +78,11 @@ impl MetricStore for SqliteStore {
     }
 
     fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {
-        self.readers.read("read the fleet's history", |connection| questions::fleet(connection, &self.noted, query))
+        self.readers.read("read the fleet's history", |connection| questions::fleet(connection, &self.sight(), query))
     }
 
     fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {
-        self.readers.read("read history", |connection| questions::export_page(connection, &self.noted, query))
+        self.readers.read("read history", |connection| questions::export_page(connection, &self.sight(), query))
     }
 
     fn revision(&self, agent: AgentId, start: Timestamp, end: Timestamp) -> Result<Option<u64>, StoreError> {
@@ -161,6 +161,20 @@ impl SqliteStore {
         }
         self.forget_series(lease, now, keep, &cuts)?;
         Ok(removed)
+    }
+
+    /// Removes histories that are cut off from their agents.
+    fn purge(&self, lease: LeaseToken) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let _slice = self.housekeeping();
+            let mut writer = self.gate.patient();
+            writer.check(lease)?;
+            match writer.write("remove history", |connection, cache| retain::purge(connection, cache))? {
+                Some(count) => removed += count as u64,
+                None => return Ok(removed),
+            }
+        }
     }
 
     /// Forgets series of these agents that nothing refers to any more.

@@ -42,6 +42,7 @@ mod rollups;
 mod rules;
 mod scrub;
 mod seal;
+mod sight;
 mod state;
 mod thin;
 mod upkeep;
@@ -53,9 +54,10 @@ use nightbell_model::Timestamp;
 use noted::Noted;
 use pool::Pool;
 use rusqlite::Connection;
+use sight::{Dictionaries, Sight};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use writer::Gate;
 
 /// How the engine uses the machine.
@@ -87,6 +89,8 @@ pub struct SqliteStore {
     checkpointer: Mutex<Connection>,
     /// What was found damaged.
     noted: Noted,
+    /// Dictionaries that were read.
+    dictionaries: Arc<Dictionaries>,
     /// Held by the one slice of housekeeping that is being done.
     housekeeping: Mutex<()>,
     /// Hot rows of hours before this have been swept.
@@ -105,10 +109,12 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), source: Box::new(error) };
         let readers = Pool::open(path, options.readers).map_err(failed)?;
         let checkpointer = Mutex::new(open::checkpointer(path).map_err(failed)?);
+        let dictionaries = Arc::<Dictionaries>::default();
         let (noted, housekeeping, swept_to) = (Noted::default(), Mutex::new(()), Mutex::new(Timestamp::MIN));
         Ok(Self {
             path: path.to_owned(),
-            gate: Gate::new(connection),
+            gate: Gate::new(connection, Arc::clone(&dictionaries)),
+            dictionaries,
             readers,
             checkpointer,
             noted,
@@ -116,6 +122,11 @@ impl SqliteStore {
             swept_to,
             _lock: lock,
         })
+    }
+
+    /// What a question has beside a snapshot that it takes from now on.
+    fn sight(&self) -> Sight<'_> {
+        Sight::new(&self.noted, &self.dictionaries)
     }
 
     /// Where the store is.

@@ -162,6 +162,22 @@ pub(super) fn claim(
     messages.iter().map(&mut take).collect()
 }
 
+/// Moves what waits and what is being sent along with a clock that was set.
+pub(super) fn shift(connection: &Connection, by_ms: i64) -> Answer<()> {
+    let sql =
+        "UPDATE outbox SET lease_until = lease_until + ?1, first_attempt_at = first_attempt_at + ?1 WHERE state = 'sending'";
+    connection.prepare_cached(sql)?.execute([by_ms])?;
+    let sql = "UPDATE outbox SET first_attempt_at = first_attempt_at + ?1 WHERE state = 'queued'";
+    connection.prepare_cached(sql)?.execute([by_ms])?;
+    if by_ms < 0 {
+        // A clock that was set forward makes things due early, which holds up nobody.
+        let sql = "UPDATE outbox SET created_at = created_at + ?1, not_before = not_before + ?1, due_at = due_at + ?1, \
+                   next_attempt_at = next_attempt_at + ?1 WHERE state = 'queued'";
+        connection.prepare_cached(sql)?.execute([by_ms])?;
+    }
+    Ok(())
+}
+
 /// Keeps what a channel wants remembered.
 pub(super) fn note_progress(connection: &Connection, id: Ulid, progress_json: &str) -> Answer<()> {
     let sql = "UPDATE outbox SET progress = ?2 WHERE id = ?1";

@@ -41,6 +41,7 @@ pub(super) fn agent(connection: &Connection, cache: &mut Cache, key: i64, now: T
     let is_free = |(id, used_at): &&(u32, i64)| {
         oldest.is_none_or(|oldest| used_at.saturating_add(UNSURE_MS) < oldest) && !in_rows.contains(id)
     };
+    cache.dictionaries.changing(key);
     let mut delete = connection.prepare_cached("DELETE FROM series WHERE agent = ?1 AND id = ?2")?;
     let mut forgotten = 0;
     for (id, _) in unused.iter().filter(is_free) {

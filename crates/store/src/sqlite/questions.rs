@@ -3,8 +3,8 @@
 use super::failure::Answer;
 use super::held;
 use super::history::{self, Selection, Span};
-use super::noted::Noted;
-use super::{dictionary, extent, range};
+use super::sight::Sight;
+use super::{extent, range};
 use crate::export;
 use crate::fleet::{Steps, Sums};
 use crate::query::{names, revision_of};
@@ -15,11 +15,11 @@ use nightbell_model::{AgentId, SeriesKey, Tier};
 use rusqlite::Connection;
 
 /// Answers for one metric over many agents.
-pub(super) fn fleet(connection: &Connection, noted: &Noted, query: &FleetQuery) -> Answer<FleetFrame> {
+pub(super) fn fleet(connection: &Connection, sight: &Sight<'_>, query: &FleetQuery) -> Answer<FleetFrame> {
     let (mut sums, mut steps) = (Sums::new(query), Steps::new(query));
     for agent in sums.agents() {
         steps.clear();
-        if let Some(decimals) = steps_of(connection, noted, query, agent, &mut steps)? {
+        if let Some(decimals) = steps_of(connection, sight, query, agent, &mut steps)? {
             sums.add(agent, &steps, decimals);
         }
     }
@@ -27,14 +27,19 @@ pub(super) fn fleet(connection: &Connection, noted: &Noted, query: &FleetQuery) 
 }
 
 /// Fills in what one agent has; the decimals of it, if it has the metric.
-fn steps_of(connection: &Connection, noted: &Noted, query: &FleetQuery, agent: AgentId, steps: &mut Steps) -> Answer<Option<u8>> {
+fn steps_of(
+    connection: &Connection,
+    sight: &Sight<'_>,
+    query: &FleetQuery,
+    agent: AgentId,
+    steps: &mut Steps,
+) -> Answer<Option<u8>> {
     let Some(held) = held::of(connection, agent)? else { return Ok(None) };
-    let found = dictionary::read(connection, held.key)?;
+    let found = sight.dictionary(connection, held.key)?;
     let ids: Vec<u32> = found.entries.iter().filter(|entry| names(&query.series, &entry.key)).map(|entry| entry.id).collect();
     let Some(first) = ids.first() else { return Ok(None) };
-    let Some(clipped) = extent::clip(connection, &held, (query.start, query.end))? else { return Ok(None) };
-    let selection = Selection::new(&held, &found.decimals, &ids, noted);
-    for segment in planned(clipped, held.whole_from, Some(query.step_ms.max(1))) {
+    let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
+    for segment in planned((query.start, query.end), held.whole_from, Some(query.step_ms.max(1))) {
         history::buckets(connection, &selection, segment.tier, (segment.start, segment.end), &mut |time, columns| {
             columns.iter().for_each(|column| steps.add(time, column));
             Ok(())
@@ -49,15 +54,15 @@ fn planned((start, end): Span, whole_from: WholeFrom, step_ms: Option<i64>) -> V
 }
 
 /// The next page of a long answer.
-pub(super) fn export_page(connection: &Connection, noted: &Noted, query: &ExportQuery) -> Answer<ExportPage> {
+pub(super) fn export_page(connection: &Connection, sight: &Sight<'_>, query: &ExportQuery) -> Answer<ExportPage> {
     let nothing = ExportPage { mean: vec![Vec::new(); query.series.len()], ..ExportPage::default() };
     let Some(held) = held::of(connection, query.agent)? else { return Ok(nothing) };
     let Some((span, whole_from)) = range::span(connection, &held, (query.start, query.end))? else { return Ok(nothing) };
-    let found = dictionary::read(connection, held.key)?;
+    let found = sight.dictionary(connection, held.key)?;
     let id_of = |wanted: &SeriesKey| found.entries.iter().find(|entry| entry.key == *wanted).map_or(u32::MAX, |entry| entry.id);
     let ids: Vec<u32> = query.series.iter().map(id_of).collect();
     let wanted: Vec<u8> = ids.iter().map(|id| found.decimals.get(*id as usize).copied().unwrap_or(0)).collect();
-    let selection = Selection::new(&held, &found.decimals, &ids, noted);
+    let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
     let segments = planned(span, whole_from, query.tier.width_ms());
     export::page(query, &segments, &wanted, |tier, span, rows| history::buckets(connection, &selection, tier, span, rows))
 }

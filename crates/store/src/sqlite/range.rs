@@ -1,10 +1,10 @@
 //! Answers to range queries: what the agent has, the plan, and its segments read one after another.
 
-use super::dictionary::{self, Entry};
+use super::dictionary::Entry;
 use super::failure::Answer;
 use super::held::{self, Held};
 use super::history::{self, Selection, Span};
-use super::noted::Noted;
+use super::sight::Sight;
 use super::{extent, pins, raw};
 use crate::frame::{Assembly, Wanted};
 use crate::resolution::{self, Question};
@@ -14,10 +14,10 @@ use nightbell_model::{AgentId, Frame, SeriesKey, Tier};
 use rusqlite::Connection;
 
 /// Answers a range query.
-pub(super) fn range(connection: &Connection, noted: &Noted, query: &RangeQuery) -> Answer<Frame> {
+pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQuery) -> Answer<Frame> {
     let empty = Frame::empty(query.start, query.end);
     let Some(held) = held::of(connection, query.agent)? else { return Ok(empty) };
-    let found = dictionary::read(connection, held.key)?;
+    let found = sight.dictionary(connection, held.key)?;
     let mut chosen: Vec<&Entry> = found.entries.iter().filter(|entry| query.wants(&entry.key)).collect();
     chosen.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let Some(((start, end), whole_from)) = span(connection, &held, (query.start, query.end))? else { return Ok(empty) };
@@ -25,7 +25,7 @@ pub(super) fn range(connection: &Connection, noted: &Noted, query: &RangeQuery) 
         return Ok(empty);
     }
     let ids: Vec<u32> = chosen.iter().map(|entry| entry.id).collect();
-    let selection = Selection::new(&held, &found.decimals, &ids, noted);
+    let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
     let raw_span = (start.max(whole_from.of(Tier::Raw)), end);
     let raw_points = raw::count(connection, &selection, raw_span, query.max_points)?;
     let (tier, max_points) = (query.tier, query.max_points);
@@ -53,9 +53,10 @@ pub(super) fn span(connection: &Connection, held: &Held, span: Span) -> Answer<O
 }
 
 /// All series of an agent, sorted.
-pub(super) fn series(connection: &Connection, agent: AgentId) -> Answer<Vec<SeriesKey>> {
+pub(super) fn series(connection: &Connection, sight: &Sight<'_>, agent: AgentId) -> Answer<Vec<SeriesKey>> {
     let Some(held) = held::of(connection, agent)? else { return Ok(Vec::new()) };
-    let mut keys: Vec<SeriesKey> = dictionary::read(connection, held.key)?.entries.into_iter().map(|entry| entry.key).collect();
+    let known = sight.dictionary(connection, held.key)?;
+    let mut keys: Vec<SeriesKey> = known.entries.iter().map(|entry| entry.key.clone()).collect();
     keys.sort_unstable();
     Ok(keys)
 }

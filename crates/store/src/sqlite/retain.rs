@@ -25,8 +25,6 @@ const BOOTS_KEPT: i64 = 64;
 pub(super) struct Cut {
     key: i64,
     whole_from: WholeFrom,
-    /// Whether something was closed that was open before.
-    is_raised: bool,
 }
 
 impl Cut {
@@ -38,11 +36,6 @@ impl Cut {
     /// From when on a tier is whole; `None` if nothing of it was ever removed.
     pub(super) fn before(&self, tier: Tier) -> Option<Timestamp> {
         self.whole_from.marks()[tier as usize]
-    }
-
-    /// Whether something was closed that was open before.
-    pub(super) const fn is_raised(&self) -> bool {
-        self.is_raised
     }
 }
 
@@ -68,13 +61,12 @@ pub(super) fn raise(
         let held = held::read(row)?;
         let agent: AgentId = parse("agent", &row.get::<_, String>(8)?)?;
         let whole_from = if held.kept { held.whole_from } else { raised(connection, &held, now, keep)? };
-        let is_raised = whole_from != held.whole_from;
-        if is_raised {
+        if whole_from != held.whole_from {
             write_marks(connection, held.key, whole_from)?;
             cache.close_before(agent, whole_from.of(Tier::Raw));
         }
         forget_boots(connection, cache, held.key)?;
-        cuts.push(Cut { key: held.key, whole_from, is_raised });
+        cuts.push(Cut { key: held.key, whole_from });
     }
     Ok(cuts)
 }
@@ -204,7 +196,7 @@ pub(super) fn remove_oldest(connection: &Connection, after: i64, horizon: Timest
 }
 
 /// Removes a slice of a history that is cut off from its agent; `None` when no such history is left.
-pub(super) fn purge(connection: &Connection) -> Answer<Option<usize>> {
+pub(super) fn purge(connection: &Connection, cache: &mut Cache) -> Answer<Option<usize>> {
     let mut select = connection.prepare_cached("SELECT key FROM agent_keys WHERE agent IS NULL LIMIT 1")?;
     let mut rows = select.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -226,6 +218,7 @@ pub(super) fn purge(connection: &Connection) -> Answer<Option<usize>> {
             return Ok(Some(removed));
         }
     }
+    cache.dictionaries.changing(key);
     for table in ["rollup_pending", "boots", "series"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE agent = ?1"))?.execute([key])?;
     }

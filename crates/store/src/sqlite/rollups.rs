@@ -6,7 +6,8 @@ use super::cache::Cache;
 use super::cells::{At, parse};
 use super::failure::Answer;
 use super::history::{self, Selection};
-use super::noted::{Noted, Spot};
+use super::noted::Spot;
+use super::sight::Sight;
 use super::{chunks, dictionary, held, marks};
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
@@ -28,14 +29,14 @@ struct Marked {
 pub(super) fn slice(
     connection: &Connection,
     cache: &mut Cache,
-    noted: &Noted,
+    sight: &Sight<'_>,
     tier: Tier,
     now: Timestamp,
 ) -> Answer<(u64, bool)> {
     let due = marked(connection, tier, now)?;
     let (mut written, mut buffer) = (0, std::mem::take(&mut cache.buffer));
     for mark in &due {
-        if write(connection, noted, mark, tier, &mut buffer)? {
+        if write(connection, sight, mark, tier, &mut buffer)? {
             written += 1;
         }
         let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
@@ -67,18 +68,18 @@ fn marked(connection: &Connection, tier: Tier, now: Timestamp) -> Answer<Vec<Mar
 
 /// Writes one bucket and marks the coarser one it is in; `false` if there is nothing in it, or damage under one that was written
 /// before: that one is better.
-fn write(connection: &Connection, noted: &Noted, mark: &Marked, tier: Tier, buffer: &mut Vec<u8>) -> Answer<bool> {
+fn write(connection: &Connection, sight: &Sight<'_>, mark: &Marked, tier: Tier, buffer: &mut Vec<u8>) -> Answer<bool> {
     let (Some(table), Some(width)) = (history::table(tier), tier.width_ms()) else { return Ok(false) };
     let Some(held) = held::by_key(connection, mark.key)? else { return Ok(false) };
     let span = (mark.bucket, mark.bucket.plus_millis(width));
-    let known = match dictionary::whole(connection, mark.key) {
+    let known = match sight.whole_dictionary(connection, mark.key) {
         Err(failure) if failure.is_damage() => {
-            noted.note(Spot { agent: mark.key, what: "series", start: span.0, until: span.1 }, &failure);
+            sight.noted.note(Spot { agent: mark.key, what: "series", start: span.0, until: span.1 }, &failure);
             return Ok(false);
         }
         known => known?,
     };
-    let selection = Selection::all(&held, &known.decimals, noted);
+    let selection = Selection::all(&held, &known.decimals, sight.noted);
     let mut found: Option<Vec<Bucket>> = None;
     let mut keep = |_: Timestamp, columns: &[Bucket]| {
         found = Some(columns.to_vec());
@@ -86,7 +87,7 @@ fn write(connection: &Connection, noted: &Noted, mark: &Marked, tier: Tier, buff
     };
     history::make(connection, &selection, tier, mark.bucket, &mut keep)?;
     let Some(columns) = found else { return Ok(false) };
-    if !noted.of(mark.key, span.0, span.1).is_empty() && is_written(connection, mark, tier)? {
+    if !sight.noted.of(mark.key, span.0, span.1).is_empty() && is_written(connection, mark, tier)? {
         return Ok(false);
     }
     rollup::pack(buffer, marks::bucket(mark.key, tier, mark.bucket), &columns, &known.decimals);
@@ -95,8 +96,9 @@ fn write(connection: &Connection, noted: &Noted, mark: &Marked, tier: Tier, buff
          ON CONFLICT (agent, bucket) DO UPDATE SET vector = excluded.vector"
     );
     connection.prepare_cached(&sql)?.execute(params![mark.key, mark.bucket.as_millis(), &*buffer])?;
-    let ids = (0..).zip(&columns).filter(|(_, bucket)| bucket.count > 0).map(|(id, _)| id);
-    dictionary::use_at(connection, mark.key, &dictionary::stale(&known, ids, mark.bucket), mark.bucket)?;
+    let used = (0..).zip(&columns).filter(|(_, bucket)| bucket.count > 0).map(|(id, _)| id).collect();
+    let stale = dictionary::stale(connection, mark.key, &used, mark.bucket)?;
+    dictionary::use_at(connection, mark.key, &stale, mark.bucket)?;
     if let Some(coarser) = coarser(tier)
         && let Some(width) = coarser.width_ms()
     {

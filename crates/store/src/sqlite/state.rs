@@ -17,7 +17,7 @@ impl StateStore for SqliteStore {
     }
 
     fn load(&self) -> Result<Loaded, StoreError> {
-        self.readers.read("load the state", |connection| load::load(connection, &self.noted))
+        self.readers.read("load the state", |connection| load::load(connection, &self.sight()))
     }
 
     fn commit(&self, lease: LeaseToken, commit: &Commit) -> Result<Vec<LoggedEvent>, StoreError> {
@@ -55,6 +55,12 @@ impl StateStore for SqliteStore {
         let mut writer = self.gate.urgent();
         writer.check(lease)?;
         writer.write("take deliveries", |connection, _| outbox::claim(connection, now, until, messages))
+    }
+
+    fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError> {
+        let mut writer = self.gate.urgent();
+        writer.check(lease)?;
+        writer.write("move deliveries in time", |connection, _| outbox::shift(connection, by_ms))
     }
 
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {

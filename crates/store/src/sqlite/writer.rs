@@ -2,10 +2,11 @@
 
 use super::cache::Cache;
 use super::failure::Answer;
+use super::sight::Dictionaries;
 use crate::seams::{LeaseToken, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long housekeeping stands back before it asks again whether somebody still waits.
@@ -29,8 +30,8 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A gate before `connection`, which nobody has the right to write on yet.
-    pub(super) fn new(connection: Connection) -> Self {
-        let writer = Writer { connection, lease: None, cache: Cache::default() };
+    pub(super) fn new(connection: Connection, dictionaries: Arc<Dictionaries>) -> Self {
+        let writer = Writer { connection, lease: None, cache: Cache::new(dictionaries) };
         Self { writer: Mutex::new(writer), waiting: AtomicUsize::new(0) }
     }
 
@@ -61,6 +62,7 @@ impl Gate {
             self.writer.clear_poison();
             let mut writer: MutexGuard<'_, Writer> = poisoned.into_inner();
             writer.cache.forget();
+            writer.cache.dictionaries.ended();
             writer
         })
     }
@@ -82,6 +84,7 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>, &mut Cache) -> Answer<T>,
     ) -> Result<T, StoreError> {
         let done = self.transact(work);
+        self.cache.dictionaries.ended();
         if done.is_err() {
             self.cache.forget();
         }

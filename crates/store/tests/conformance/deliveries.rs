@@ -14,6 +14,7 @@ crate::conformance!(
     a_message_of_several_stays_together,
     ends_know_who_else_was_told_of_in_the_same_message,
     what_is_to_travel_in_a_message_says_so_from_the_start,
+    a_clock_that_is_set_holds_up_nothing,
     nothing_goes_out_before_its_time,
     a_lease_that_runs_out_is_a_marked_repeat,
     a_restart_sends_again_with_a_mark,
@@ -146,6 +147,30 @@ fn ends_know_who_else_was_told_of_in_the_same_message(engine: &mut dyn Engine) {
     assert_eq!(storms(engine), [(11, Some(1), 2), (14, None, 0)]);
     put(engine, &[of_incident(12, 1, NoticeKind::Repeat), of_incident(13, 3, NoticeKind::Resolved)]);
     assert_eq!(storms(engine), [(11, Some(1), 1), (14, None, 0), (12, Some(1), 0), (13, Some(1), 1)]);
+}
+
+fn a_clock_that_is_set_holds_up_nothing(engine: &mut dyn Engine) {
+    put(
+        engine,
+        &[of_incident(1, 1, NoticeKind::Fired), of_incident(2, 2, NoticeKind::Fired), of_incident(3, 3, NoticeKind::Fired)],
+    );
+    claim_some(engine, 0, 100, 2);
+    settle(engine, 2, retry(50), 1);
+    let shift = |engine: &dyn Engine, by_ms| engine.store().shift_deliveries(engine.lease(), by_ms).unwrap();
+    shift(engine, -1_000);
+    let waiting = engine.store().waiting(at(-950)).unwrap();
+    let times: Vec<_> = waiting.iter().map(|one| (one.id.bits(), one.created_at, one.due_at)).collect();
+    assert_eq!(times, [(2, at(-1_000), at(-950)), (3, at(-1_000), at(-1_000))]);
+    assert_eq!((one(engine, 2).next_attempt_at, one(engine, 2).first_attempt_at), (Some(at(-950)), Some(at(-1_000))));
+    assert_eq!(one(engine, 1).row.created_at, at(0), "what is out keeps its time");
+    assert!(engine.store().claim(engine.lease(), at(-901), at(0), &[]).unwrap().is_empty());
+    assert_eq!(one(engine, 1).state, DeliveryState::Sending, "its lease has moved along");
+    shift(engine, 5_000);
+    engine.store().claim(engine.lease(), at(4_099), at(5_000), &[]).unwrap();
+    assert_eq!(one(engine, 1).state, DeliveryState::Sending);
+    assert_eq!(engine.store().waiting(at(-950)).unwrap().len(), 2, "early is early enough");
+    engine.store().claim(engine.lease(), at(4_100), at(5_000), &[]).unwrap();
+    assert_eq!(one(engine, 1).state, DeliveryState::Queued);
 }
 
 fn what_is_to_travel_in_a_message_says_so_from_the_start(engine: &mut dyn Engine) {

@@ -11,6 +11,7 @@ use crate::sqlite::failure::{Answer, damaged};
 use crate::sqlite::history::{blob, table};
 use crate::sqlite::marks::{self, Piece};
 use crate::sqlite::quarantine::Fault;
+use crate::sqlite::sight::Sight;
 use crate::varint::Damage;
 use nightbell_model::{Tier, Timestamp};
 use rusqlite::{Connection, params};
@@ -49,9 +50,9 @@ fn add_chunk(bytes: &[u8], key: crate::checksum::Key, known: &Dictionary, all: &
 }
 
 /// Packs a unit.
-pub(super) fn build(connection: &Connection, unit: &Unit, seen: Seen) -> Answer<Option<Built>> {
+pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, seen: Seen) -> Answer<Option<Built>> {
     let Some(table) = table(unit.tier) else { return Ok(None) };
-    let known = dictionary::whole(connection, unit.key)?;
+    let known = sight.whole_dictionary(connection, unit.key)?;
     let (mut all, mut bad) = (Gathered::new(), Vec::new());
     for piece in chunks::rollups(connection, unit.key, unit.tier, unit.span)? {
         if piece.start < unit.span.0 || piece.until > unit.span.1 {
@@ -81,9 +82,8 @@ pub(super) fn build(connection: &Connection, unit: &Unit, seen: Seen) -> Answer<
     }
     drop(rows);
     let (body, piece) = packed(unit, &known, &all)?;
-    let ids: Vec<u32> =
-        all.values().flatten().map(|(id, _)| *id).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-    let used = dictionary::stale(&known, ids.into_iter(), unit.span.0);
+    let used = all.values().flatten().map(|(id, _)| *id).collect();
+    let used = dictionary::stale(connection, unit.key, &used, unit.span.0)?;
     Ok(Some(Built::Packed { piece, body, seen, used, bad }))
 }
 

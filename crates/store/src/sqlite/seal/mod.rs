@@ -15,6 +15,7 @@ use super::history::Span;
 use super::marks::Piece;
 use super::noted::{Noted, Spot};
 use super::quarantine::{self, Fault};
+use super::sight::Sight;
 use crate::seams::{Housekeeping, LeaseToken, SealPolicy, StoreError};
 use nightbell_model::{AgentId, Tier, Timestamp};
 use rusqlite::{Connection, params};
@@ -118,7 +119,8 @@ impl SqliteStore {
     fn seal_group(&self, lease: LeaseToken, group: &[Unit], now: Timestamp) -> Result<Vec<(Unit, bool)>, StoreError> {
         let _slice = self.housekeeping();
         let built = self.readers.read("pack history", |connection| {
-            group.iter().map(|unit| Ok((*unit, build(connection, &self.noted, unit)?))).collect::<Answer<Vec<_>>>()
+            let sight = self.sight();
+            group.iter().map(|unit| Ok((*unit, build(connection, &sight, unit)?))).collect::<Answer<Vec<_>>>()
         })?;
         let mut writer = self.gate.patient();
         writer.check(lease)?;
@@ -137,14 +139,17 @@ impl SqliteStore {
 }
 
 /// Reads and packs a unit; `None` if something is in the way.
-fn build(connection: &Connection, noted: &Noted, unit: &Unit) -> Answer<Option<Built>> {
+fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit) -> Answer<Option<Built>> {
     let seen = seen(connection, unit)?;
-    let built =
-        if unit.tier == Tier::Raw { samples::build(connection, unit, seen) } else { buckets::build(connection, unit, seen) };
+    let built = if unit.tier == Tier::Raw {
+        samples::build(connection, sight, unit, seen)
+    } else {
+        buckets::build(connection, sight, unit, seen)
+    };
     match built {
         Err(failure) if failure.is_damage() => {
             let what = if unit.tier == Tier::Raw { RAW } else { ROLLUPS };
-            noted.note(Spot { agent: unit.key, what, start: unit.span.0, until: unit.span.1 }, &failure);
+            sight.noted.note(Spot { agent: unit.key, what, start: unit.span.0, until: unit.span.1 }, &failure);
             Ok(None)
         }
         built => built,

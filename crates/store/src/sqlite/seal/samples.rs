@@ -10,6 +10,7 @@ use crate::sqlite::history::{Span, blob};
 use crate::sqlite::marks::{self, Piece, RAW_COLUMNS};
 use crate::sqlite::quarantine::Fault;
 use crate::sqlite::raw::{HOT, LATE};
+use crate::sqlite::sight::Sight;
 use crate::varint::Damage;
 use crate::vector;
 use nightbell_model::{Tier, Timestamp};
@@ -48,12 +49,11 @@ impl Gathered {
     }
 
     /// Adds the rows of a table.
-    fn rows(&mut self, connection: &Connection, key: i64, table: &'static str, span: Span) -> Answer<()> {
+    fn rows(&mut self, connection: &Connection, (key, known): (i64, &Dictionary), table: &'static str, span: Span) -> Answer<()> {
         let sql = format!("SELECT {RAW_COLUMNS}, id FROM {table} WHERE agent = ?1 AND ts >= ?2 AND ts < ?3 ORDER BY ts, id");
         let mut select = connection.prepare_cached(&sql)?;
         let mut rows = select.query(params![key, span.0.as_millis(), span.1.as_millis()])?;
         let mut values: Vec<(u32, f64)> = Vec::new();
-        let known = dictionary::whole(connection, key)?;
         while let Some(row) = rows.next()? {
             let (ts, mark) = marks::raw_row(row, key)?;
             values.clear();
@@ -95,8 +95,8 @@ impl Gathered {
 }
 
 /// Packs a unit.
-pub(super) fn build(connection: &Connection, unit: &Unit, seen: Seen) -> Answer<Option<Built>> {
-    let known = dictionary::whole(connection, unit.key)?;
+pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, seen: Seen) -> Answer<Option<Built>> {
+    let known = sight.whole_dictionary(connection, unit.key)?;
     let mut gathered = Gathered::default();
     for piece in chunks::raw(connection, unit.key, unit.span)? {
         if piece.start < unit.span.0 || piece.until > unit.span.1 {
@@ -108,8 +108,8 @@ pub(super) fn build(connection: &Connection, unit: &Unit, seen: Seen) -> Answer<
             return Ok(Some(Built::Damaged(Fault::chunk(unit.key, RAW, &piece, why))));
         }
     }
-    gathered.rows(connection, unit.key, LATE, unit.span)?;
-    gathered.rows(connection, unit.key, HOT, (unit.span.0.max(seen.sealed_to), unit.span.1))?;
+    gathered.rows(connection, (unit.key, &known), LATE, unit.span)?;
+    gathered.rows(connection, (unit.key, &known), HOT, (unit.span.0.max(seen.sealed_to), unit.span.1))?;
     gathered.sort();
     let decimals = |id: u32| known.decimals.get(id as usize).copied().unwrap_or(0);
     let columns: Vec<Column<'_>> =
@@ -125,7 +125,8 @@ pub(super) fn build(connection: &Connection, unit: &Unit, seen: Seen) -> Answer<
             damaged("an hour of history".to_owned(), Damage("it cannot be packed"))
         })?;
     }
-    let used = dictionary::stale(&known, gathered.columns.keys().copied(), unit.span.0);
+    let used = gathered.columns.keys().copied().collect();
+    let used = dictionary::stale(connection, unit.key, &used, unit.span.0)?;
     Ok(Some(Built::Packed { piece, body, seen, used, bad: gathered.bad }))
 }
 
