@@ -135,6 +135,7 @@ impl Evaluator {
                 self.fleet.recount(slot, now);
             }
         }
+        self.release(now, out);
         for id in &due {
             self.run_agent(*id, now, out);
         }

@@ -10,7 +10,7 @@ use crate::record::{IncidentRecord, InstanceKey, State, ToldRecord};
 use crate::rule::{Comparison, Transform};
 use crate::site::Site;
 use crate::trend::Outlook;
-use nightbell_model::{AgentId, ChannelId, Timestamp, Ulid};
+use nightbell_model::{AgentId, ChannelId, RuleId, Timestamp, Ulid};
 
 /// One instance and why it is as it is.
 #[derive(Debug, Clone)]
@@ -92,10 +92,25 @@ pub struct EvaluatorStats {
 impl Evaluator {
     /// Every instance there is, by agent.
     pub fn instances(&self) -> impl Iterator<Item = InstanceView<'_>> {
+        self.shown(self.agents.values(), |_| true)
+    }
+
+    /// The instances of a rule, by agent; only those of `agent` if one is named. Others are not looked at closely.
+    pub fn instances_of(&self, rule: RuleId, agent: Option<AgentId>) -> impl Iterator<Item = InstanceView<'_>> {
+        let rule = self.book.position(rule);
+        let slots = self.agents.values().filter(move |slot| agent.is_none_or(|agent| agent == slot.view.id));
+        self.shown(slots, move |instance| Some(instance.rule) == rule)
+    }
+
+    fn shown<'a>(
+        &'a self,
+        slots: impl Iterator<Item = &'a Box<Slot>>,
+        wanted: impl Fn(&Instance) -> bool + Copy,
+    ) -> impl Iterator<Item = InstanceView<'a>> {
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now: self.clock, turn: self.turn };
-        self.agents.values().flat_map(move |slot| {
+        slots.flat_map(move |slot| {
             let shown = move |instance| self.view_of(slot, world, instance);
-            slot.instances.iter().map(shown)
+            slot.instances.iter().filter(move |instance| wanted(instance)).map(shown)
         })
     }
 

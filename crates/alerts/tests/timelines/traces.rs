@@ -5,9 +5,9 @@
 //! what it must not hear it does not hear. Traces are numbered, and a number gives the same trace in every run.
 
 use crate::properties::{Op, Run, same};
-use crate::support::Output;
-use crate::support::text::{channel_id, rule};
-use nightbell_alerts::{Clear, EscalationStep, MuteKind, Notice, Rule, Severity};
+use crate::support::text::{agent_id, channel_id, rule};
+use crate::support::{Hub, Output};
+use nightbell_alerts::{AgentView, Clear, EscalationStep, LevelTable, MuteKind, Notice, NoticeKind, Rule, Severity};
 
 /// How many traces are played, on every core together.
 const TRACES: u64 = 50_000;
@@ -99,6 +99,77 @@ fn play(number: u64) {
     let restarts: Vec<bool> = (0..ops.len()).map(|at| (number >> (at % 16)) & 3 == 3).collect();
     broken.play(&ops, &restarts);
     same(told(straight), told(broken));
+}
+
+/// A fleet of six whose agents come and go, with restarts: while the hub doubts itself nobody is paged about an agent, what is
+/// said of the doubt alternates, and in the end every page has its all-clear.
+fn play_fleet(number: u64) -> usize {
+    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let mut dice = Dice(number.wrapping_mul(0x9fb2_1c65_1e98_df25));
+    let mut rule = rule("off agent.offline == 1 channels ops");
+    rule.cooldown_ms = dice.one_of(&[0, 120_000, 600_000]);
+    let mut hub = Hub::new(vec![rule], NAMES.map(view_of).to_vec(), LevelTable::default(), Vec::new());
+    let mut alive = [true; 6];
+    let (mut seen, mut doubted, mut down, mut doubts) = (0, None, 0_usize, 0);
+    for round in 0..dice.below(60) + 60 {
+        let recovers = round > 50;
+        match dice.below(20) {
+            _ if recovers => alive = [true; 6],
+            0 => alive = [false; 6],
+            1 => alive = [true; 6],
+            2..5 => alive.iter_mut().for_each(|one| *one ^= dice.chance(30)),
+            5 => hub.restart(),
+            _ => {}
+        }
+        let next = hub.elapsed + 15_000;
+        hub.pass_to(next);
+        for (name, _) in NAMES.iter().zip(alive).filter(|(_, alive)| *alive) {
+            hub.beat(agent_id(name), 0, &[]);
+        }
+        for output in &hub.outputs[seen..] {
+            let Output::Notice(_, notice) = output else { continue };
+            match notice.kind {
+                NoticeKind::HubDoubt => {
+                    assert_eq!(doubted.replace(notice.incident.fired_at), None, "doubted twice");
+                    doubts += 1;
+                }
+                NoticeKind::HubDoubtEnd => assert!(doubted.take().is_some(), "an end without a doubt"),
+                NoticeKind::Fired => {
+                    // One that fired before may be said now, at the end of its cooldown.
+                    let is_news = doubted.is_some_and(|since| since <= notice.incident.fired_at);
+                    assert!(!is_news, "paged about an agent in doubt");
+                    down += 1;
+                }
+                NoticeKind::Resolved => down = down.checked_sub(1).unwrap(),
+                _ => {}
+            }
+        }
+        seen = hub.outputs.len();
+    }
+    assert!(!hub.evaluator.doubts_itself() && doubted.is_none() && down == 0, "{doubted:?} {down}");
+    doubts
+}
+
+fn view_of(name: &str) -> AgentView {
+    AgentView {
+        id: agent_id(name),
+        tags: Vec::new(),
+        interval_ms: 30_000,
+        paused: false,
+        last_seen: None,
+        closed: false,
+        stopped_on_purpose: false,
+    }
+}
+
+#[test]
+fn doubts_begin_and_end_in_turn_whatever_the_fleet_does() {
+    let mut doubts = 0;
+    for number in 0..1_000 {
+        let played = std::panic::catch_unwind(|| play_fleet(number));
+        doubts += played.unwrap_or_else(|_| panic!("fleet {number}"));
+    }
+    assert!(doubts > 1_000, "only {doubts} doubts: the fleets say too little");
 }
 
 #[test]

@@ -117,7 +117,8 @@ impl Sender {
         self.complete(&mut notification, zone);
         notifications.iter_mut().for_each(|folded| self.complete(folded, zone));
         notification.maybe_repeat = parcel.deliveries.iter().any(|delivery| delivery.maybe_repeat);
-        notification.hub_note = hub_note.map(str::to_owned).or_else(|| unfinished(parcel));
+        let overtaken = self.overtaken(&notification, lead).await;
+        notification.hub_note = hub_note.map(str::to_owned).or(overtaken).or_else(|| unfinished(parcel));
         let charts = if lead.plain { Charts::default() } else { self.charts(&config, &notification).await };
         // A digest tells what the deliveries that travel with it would have said.
         let folded = if lead.row.kind == NoticeKind::Digest { Vec::new() } else { notifications };
@@ -158,6 +159,18 @@ impl Sender {
         }
     }
 
+    /// What to add where a recipient is told late of something that is over: others were told in time, and the end is said to all.
+    async fn overtaken(&self, notification: &Notification, lead: &Delivery) -> Option<String> {
+        if notification.only_to.is_empty() || lead.row.kind == NoticeKind::Resolved {
+            return None;
+        }
+        let (store, id) = (Arc::clone(&self.store), lead.row.incident);
+        let found = tokio::task::spawn_blocking(move || store.incident(id)).await.ok()?.ok()??;
+        let (record, _) = found;
+        record.resolved_at?;
+        Some("This reaches you late, for your mail could not be delivered before: it is over by now.".to_owned())
+    }
+
     /// Adds what is only known when it is sent: where links lead, and whose clock is told.
     fn complete(&self, notification: &mut Notification, zone: &str) {
         if !notification.incident_id.is_empty() {
@@ -182,7 +195,10 @@ impl Sender {
     }
 
     async fn picture(&self, notification: &Notification, theme: Theme) -> Option<Vec<u8>> {
-        let request = ChartRequest { theme, ..ChartRequest::of_page(notification, clock::now())? };
+        let mut request = ChartRequest { theme, ..ChartRequest::of_page(notification, clock::now())? };
+        if notification.rule.id.parse().is_ok_and(|rule| self.registry.read().compares_rates(rule)) {
+            request.threshold = None;
+        }
         let metrics = Arc::clone(&self.metrics);
         let drawn = tokio::task::spawn_blocking(move || incident_chart(&*metrics, &request)).await;
         match drawn {

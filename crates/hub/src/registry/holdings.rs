@@ -2,7 +2,7 @@
 
 use super::{Hush, Settings, Topic};
 use crate::routing;
-use nightbell_alerts::{LevelTable, Mute, Rule};
+use nightbell_alerts::{LevelTable, Mute, Rule, Transform};
 use nightbell_model::{AgentId, ChannelId, RuleId, Timestamp, Ulid};
 use nightbell_store::{
     AgentRow, ApiTokenRow, Change, ChannelRow, EnrolmentToken, Loaded, SessionRow, SilenceRow, TokenHash, UserRow,
@@ -39,6 +39,12 @@ pub struct Holdings {
 }
 
 impl Holdings {
+    /// Whether a rule compares how fast something changes: its threshold is then no value of the series.
+    #[must_use]
+    pub fn compares_rates(&self, rule: RuleId) -> bool {
+        self.rules.get(&rule).is_some_and(|(rule, _)| matches!(rule.transform, Transform::Rate { .. }))
+    }
+
     /// The holdings of what was loaded; the state of alerts is left where it is.
     #[must_use]
     pub fn from_loaded(loaded: &Loaded) -> Self {

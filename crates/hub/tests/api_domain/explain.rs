@@ -145,3 +145,32 @@ async fn a_rate_looks_back_on_stored_history() {
     assert!((rate.parse::<f64>().unwrap() - 60.0).abs() < 1.0 && rest == " (1 sample)", "{why}");
     assert!(codes(&world, &id, &agent.id).await.contains(&"firing".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forecast_says_when_it_will_be_full() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let start = now_ms() - 5_400_000;
+    // 0.8 points an hour, from 40 %.
+    let value = |at: i64| 40.0 + 0.8 * f64::from(i32::try_from(at - start).unwrap()) / 3_600_000.0;
+    let beats: Vec<(i64, Value)> =
+        (0..360).map(|i| start + i * 15_000).map(|at| (at, json!({"disk.used_percent{mount=/data}": value(at)}))).collect();
+    agent.post(&beats).await;
+    let forecast = json!({"name": "full", "kind": "forecast", "metric": "disk.used_percent", "op": ">=", "threshold": 100,
+        "horizon": "4d", "window": "1h"});
+    let id = world.post("/rules", forecast).await["id"].as_str().unwrap().to_owned();
+    let why = world
+        .until("the trend is known", async || {
+            let at = now_ms();
+            agent.post(&[(at, json!({"disk.used_percent{mount=/data}": value(at)}))]).await;
+            let open = world.get(&format!("/incidents?state=open&rule={id}")).await;
+            open["items"][0]["why"].as_str().map(str::to_owned)
+        })
+        .await;
+    assert!(why.starts_with("at +0.8 %/h /data reaches 100 % in 3 d 1"), "{why}");
+    assert!(why.contains("(confidence 100 %)"), "{why}");
+    let explained = world.get(&format!("/rules/{id}/explain?agent={}", agent.id)).await;
+    let trend = &explained["items"][0]["trend"];
+    assert_eq!(trend["outlook"], "clear", "{explained:#}");
+    assert!((trend["per_hour"].as_f64().unwrap() - 0.8).abs() < 0.01, "{explained:#}");
+}

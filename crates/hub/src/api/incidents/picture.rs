@@ -56,7 +56,8 @@ async fn draw(app: Arc<App>, id: IncidentId, params: PictureParams, form: Form) 
     let request = ChartRequest {
         agent: record.key.agent,
         agent_name: names::agent(&app.registry.read(), record.key.agent).name,
-        threshold: Some(record.threshold).filter(|value| value.is_finite()),
+        threshold: Some(record.threshold)
+            .filter(|value| value.is_finite() && !app.registry.read().compares_rates(record.key.rule)),
         op: record.comparison.name().to_owned(),
         started_at: record.started_at,
         ended_at: record.resolved_at,

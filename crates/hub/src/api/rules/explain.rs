@@ -192,8 +192,7 @@ async fn explain(
 ) -> Result<Json<Listing<Explained>>, Problem> {
     let (rule, _) = super::find(&app, id)?;
     let only = id_in_query::<AgentId>("agent", params.agent.as_deref())?;
-    let wanted = move |view: &InstanceView<'_>| view.key.rule == id && only.is_none_or(|agent| agent == view.key.agent);
-    let found = ask(&app, &rule, wanted, only).await?;
+    let found = ask(&app, &rule, |_| true, only).await?;
     let mut all = describe(&app, &rule, found).await?;
     if let (Some(agent), Some(explained)) = (only, all.first_mut()) {
         explained.reasons.extend(too_short(&app, id, agent).await?);
@@ -236,7 +235,7 @@ async fn ask(
     let (fleet, rule) = (Arc::clone(&app.fleet), rule.clone());
     let question = move |evaluator: &Evaluator| {
         let moment = (clock::now(), evaluator.doubts_itself());
-        let views = evaluator.instances().filter(wanted).take(MOST_INSTANCES);
+        let views = evaluator.instances_of(rule.id, only).filter(wanted).take(MOST_INSTANCES);
         let mut all: Vec<Told> = views.map(|view| told(view, &fleet, &rule, moment)).collect();
         if let Some(agent) = only.filter(|_| all.is_empty()) {
             all.push(untold(evaluator, &rule, agent));
