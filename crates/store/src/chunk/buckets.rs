@@ -1,8 +1,9 @@
 //! Chunks of buckets (`docs/formats/agent-rollup-chunk.md`): one column for each series, one bucket or none for each row.
 
 use super::bits::{BitReader, BitWriter, bits_of};
+use super::directory::Slot;
 use super::integers::{common_factor, put_integers, read_integers};
-use super::layout::{Columns, Heading, Kind, Layout, Slot, ended, length};
+use super::layout::{Columns, Heading, Kind, Layout, ended, length};
 use super::missing::{MISSING, put_missing, read_missing};
 use super::{Density, Scratch, Unfit};
 use crate::checksum::Key;

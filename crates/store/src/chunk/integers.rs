@@ -2,7 +2,7 @@
 //! integers stand for is left to the columns.
 
 use super::Density;
-use super::bits::{Blocks, read_blocks};
+use super::blocks::{Blocks, read_blocks};
 use super::dense::{put_dense, read_dense};
 use crate::varint::{Damage, Reader, put};
 

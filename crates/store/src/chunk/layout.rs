@@ -1,6 +1,7 @@
 //! What chunks of samples and chunks of buckets have in common: rows, times, the directory of columns, the checksum. What stands
-//! in a column is left to `samples` and `buckets`.
+//! in a column is left to `samples` and `buckets`, which column there is to `directory`.
 
+use super::directory::{DECIMALS, Directory, Entry, Slots, put_directory};
 use super::integers::{put_integers, read_integers, unzigzag, zigzag};
 use super::{Density, Unfit};
 use crate::checksum::Key;
@@ -11,8 +12,6 @@ use nightbell_model::Timestamp;
 pub(crate) const MAX_ROWS: usize = 1 << 17;
 /// The format's version.
 const VERSION: u8 = 1;
-/// The bits of a column's head that hold its decimals.
-const DECIMALS: u8 = 0x0f;
 
 /// What the rows of a chunk are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +38,13 @@ pub(super) struct Columns {
     bytes: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: u32,
-    head: u8,
-    size: usize,
-}
-
 impl Columns {
     /// Adds a column, whose bytes `write` appends and whose head, without the decimals, it answers.
     ///
     /// # Errors
-    /// If a column before has the same number or a higher one.
+    /// If a column before has the same number or a higher one, or there can be none after it.
     pub(super) fn add(&mut self, id: u32, decimals: u8, write: impl FnOnce(&mut Vec<u8>) -> u8) -> Result<(), Unfit> {
-        if self.entries.last().is_some_and(|last| last.id >= id) {
+        if self.entries.last().is_some_and(|last| last.id >= id) || id == u32::MAX {
             return Err(Unfit::Order(id));
         }
         let before = self.bytes.len();
@@ -76,26 +68,10 @@ impl Columns {
         let packed = heading.pack(density);
         put(out, packed.len() as u64);
         out.extend_from_slice(&packed);
-        self.put_directory(out);
+        put_directory(out, &self.entries);
         out.extend_from_slice(&self.bytes);
         key.seal(out);
         Ok(())
-    }
-
-    fn put_directory(&self, out: &mut Vec<u8>) {
-        let runs = || self.entries.chunk_by(|a, b| a.id + 1 == b.id);
-        put(out, runs().count() as u64);
-        let mut next = 0;
-        for run in runs() {
-            let Some(first) = run.first() else { continue };
-            put(out, u64::from(first.id - next));
-            put(out, run.len() as u64);
-            for entry in run {
-                out.push(entry.head);
-                put(out, entry.size as u64);
-            }
-            next = first.id + u32::try_from(run.len()).unwrap_or(u32::MAX);
-        }
     }
 }
 
@@ -138,8 +114,7 @@ pub(super) struct Layout<'a> {
     pub(super) rows: usize,
     kind: Kind,
     heading: &'a [u8],
-    directory: Reader<'a>,
-    runs: u64,
+    directory: Directory<'a>,
     columns: &'a [u8],
 }
 
@@ -157,25 +132,8 @@ impl<'a> Layout<'a> {
         let rows = rows.ok_or(Damage("its number of rows is impossible"))?;
         let size = length(&mut reader)?;
         let heading = reader.slice(size)?;
-        let runs = reader.varint()?;
-        let mut layout = Self { rows, kind, heading, directory: reader, runs, columns: &[] };
-        layout.columns = layout.check_directory()?;
-        Ok(layout)
-    }
-
-    /// What follows the directory, once all of that is spoken for.
-    fn check_directory(&self) -> Result<&'a [u8], Damage> {
-        let mut walk = self.walk();
-        let mut sum = 0_usize;
-        while let Some(entry) = walk.next_entry()? {
-            sum = sum.checked_add(entry.size).ok_or(Damage("its columns are too long"))?;
-        }
-        let columns = walk.reader.rest();
-        if columns.len() == sum { Ok(columns) } else { Err(Damage("its columns have another size than its directory says")) }
-    }
-
-    fn walk(&self) -> Walk<'a> {
-        Walk { reader: self.directory, runs: self.runs, left: 0, id: 0 }
+        let (directory, columns) = Directory::open(reader)?;
+        Ok(Self { rows, kind, heading, directory, columns })
     }
 
     /// Reads the times of all rows into `out`, which is emptied first.
@@ -210,7 +168,7 @@ impl<'a> Layout<'a> {
 
     /// The columns, ascending by number.
     pub(super) fn columns(&self) -> Slots<'a> {
-        Slots { walk: self.walk(), columns: self.columns, rows: self.rows }
+        Slots { directory: self.directory, columns: self.columns, rows: self.rows }
     }
 }
 
@@ -223,94 +181,9 @@ pub(super) fn ended(reader: &Reader<'_>) -> Result<(), Damage> {
 }
 
 /// A length within a chunk.
+///
+/// # Errors
+/// If there is none.
 pub(super) fn length(reader: &mut Reader<'_>) -> Result<usize, Damage> {
     usize::try_from(reader.varint()?).map_err(|_large| Damage("a length is too large"))
-}
-
-#[derive(Debug, Clone)]
-struct Walk<'a> {
-    reader: Reader<'a>,
-    /// Runs that are still to come.
-    runs: u64,
-    /// Entries of this run that are still to come.
-    left: u32,
-    /// The next series.
-    id: u32,
-}
-
-impl Walk<'_> {
-    #[inline]
-    fn next_entry(&mut self) -> Result<Option<Entry>, Damage> {
-        if self.left == 0 {
-            if self.runs == 0 {
-                return Ok(None);
-            }
-            self.begin_run()?;
-        }
-        let (head, size) = (self.reader.byte()?, length(&mut self.reader)?);
-        let entry = Entry { id: self.id, head, size };
-        self.left -= 1;
-        self.id = self.id.checked_add(1).ok_or(Damage("a series number is too large"))?;
-        Ok(Some(entry))
-    }
-
-    fn begin_run(&mut self) -> Result<(), Damage> {
-        let too_large = Damage("a series number is too large");
-        let number = |value: u64| u32::try_from(value).map_err(|_large| too_large);
-        let skip = number(self.reader.varint()?)?;
-        self.id = self.id.checked_add(skip).ok_or(too_large)?;
-        self.left = number(self.reader.varint()?)?;
-        self.runs -= 1;
-        if self.left == 0 { Err(Damage("a run is empty")) } else { Ok(()) }
-    }
-}
-
-/// One column as it is packed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slot<'a> {
-    /// The number of its series.
-    pub(super) id: u32,
-    /// Its head without the decimals.
-    pub(super) flags: u8,
-    /// The decimals of its series.
-    pub(super) decimals: u8,
-    /// How many rows it has.
-    pub(super) rows: usize,
-    /// The rest.
-    pub(super) bytes: &'a [u8],
-}
-
-impl<'a> Slot<'a> {
-    /// A reader of the column of a series with these decimals.
-    ///
-    /// # Errors
-    /// If the column was packed for other decimals.
-    pub(super) fn reader(&self, decimals: u8) -> Result<Reader<'a>, Damage> {
-        if self.decimals == decimals {
-            Ok(Reader::new(self.bytes))
-        } else {
-            Err(Damage("its decimals are not those of the dictionary"))
-        }
-    }
-}
-
-/// The columns of a chunk, one after another.
-#[derive(Debug, Clone)]
-pub(super) struct Slots<'a> {
-    walk: Walk<'a>,
-    columns: &'a [u8],
-    rows: usize,
-}
-
-impl<'a> Iterator for Slots<'a> {
-    type Item = Slot<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Slot<'a>> {
-        let entry = self.walk.next_entry().ok()??;
-        let (bytes, rest) = self.columns.split_at_checked(entry.size)?;
-        self.columns = rest;
-        let (flags, decimals) = (entry.head & !DECIMALS, entry.head & DECIMALS);
-        Some(Slot { id: entry.id, flags, decimals, rows: self.rows, bytes })
-    }
 }

@@ -7,8 +7,10 @@
 //! memory than eight bytes for each of [`MAX_ROWS`] rows at a time.
 
 mod bits;
+mod blocks;
 mod buckets;
 mod dense;
+mod directory;
 mod integers;
 mod layout;
 mod missing;

@@ -1,6 +1,7 @@
 //! Chunks of samples (`docs/formats/agent-chunk.md`): one column for each series, one value or none for each row.
 
-use super::layout::{Columns, Heading, Kind, Layout, Slot, ended};
+use super::directory::Slot;
+use super::layout::{Columns, Heading, Kind, Layout, ended};
 use super::missing::{MISSING, put_missing, read_missing};
 use super::values::{Form, put_values, read_values};
 use super::{Density, Scratch, Unfit};
