@@ -31,6 +31,10 @@ fn series() -> Vec<Series> {
         series(7, 1, &|at| if at == 3 { -0.0 } else { number(at % 20) / 10.0 }),
         series(8, 2, &|at| number(at * 31 % 4_001) / 100_000.0),
         series(9, 2, &|at| [f64::INFINITY, f64::MIN_POSITIVE / 8.0, 1e300, f64::NEG_INFINITY][at % 4]),
+        series(10, 0, &|at| if at % 29 == 5 { number(at) * 1e9 } else { number(at * 13 % 17) }),
+        series(11, 1, &|at| if at < 40 { f64::NAN } else { number(at % 3) * 0.5 }),
+        series(12, 0, &|at| if at.is_multiple_of(3) { number(at * 7_919 % 4_001) } else { 0.0 }),
+        series(13, 0, &|at| if at * 7 % 13 < 6 { 1e6 + number(at % 4) } else { number(at % 3) }),
         series(200, 3, &|at| (number(at * at) / 7.0).fract() + number(at) / 3.0),
     ]
 }
