@@ -13,6 +13,7 @@ use nightbell_protocol::FromHub;
 use nightbell_store::{AgentRow, AuditEntry, Change, EnrolmentToken, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// For how long a lost register reply may be asked for again by the same name with the same token.
 const RETRY_REGISTER_MS: i64 = 600_000;
@@ -20,6 +21,8 @@ const RETRY_REGISTER_MS: i64 = 600_000;
 const NAME_TRIES: u32 = 20;
 /// The refusal that says so; it never leaves this file.
 const NAME_TAKEN: &str = "name_taken";
+/// How often it is looked whether all connections are closed.
+const LOOK: Duration = Duration::from_millis(5);
 /// The longest name of an agent, in characters.
 const NAME_LIMIT: usize = 200;
 
@@ -59,6 +62,21 @@ impl Port {
     #[must_use]
     pub fn tells_top(&self, agent: AgentId) -> bool {
         self.lock().contains_key(&agent) && self.fleet.get(agent).is_some_and(|vitals| vitals.top.is_some())
+    }
+
+    /// Closes every connection, because the hub stops, and waits for the agents to hear it, for at most `grace`.
+    pub async fn close_all(&self, grace: Duration) {
+        for (_, closer) in self.lock().values() {
+            closer.close("shutdown");
+        }
+        let closed = async {
+            while self.connected() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(grace, closed).await.is_err() {
+            tracing::debug!(left = self.connected(), "some agents did not close their connection in time");
+        }
     }
 
     /// How many agents are connected.

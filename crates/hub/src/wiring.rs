@@ -36,6 +36,8 @@ use tokio::task::JoinSet;
 
 /// How long requests in hand may take when the hub stops.
 const HTTP_GRACE: Duration = Duration::from_secs(5);
+/// How long agents may take to close their connections when the hub stops.
+const SESSIONS_GRACE: Duration = Duration::from_secs(3);
 /// How long deliveries in hand may take when the hub stops; what is not done then is marked as perhaps repeated at the next start.
 const OUTBOX_GRACE: Duration = Duration::from_secs(10);
 /// How long an offline rule's page waits for others of its kind, and any other.
@@ -153,6 +155,7 @@ impl Hub {
     /// Stops: no new requests, sessions closed, the queue drained, deliveries in hand finished, the log folded.
     pub async fn stop(mut self) {
         let _nobody = self.stop.send(true);
+        self.app.port.close_all(SESSIONS_GRACE).await;
         self.jobs.shutdown().await;
         ended("the server", self.http.await);
         self.app.pipeline.tell(Control::Stop);

@@ -9,12 +9,16 @@ mod crowd;
 mod disk;
 #[path = "faults/frames.rs"]
 mod frames;
+#[path = "faults/full.rs"]
+mod full;
 #[path = "faults/posts.rs"]
 mod posts;
 #[path = "faults/receivers.rs"]
 mod receivers;
 #[path = "faults/start.rs"]
 mod start;
+#[path = "faults/stop.rs"]
+mod stop;
 #[expect(dead_code, reason = "each of the test programs uses a part")]
 mod support;
 #[path = "faults/values.rs"]

@@ -1,11 +1,12 @@
 //! Reading a request's body within bounds: bytes on the wire, time, and bytes after gzip is undone.
 
 use crate::problem::Problem;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use nightbell_protocol::Limits;
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body as it came.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     gzip: bool,
 }
 
@@ -30,8 +31,8 @@ impl Wire {
     }
 
     /// The body with gzip undone.
-    pub(crate) fn decode(self) -> Result<Vec<u8>, Problem> {
-        if self.gzip { gunzip(&self.bytes, Limits::BODY.bytes) } else { Ok(self.bytes) }
+    pub(crate) fn decode(&self) -> Result<Cow<'_, [u8]>, Problem> {
+        if self.gzip { gunzip(&self.bytes, Limits::BODY.bytes).map(Cow::Owned) } else { Ok(Cow::Borrowed(&self.bytes)) }
     }
 }
 
@@ -54,18 +55,24 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Wire, Proble
     }
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
+/// The whole of a body; one that came in one piece, as most do, is not copied.
+async fn collect(body: Body) -> Result<Bytes, Problem> {
     let mut stream = body.into_data_stream();
-    let mut wire = Vec::new();
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
     while let Some(chunk) = stream.next().await {
         let chunk =
             chunk.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body broke off: {error}")))?;
-        if wire.len() + chunk.len() > WIRE_LIMIT {
+        if first.len() + whole.len() + chunk.len() > WIRE_LIMIT {
             return Err(too_large());
         }
-        wire.extend_from_slice(&chunk);
+        if first.is_empty() && whole.is_empty() {
+            first = chunk;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&chunk);
     }
-    Ok(wire)
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 fn too_large() -> Problem {
@@ -76,9 +83,15 @@ fn too_large() -> Problem {
     )
 }
 
+/// What JSON of heartbeats shrinks to at best; a first guess at the room it needs takes no sender's word.
+const USUAL_RATIO: usize = 8;
+
 /// Undoes gzip up to `limit` bytes; a bomb costs no more than that.
 fn gunzip(wire: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
-    let mut decoded = Vec::new();
+    // One byte more than what the sender says it is (RFC 1952, section 2.3.1: the last four bytes), so that the end is seen
+    // without growing.
+    let said = wire.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    let mut decoded = Vec::with_capacity(said.min(wire.len() * USUAL_RATIO).min(limit) + 1);
     let read = MultiGzDecoder::new(wire).take(limit as u64 + 1).read_to_end(&mut decoded);
     if let Err(error) = read {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not gzip: {error}")));

@@ -44,8 +44,8 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
 }
 
 async fn read_node(headers: &HeaderMap, body: Body) -> Result<NodeRequest, Problem> {
-    let bytes = body::read(headers, body).await?.decode()?;
-    let node = decode_node(&bytes, &Limits::BODY)?;
+    let wire = body::read(headers, body).await?;
+    let node = decode_node(&wire.decode()?, &Limits::BODY)?;
     if node.facts.as_ref().is_some_and(|facts| facts_json(facts).len() > FACTS_LIMIT) {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
     }
@@ -99,10 +99,10 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request)
     let wire = body::read(&parts.headers, body).await?;
     let Understood { heard, indices, mut answer } = if wire.is_large() {
         let shared = Arc::clone(&shared);
-        let beside = tokio::task::spawn_blocking(move || understand(&shared, agent, wire, received));
+        let beside = tokio::task::spawn_blocking(move || understand(&shared, agent, &wire, received));
         beside.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))??
     } else {
-        understand(&shared, agent, wire, received)?
+        understand(&shared, agent, &wire, received)?
     };
     if heard.is_empty() {
         return Ok(Json(answer));
@@ -127,7 +127,7 @@ struct Understood {
     answer: HeartbeatsAnswer,
 }
 
-fn understand(shared: &Shared, agent: AgentId, wire: Wire, received: Timestamp) -> Result<Understood, Problem> {
+fn understand(shared: &Shared, agent: AgentId, wire: &Wire, received: Timestamp) -> Result<Understood, Problem> {
     let entries = decode_entries(&wire.decode()?, &Limits::BODY)?;
     let desk = shared.desk(agent);
     let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);

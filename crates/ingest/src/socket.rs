@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Read and write buffers of one connection: ten thousand idle ones must stay small.
-const BUFFER: usize = 4 << 10;
+/// Read and write buffers of one connection: ten thousand idle ones must stay small. A read buffer grows to twice this.
+const BUFFER: usize = 2 << 10;
 /// A message up to here is read and refused by name if it is over the limit of 1 MiB; beyond it the connection is closed at the
 /// message's header.
 const HARD_LIMIT: usize = (2 << 20) + (256 << 10);
@@ -77,8 +77,8 @@ async fn serve(mut socket: WebSocket, mut session: Session, encoding: Encoding) 
             return session.finish(matches!(read, Read::Closed));
         }
         if let Some((code, reason)) = session.end.take() {
-            session.finish(false);
-            return shut(&mut socket, code, &reason).await;
+            shut(&mut socket, code, &reason).await;
+            return session.finish(false);
         }
     }
 }

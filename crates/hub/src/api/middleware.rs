@@ -7,13 +7,14 @@ use crate::ids;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
@@ -22,43 +23,51 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A problem of another crate's routes is a few hundred bytes.
 const PROBLEM_LIMIT: usize = 64 * 1024;
 
-/// Puts the middlewares around the routes.
+/// Puts what every request has around the routes: one layer, because each one costs every heartbeat over HTTP.
 pub(super) fn wrap(routes: Router, app: &Arc<App>) -> Router {
-    routes
-        .layer(from_fn(time_limit))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(name_problems))
-        .layer(CompressionLayer::new())
-        .layer(from_fn(careful))
-        .layer(from_fn_with_state(Arc::clone(app), observe))
+    routes.layer(from_fn_with_state(Arc::clone(app), around))
 }
 
-/// The name of a request.
-#[derive(Debug, Clone)]
-struct RequestId(Arc<str>);
+/// Compresses answers for those who take them so: people's, not agents', whose answers are a few bytes.
+pub(super) fn compressed(routes: Router) -> Router {
+    routes.layer(CompressionLayer::new())
+}
 
-/// Names the request, and counts and logs its answer.
-async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id: Arc<str> = ids::fresh().to_string().into();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+/// Names the request, sees to its answer whatever happens, and counts and logs it.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let id = ids::fresh().to_string();
+    let asked = tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
     let begun = Instant::now();
-    let mut response = next.run(request).instrument(tracing::error_span!("request", id = &*id)).await;
+    let answered = answer(request, next).instrument(tracing::error_span!("request", id)).await;
+    let mut response = name_problem(answered, &id).await;
+    careful(response.headers_mut());
     let (took, status) = (begun.elapsed(), response.status());
     app.measure.request(status.as_u16(), took);
-    tracing::debug!(request_id = &*id, %method, path, status = status.as_u16(), took_us = took.as_micros(), "answered");
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Some((method, path)) = asked {
+        tracing::debug!(request_id = id, %method, path, status = status.as_u16(), took_us = took.as_micros(), "answered");
+    }
+    if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
 }
 
+/// The answer, also to requests that take too long (live connections may) or that panic.
+async fn answer(request: Request, next: Next) -> Response {
+    let is_live = request.headers().contains_key(header::UPGRADE);
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answered = if is_live { Ok(answering.await) } else { tokio::time::timeout(TIMEOUT, answering).await };
+    match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(cause)) => panicked(&*cause),
+        Err(_late) => Problem::unavailable("the request took too long; ask for less at once").into_response(),
+    }
+}
+
 /// Writes the request's name into problems, so that a person can quote what the log knows it by.
-async fn name_problems(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().map(|id| id.0.to_string());
-    let mut response = next.run(request).await;
+async fn name_problem(mut response: Response, id: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return with_body(response, serde_json::to_vec(&Problem { request_id: id.map(Into::into), ..problem }));
+        return with_body(response, serde_json::to_vec(&Problem { request_id: Some(id.into()), ..problem }));
     }
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
     if !is_problem {
@@ -80,9 +89,7 @@ fn with_body(mut response: Response, bytes: serde_json::Result<Vec<u8>>) -> Resp
 }
 
 /// Headers that keep browsers from guessing and leaking.
-async fn careful(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn careful(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -90,22 +97,9 @@ async fn careful(request: Request, next: Next) -> Response {
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
-/// Ends requests that take too long, but for live connections.
-async fn time_limit(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::UPGRADE) {
-        return next.run(request).await;
-    }
-    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_late) => Problem::unavailable("the request took too long; ask for less at once").into_response(),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked(cause: &(dyn Any + Send)) -> Response {
     let text = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(cause = text.unwrap_or("unknown"), "a request panicked");
     let detail = "something went wrong inside the hub; its log says what";

@@ -63,19 +63,19 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
     let api = api
         .layer(axum::Extension(text))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&app), access::check))
-        .with_state(Arc::clone(&app))
-        .merge(nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>))
-        .fallback(middleware::unknown_route)
-        .method_not_allowed_fallback(middleware::unknown_method);
-    let whole = Router::new()
+        .with_state(Arc::clone(&app));
+    let api = api.fallback(middleware::unknown_route).method_not_allowed_fallback(middleware::unknown_method);
+    let health = Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method);
+    let people = Router::new()
         .nest("/api/v1", api.clone())
         .nest("/api", api)
-        .merge(
-            Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method).with_state(Arc::clone(&app)),
-        )
+        .merge(health.with_state(Arc::clone(&app)))
         .merge(signed::routes().with_state(Arc::clone(&app)))
         .fallback(ui::serve);
-    middleware::wrap(whole, &app)
+    let agents = nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>)
+        .method_not_allowed_fallback(middleware::unknown_method);
+    let agents = Router::new().nest("/api/v1", agents.clone()).nest("/api", agents);
+    middleware::compressed(middleware::wrap(people, &app)).merge(middleware::wrap(agents, &app))
 }
 
 /// The agents' routes alone, for the agent in this process.
