@@ -14,7 +14,6 @@ mod client;
 #[expect(dead_code, reason = "benchmarks use a part of it")]
 mod common;
 #[path = "../../store/benches/common/mod.rs"]
-#[expect(dead_code, unreachable_pub, reason = "benchmarks use a part of it")]
 mod hosts;
 #[path = "queries/load.rs"]
 mod load;

@@ -75,7 +75,6 @@ fn push_scaled(out: &mut Vec<u8>, integer: i64, decimals: u8) {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a digit")]
 const fn digit(number: u64) -> u8 {
     b'0' + (number % 10) as u8
 }

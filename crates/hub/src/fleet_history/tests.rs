@@ -1,3 +1,5 @@
+//! Questions against a store of one number for each minute, with heartbeats that come late or in the middle of an answer.
+
 use super::*;
 use nightbell_model::AgentId;
 use std::cell::RefCell;
@@ -25,7 +27,7 @@ impl World {
         let value = |time: &Timestamp| {
             let first = time.as_millis() / MINUTE_MS;
             let all: Vec<f64> = minutes.range(first..first + query.step_ms / MINUTE_MS).map(|(_, value)| *value).collect();
-            all.iter().sum::<f64>() / all.len() as f64
+            all.iter().sum::<f64>() / f64::from(u32::try_from(all.len()).expect("few"))
         };
         self.asked.borrow_mut().extend(times.iter().map(|time| time.as_millis() / MINUTE_MS));
         let mean: Vec<f64> = times.iter().map(value).collect();
@@ -56,7 +58,7 @@ impl World {
 #[test]
 fn what_has_not_changed_is_not_read_again_and_what_is_late_is() {
     let world = World::default();
-    (100..160).for_each(|minute| world.beat(minute, minute as f64));
+    (100..160).for_each(|minute| world.beat(minute, f64::from(i32::try_from(minute).expect("small"))));
     assert_eq!(world.ask(100..160, 1, 1).len(), 60);
     assert_eq!(world.ask(100..160, 1, 1), [0_i64; 0]);
     world.beat(160, 1.0);
