@@ -61,6 +61,12 @@ fn steps(repo: &Repo) -> Result<Vec<Step>> {
         cargo("clippy", "clippy --workspace --all-targets --locked -- -D warnings"),
         cargo("build", "build --workspace --bins --locked"),
         cargo("test", "test --workspace --exclude xtask --locked"),
+        // What the usual build leaves out.
+        cargo(
+            "bot-clippy",
+            "clippy --package nightbell --package nightbell-notify --features discord-bot --all-targets --locked -- -D warnings",
+        ),
+        cargo("bot", "test --package nightbell-notify --features discord-bot --locked --lib bot::"),
     ];
     steps.extend(web_steps(repo)?);
     let doc = cargo("doc", "doc --workspace --no-deps --document-private-items --locked");
