@@ -98,7 +98,7 @@ impl Breaches {
 
     async fn keep_answers(&mut self, now: Timestamp) {
         let is_done = |agent: &AgentId, asked: &Asked| {
-            now.millis_since(asked.at) >= WAIT_MS || self.told(*agent).is_some_and(|told| is_answer(told, asked.at))
+            now.millis_since(asked.at).abs() >= WAIT_MS || self.told(*agent).is_some_and(|told| is_answer(told, asked.at))
         };
         let done: Vec<AgentId> = self.asked.iter().filter(|(agent, asked)| is_done(agent, asked)).map(|(id, _)| *id).collect();
         let mut changes = Vec::new();

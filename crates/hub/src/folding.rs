@@ -26,7 +26,7 @@ const URGENT_STORM_MS: i64 = 10_000;
 /// After so many messages of one rule within the last minute, the next ones are gathered even if they may go at once.
 const RECENT_MESSAGES: usize = 2;
 /// How long after the last host was expected to be found silent its page is waited for.
-const COMING_MS: i64 = 1_500;
+pub const COMING_MS: i64 = 1_500;
 /// How long deliveries that belong to a digest wait for it.
 const DIGEST_MS: i64 = 20_000;
 /// The most deliveries in one message: as many as a list can usefully have.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "paging/down.rs"]
+mod down;
 #[path = "paging/quiet.rs"]
 mod quiet;
 #[path = "paging/routes.rs"]

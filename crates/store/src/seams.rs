@@ -279,6 +279,13 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
         messages: &[Vec<Ulid>],
     ) -> Result<Vec<Vec<Delivery>>, StoreError>;
 
+    /// The hub's clock was set by `by_ms` (back if negative): the times of what waits or is being sent move along, as far as
+    /// they would hold it up or let a lease run out early.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError>;
+
     /// Keeps what a channel wants remembered of its attempts at a delivery (JSON object).
     ///
     /// # Errors

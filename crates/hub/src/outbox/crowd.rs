@@ -2,7 +2,7 @@
 //! be found silent, and what went out of late. The choice itself is [`crate::folding`]'s.
 
 use crate::fleet::{Fleet, Vitals};
-use crate::folding::{Circumstances, Group};
+use crate::folding::{COMING_MS, Circumstances, Group};
 use crate::registry::Registry;
 use nightbell_alerts::{Rule, Scope};
 use nightbell_model::{ChannelId, Timestamp};
@@ -31,6 +31,11 @@ pub(super) struct Crowd {
 impl Crowd {
     pub(super) fn new(registry: Arc<Registry>, fleet: Arc<Fleet>, started: Timestamp) -> Self {
         Self { registry, fleet, started, recent: HashMap::new() }
+    }
+
+    /// Forgets what went out of late: the clock was set.
+    pub(super) fn forget(&mut self) {
+        self.recent.clear();
     }
 
     /// The world as it is at `now`.
@@ -63,7 +68,8 @@ impl Present<'_> {
         let since = vitals.last_seen?.max(self.crowd.started);
         let is_overdue = self.now.millis_since(since) >= OVERDUE * vitals.interval_ms.max(1);
         let at = since.plus_millis(hold_ms.max(SILENT * vitals.interval_ms));
-        (is_overdue && at >= self.now).then_some(at)
+        // Its page may be on its way to the outbox at this very moment.
+        (is_overdue && at.plus_millis(COMING_MS) >= self.now).then_some(at)
     }
 }
 

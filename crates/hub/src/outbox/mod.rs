@@ -13,7 +13,7 @@ mod trouble;
 pub use picture::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
 pub use send::{Parcel, Sender};
 
-use crate::clock;
+use crate::clock::{self, StepDetector};
 use crate::folding::{self, Plan, Room};
 use crowd::Crowd;
 use nightbell_model::{ChannelId, Timestamp, Ulid};
@@ -111,6 +111,7 @@ pub struct Outbox {
     busy: HashMap<ChannelId, usize>,
     rates: HashMap<ChannelId, TokenBucket>,
     crowd: Crowd,
+    steps: StepDetector,
     tasks: JoinSet<ChannelId>,
 }
 
@@ -119,7 +120,8 @@ impl Outbox {
     #[must_use]
     pub fn new(input: OutboxInput, store: Arc<dyn StateStore>, lease: LeaseToken, sender: Arc<Sender>) -> Self {
         let crowd = Crowd::new(Arc::clone(&sender.registry), Arc::clone(&sender.fleet), clock::now());
-        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), crowd, tasks: JoinSet::new() }
+        let steps = StepDetector::new(clock::now(), clock::boot_millis());
+        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), crowd, steps, tasks: JoinSet::new() }
     }
 
     /// Works until `stop` is told, then finishes the deliveries in hand, for at most `grace`.
@@ -145,6 +147,10 @@ impl Outbox {
             return POLL;
         }
         let now = clock::now();
+        if let Some(by_ms) = self.steps.check(now, clock::boot_millis()) {
+            self.crowd.forget();
+            let _logged = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
+        }
         let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
         let Some((waiting, next)) = looked.await else { return POLL };
         let room = Room { all: free, per_channel: LANES_PER_CHANNEL, busy: &self.busy };

@@ -45,7 +45,8 @@ pub(super) async fn works(registry: &Arc<Registry>, id: ChannelId) {
 /// Notes that a channel did not take something for good.
 pub(super) async fn gave_up(registry: &Arc<Registry>, id: ChannelId, trouble: Trouble, now: Timestamp) {
     decide(registry, move |holdings| {
-        let Some(row) = holdings.channels.get(&id) else { return Vec::new() };
+        // What somebody has switched off is not broken.
+        let Some(row) = holdings.channels.get(&id).filter(|row| row.enabled) else { return Vec::new() };
         let mut changes = if trouble.is_broken && row.broken.is_none() { marked(row, &trouble.error, now) } else { Vec::new() };
         // Nobody is told that somebody could not be told that a channel is broken.
         let is_news = !matches!(trouble.kind, NoticeKind::Test | NoticeKind::ChannelBroken);
@@ -117,14 +118,19 @@ fn notice(channel: &ChannelRow, fallback: ChannelId, trouble: &Trouble, now: Tim
 /// What recipients that were not reached are still owed: each of the message's deliveries once more, to nobody else.
 pub(super) fn owed(deliveries: &[Delivery], recipients: &[String], now: Timestamp) -> Vec<Change> {
     let mut changes = Vec::new();
+    // A digest says for itself what travels with it.
+    let is_digest = deliveries.first().is_some_and(|lead| lead.row.kind == NoticeKind::Digest);
+    let deliveries = if is_digest { &deliveries[..1] } else { deliveries };
     for recipient in recipients {
+        // What is owed to one may travel together, but never with what is owed to another.
+        let whose = ids::derived("owed", &[recipient], Timestamp::from_millis(0));
         for delivery in deliveries {
             let Ok(mut page) = serde_json::from_str::<Notification>(&delivery.row.payload_json) else { continue };
             page.only_to = vec![recipient.clone()];
             changes.push(Change::PutDelivery(NewDelivery {
                 id: ids::fresh(),
-                instance: format!("{}/to/{recipient}", delivery.row.instance),
-                n: crc32fast::hash(recipient.as_bytes()) | OWED_NUMBERS,
+                instance: format!("{whose}/{}", delivery.row.instance),
+                n: crc32fast::hash(format!("{} {recipient}", delivery.row.n).as_bytes()) | OWED_NUMBERS,
                 payload_json: serde_json::to_string(&page).unwrap_or_default(),
                 created_at: now,
                 not_before: now.plus_millis(OWED_WAIT_MS),
@@ -134,4 +140,49 @@ pub(super) fn owed(deliveries: &[Delivery], recipients: &[String], now: Timestam
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::fresh;
+    use nightbell_model::Ulid;
+
+    fn said(number: u32) -> Delivery {
+        let row = NewDelivery {
+            id: Ulid::from_bits(u128::from(number)),
+            channel: ChannelId::from_bits(1),
+            instance: "rule/agent/series".to_owned(),
+            incident: IncidentId::from_bits(1),
+            kind: NoticeKind::Repeat,
+            n: number,
+            payload_json: serde_json::to_string(&Notification::new(NoticeWord::Repeat)).unwrap(),
+            created_at: Timestamp::from_millis(1),
+            not_before: Timestamp::from_millis(1),
+            fold: Some(Ulid::from_bits(9)),
+        };
+        fresh(row)
+    }
+
+    #[test]
+    fn what_is_owed_to_one_recipient_never_travels_with_anothers() {
+        let recipients = ["a/b@example.org".to_owned(), "a/c@example.org".to_owned()];
+        let rows: Vec<NewDelivery> = owed(&[said(1), said(2)], &recipients, Timestamp::from_millis(5))
+            .into_iter()
+            .map(|change| match change {
+                Change::PutDelivery(row) => row,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let whose = |row: &NewDelivery| row.instance.split('/').next().unwrap().to_owned();
+        assert_eq!(rows.len(), 4);
+        assert_eq!((whose(&rows[0]), whose(&rows[2])), (whose(&rows[1]), whose(&rows[3])));
+        assert_ne!(whose(&rows[0]), whose(&rows[2]), "the folding goes by this");
+        let mut numbers: Vec<u32> = rows.iter().map(|row| row.n).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 4, "each is put in once, and none is taken for another");
+        let page: Notification = serde_json::from_str(&rows[3].payload_json).unwrap();
+        assert_eq!((page.only_to, rows[3].fold), (vec![recipients[1].clone()], None));
+    }
 }

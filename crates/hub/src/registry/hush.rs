@@ -10,12 +10,12 @@ use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_store::{ChannelRow, SilenceRow};
 use std::collections::BTreeMap;
 
-/// How long a mute that has ended is still known, in milliseconds: after a restart its end may have to be caught up with.
+/// How long quiet hours that have ended are still known, in milliseconds: after a restart their end has to be caught up with.
 const BACK_MS: i64 = 2 * 86_400_000;
 /// How far ahead mutes are expanded, in milliseconds; they are expanded again long before.
-const AHEAD_MS: i64 = 8 * 86_400_000;
-/// The most intervals of one silence: one a minute for a shift.
-const MOST: usize = 500;
+const AHEAD_MS: i64 = 3 * 86_400_000;
+/// The most intervals of one silence: more than there are in the hour until they are expanded again.
+const MOST: usize = 200;
 
 /// What was expanded.
 #[derive(Debug, Clone, Default)]
@@ -32,10 +32,11 @@ impl Hush {
     /// Expands what is configured around `now`.
     #[must_use]
     pub fn of(holdings: &Holdings, now: Timestamp) -> Self {
-        let within = Window { start: now.plus_millis(-BACK_MS), end: now.plus_millis(AHEAD_MS) };
+        let ahead = Window { start: now, end: now.plus_millis(AHEAD_MS) };
+        let within = Window { start: now.plus_millis(-BACK_MS), ..ahead };
         let mut hush = Self::default();
         for silence in holdings.silences.values() {
-            hush.mutes.extend(silence_windows(silence, within, MOST).into_iter().map(|window| silence_mute(silence, window)));
+            hush.mutes.extend(silence_windows(silence, ahead, MOST).into_iter().map(|window| silence_mute(silence, window)));
         }
         for channel in holdings.channels.values().filter(|channel| channel.enabled) {
             hush.add_quiet(channel, holdings.settings.timezone, within);

@@ -10,6 +10,8 @@ use std::str::FromStr;
 const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 /// How far back the walk begins, in milliseconds: no zone is further from UTC.
 const DAY_MS: i64 = 86_400_000;
+/// At most so many beginnings are walked: two weeks of minutes.
+const MOST_STARTS: usize = 20_160;
 /// An expression is shorter than this.
 const LONGEST: usize = 200;
 
@@ -89,24 +91,37 @@ fn day(text: &str) -> Option<usize> {
 }
 
 impl Cron {
-    /// The stretches of `duration_ms` that begin on the clocks of `zone` and overlap `within`, at most `most` of them, in order.
+    /// The stretches of `duration_ms` that begin on the clocks of `zone` and overlap `within`, at most `most` of them, in order;
+    /// those that touch are one.
     #[must_use]
     pub fn windows(&self, zone: Tz, duration_ms: i64, within: Window, most: usize) -> Vec<Window> {
         let from = within.start.plus_millis(-duration_ms);
-        let window = |start: Timestamp| Window { start, end: start.plus_millis(duration_ms) };
-        let mut windows: Vec<Window> = if self.is_hourly {
+        if self.is_hourly {
             let after = utc(from).with_timezone(&zone);
             let starts = self.schedule.after(&after).map(|at| Timestamp::from_millis(at.timestamp_millis()));
-            starts.take_while(|start| *start < within.end).take(most).map(window).collect()
+            gathered(starts.take_while(|start| *start < within.end), duration_ms, most)
         } else {
             // The wall clock is walked as if it never jumped, from a day before, and each reading is then looked up.
             let wall = super::local(zone, from.plus_millis(-DAY_MS)).and_utc();
             let starts = self.schedule.after(&wall).map(|shown| first_at(zone, shown.naive_utc()));
-            starts.skip_while(|start| *start <= from).take_while(|start| *start < within.end).take(most).map(window).collect()
-        };
-        windows.dedup();
-        windows
+            let starts = starts.skip_while(|start| *start <= from).take_while(|start| *start < within.end);
+            gathered(starts, duration_ms, most)
+        }
     }
+}
+
+/// Stretches of `duration_ms` from each start on, at most `most`; those that touch are one.
+fn gathered(starts: impl Iterator<Item = Timestamp>, duration_ms: i64, most: usize) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for start in starts.take(MOST_STARTS) {
+        let (end, count) = (start.plus_millis(duration_ms), windows.len());
+        match windows.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(end),
+            _ if count == most => break,
+            _ => windows.push(Window { start, end }),
+        }
+    }
+    windows
 }
 
 fn utc(at: Timestamp) -> DateTime<Utc> {

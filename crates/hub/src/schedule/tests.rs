@@ -18,7 +18,7 @@ fn shown(windows: &[Window]) -> Vec<String> {
 
 fn cron(expression: &str, zone: Tz, from: &str, to: &str) -> Vec<String> {
     let cron: Cron = expression.parse().unwrap();
-    shown(&cron.windows(zone, 3_600_000, span(from, to), 100))
+    shown(&cron.windows(zone, 1_800_000, span(from, to), 100))
 }
 
 fn begins(expression: &str, from: &str, to: &str) -> Vec<String> {
@@ -36,8 +36,8 @@ fn an_hour_that_is_missing_begins_after_the_gap_and_one_that_comes_twice_begins_
 #[test]
 fn every_hour_is_every_hour_whatever_the_clock_does() {
     let hours = begins("0 * * * *", "2026-10-24T23:30", "2026-10-25T03:30");
-    assert_eq!(hours, ["10-24T23:00", "10-25T00:00", "10-25T01:00", "10-25T02:00", "10-25T03:00"]);
-    assert_eq!(begins("0 * * * *", "2026-03-29T00:30", "2026-03-29T02:30").len(), 3);
+    assert_eq!(hours, ["10-25T00:00", "10-25T01:00", "10-25T02:00", "10-25T03:00"]);
+    assert_eq!(begins("0 * * * *", "2026-03-29T00:30", "2026-03-29T02:30").len(), 2);
 }
 
 #[test]
@@ -82,6 +82,14 @@ fn a_stretch_that_began_before_is_not_missed() {
     let found = nights.windows(Kolkata, 8 * 3_600_000, span("2026-06-02T18:00", "2026-06-02T20:00"), 9);
     assert_eq!(shown(&found), ["06-02T16:30..06-03T00:30"]);
     assert_eq!(nights.windows(Kolkata, 3_600_000, span("2026-06-01T00:00", "2026-07-01T00:00"), 3).len(), 3);
+}
+
+#[test]
+fn stretches_that_touch_are_one_and_their_number_is_bounded() {
+    let minutes: Cron = "* * * * *".parse().unwrap();
+    let day = span("2026-06-01T00:00", "2026-06-02T00:00");
+    assert_eq!(shown(&minutes.windows(UTC, 60_000, day, 1)), ["06-01T00:00..06-02T00:00"]);
+    assert_eq!(minutes.windows(UTC, 30_000, day, 7).len(), 7);
 }
 
 fn quiet(json: &str) -> QuietHours {

@@ -122,6 +122,10 @@ impl StateStore for SealedStore {
         self.inner.claim(lease, now, until, messages)
     }
 
+    fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError> {
+        self.inner.shift_deliveries(lease, by_ms)
+    }
+
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
         self.inner.note_progress(lease, id, progress_json)
     }

@@ -4,8 +4,10 @@
 use crate::support::agents::JsonAgent;
 use crate::support::house::{House, rule, with};
 use crate::support::mail::{Mail, Relay};
+use crate::support::wait::until_true;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const INTERVAL_MS: u64 = 1_000;
@@ -99,4 +101,37 @@ async fn one_rule_that_fires_on_many_is_one_page_and_a_lone_one_is_not_kept_wait
     let clear = text(&relay.nth(3).await);
     assert_eq!((0..10).filter(|n| clear.contains(&format!("host-{n:02}"))).count(), 10, "{clear}");
     assert_eq!(relay.taken().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_a_storm_neither_loses_nor_doubles_anybody() {
+    let mut house = House::start().await;
+    let relay = Relay::start().await;
+    let channel = house.api.make("/channels", &relay.channel("mail")).await;
+    let warm = with(rule("CPU warm", "cpu.usage_percent", 50.0, &[&channel]), &json!({"severity": "warning"}));
+    house.api.make("/rules", &warm).await;
+    let mut agents = Vec::new();
+    for n in 0..LOST {
+        agents.push(house.json_agent(&format!("lost-{n:02}")).await);
+    }
+    // Some have their page waiting, some are yet to come.
+    for agent in &mut agents[..LOST / 2] {
+        agent.beat(&json!({"cpu.usage_percent": 60})).await;
+    }
+    until_true("pages that wait", async || house.outbox("queued").await.len() == LOST / 2).await;
+    house.restart(Signal::KILL).await;
+    let mut back = Vec::new();
+    for agent in agents {
+        back.push(agent.reconnect(&house.hub.url).await);
+    }
+    for agent in &mut back {
+        agent.beat(&json!({"cpu.usage_percent": 61})).await;
+    }
+    until_true("every page sent", async || house.outbox("sent").await.len() == LOST).await;
+    let mails = relay.taken();
+    assert_eq!(mails.iter().map(named).sum::<usize>(), LOST, "{:?}", mails.iter().map(text).collect::<Vec<_>>());
+    assert_eq!(mails.len(), 1, "those from before and after the kill are one storm");
+    let sent = house.outbox("sent").await;
+    let messages: BTreeSet<&str> = sent.iter().filter_map(|row| row["message_id"].as_str()).collect();
+    assert_eq!(messages.len(), 1, "{sent:#?}");
 }

@@ -238,6 +238,11 @@ impl StateStore for MemoryStore {
         Ok(self.writable(lease)?.state.outbox.claim(now, until, messages))
     }
 
+    fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError> {
+        self.writable(lease)?.state.outbox.shift(by_ms);
+        Ok(())
+    }
+
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
         self.writable(lease)?.state.outbox.note_progress(id, progress_json);
         Ok(())

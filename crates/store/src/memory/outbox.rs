@@ -141,6 +141,21 @@ impl Outbox {
         Some(delivery.clone())
     }
 
+    /// Moves what waits and what is being sent along with a clock that was set.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let later = |at: Option<Timestamp>| at.map(|at| at.plus_millis(by_ms));
+        for entry in self.entries.iter_mut().filter(|entry| is_unfinished(entry)) {
+            entry.delivery.first_attempt_at = later(entry.delivery.first_attempt_at);
+            entry.lease_until = later(entry.lease_until);
+            if by_ms < 0 && entry.delivery.state == DeliveryState::Queued {
+                let row = &mut entry.delivery.row;
+                (row.created_at, row.not_before) = (row.created_at.plus_millis(by_ms), row.not_before.plus_millis(by_ms));
+                entry.due_at = entry.due_at.plus_millis(by_ms);
+                entry.delivery.next_attempt_at = later(entry.delivery.next_attempt_at);
+            }
+        }
+    }
+
     /// Keeps what a channel wants remembered.
     pub(super) fn note_progress(&mut self, id: Ulid, progress_json: &str) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.delivery.row.id == id) {
