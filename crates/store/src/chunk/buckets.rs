@@ -9,6 +9,7 @@ use super::{Density, Scratch, Unfit};
 use crate::checksum::Key;
 use crate::rollup::{Bucket, Plain, put_exact, read_exact};
 use crate::varint::{Damage, Reader, put};
+use crate::vector::integer;
 use nightbell_model::Timestamp;
 
 /// Set in a column's head if some buckets are written as they are.
@@ -215,6 +216,7 @@ impl BucketPart<'_> {
         if counts.contains(&0) { Err(Damage("a bucket without samples has values")) } else { Ok(()) }
     }
 
+    /// Reads all that are there and gives each to `put`, with its place among them.
     fn read_values(
         &self,
         reader: &mut Reader<'_>,
@@ -231,31 +233,33 @@ impl BucketPart<'_> {
             return ended(reader);
         }
         read_integers(reader, plain.len(), mins)?;
-        let steady = self.slot.flags & STEADY != 0;
         let mut factor = 1;
-        if !steady {
+        if self.slot.flags & STEADY == 0 {
             read_integers(reader, plain.len(), spreads)?;
             factor = reader.varint()?;
-        }
-        if factor == 0 {
-            return Err(Damage("a factor is 0"));
+        } else {
+            spreads.clear();
+            spreads.resize(plain.len(), 0);
         }
         let mut bits = BitReader::new(reader.rest());
-        for (which, (at, min)) in plain.iter().zip(mins).enumerate() {
-            let count = counts[*at].cast_unsigned();
-            let mut integers =
-                Plain { min: crate::vector::integer(min.unsigned_abs()).map(|_| *min)?, spread: 0, last: 0, surplus: 0 };
-            if !steady {
-                integers.spread = spreads[which].cast_unsigned();
-                let spread = integers.spread / factor;
-                let widest = spread.checked_mul(count).ok_or(Damage("a value is too large"))?;
-                integers.last = bits.take(bits_of(spread))?.checked_mul(factor).ok_or(Damage("a value is too large"))?;
-                integers.surplus = u128::from(bits.take(bits_of(widest))?) * u128::from(factor);
-            }
-            put(*at, integers.bucket(count, decimals)?);
+        for (at, (min, spread)) in plain.iter().zip(mins.iter().zip(spreads)) {
+            let count = counts.get(*at).map_or(0, |count| count.cast_unsigned());
+            let plain = take_plain(&mut bits, (*min, spread.cast_unsigned()), factor, count)?;
+            put(*at, plain.bucket(count, decimals)?);
         }
         bits.finish()
     }
+}
+
+/// The next bucket, of `count` samples, of which the smallest and the spread are known.
+fn take_plain(bits: &mut BitReader<'_>, (min, spread): (i64, u64), factor: u64, count: u64) -> Result<Plain, Damage> {
+    let too_large = Damage("a value is too large");
+    integer(min.unsigned_abs())?;
+    let units = spread.checked_div(factor).ok_or(Damage("a factor is 0"))?;
+    let widest = units.checked_mul(count).ok_or(too_large)?;
+    let last = bits.take(bits_of(units))?.checked_mul(factor).ok_or(too_large)?;
+    let surplus = u128::from(bits.take(bits_of(widest))?) * u128::from(factor);
+    Ok(Plain { min, spread, last, surplus })
 }
 
 fn read_exacts(
