@@ -113,7 +113,17 @@ impl Context<'_> {
             late: notice.late,
             timezone: self.holdings.settings.timezone.name().to_owned(),
             doubt: (incident.key.rule == DOUBT_RULE).then(|| doubt(incident)),
+            shape: self.shape(incident).to_owned(),
             ..Notification::new(NoticeWord::from(notice.kind))
+        }
+    }
+
+    /// What is compared, where it is not the metric itself.
+    fn shape(&self, incident: &IncidentRecord) -> &'static str {
+        match self.holdings.rules.get(&incident.key.rule).map(|(rule, _)| &rule.transform) {
+            Some(Transform::Rate { .. }) => "rate",
+            Some(Transform::Forecast { .. }) => "forecast",
+            Some(Transform::None) | None => "",
         }
     }
 

@@ -143,6 +143,9 @@ pub struct Notification {
     /// Which channel refuses its pages (`channel_broken`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<BrokenFacts>,
+    /// What value and threshold are, where they are not the metric itself: `rate` or `forecast`. Then `why` tells all of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shape: String,
     /// Only these recipients of the channel (mail addresses); empty is all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_to: Vec<String>,
@@ -183,6 +186,7 @@ impl Notification {
             quiet: None,
             doubt: None,
             broken: None,
+            shape: String::new(),
             only_to: Vec::new(),
         }
     }
@@ -200,6 +204,11 @@ impl Notification {
     /// Whether it says of one incident that it goes on.
     pub(crate) const fn is_firing(&self) -> bool {
         matches!(self.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated | NoticeWord::NodataStart)
+    }
+
+    /// Whether value and threshold are those of the metric itself.
+    pub(crate) const fn is_plain_value(&self) -> bool {
+        self.shape.is_empty()
     }
 
     /// The series in words: the metric, and its labels in braces where it has any.

@@ -219,7 +219,8 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
         let (value, threshold) = sentences::value_and_threshold(notification);
         add(if notification.is_open() { "Value" } else { "Now" }, value);
         add("Threshold", threshold);
-        let peak = notification.peak.filter(|peak| notification.value.is_none_or(|value| value.total_cmp(peak).is_ne()));
+        let peak = notification.peak.filter(|_| notification.is_plain_value());
+        let peak = peak.filter(|peak| notification.value.is_none_or(|value| value.total_cmp(peak).is_ne()));
         add("Peak", peak.map_or_else(String::new, |peak| words::value(peak, &notification.unit)));
     }
     add("Since", wall.long(&notification.started_at));

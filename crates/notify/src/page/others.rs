@@ -178,7 +178,8 @@ fn line(item: &Notification, wall: Wall) -> String {
     let silent = item.kind == NoticeWord::NodataStart;
     let value = if item.is_firing() { item.value.filter(|_| !silent) } else { item.peak };
     let worst = if item.is_firing() { "" } else { "at worst " };
-    let value = value.filter(|_| !offline).map(|value| format!("{worst}{}", words::value(value, &item.unit)));
+    let value =
+        value.filter(|_| !offline && item.is_plain_value()).map(|value| format!("{worst}{}", words::value(value, &item.unit)));
     let labels: Vec<String> = item.labels.values().map(|label| clean(label)).collect();
     let parts = [labels.join(", "), value.unwrap_or_default()];
     let gist = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(": ");

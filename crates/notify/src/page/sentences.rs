@@ -65,12 +65,18 @@ pub(super) fn gist(notification: &Notification) -> String {
         }
         _ => String::new(),
     };
-    let parts = [labels.join(", "), matter];
+    // A forecast names what it speaks of.
+    let labels = if notification.shape == "forecast" && !matter.is_empty() { String::new() } else { labels.join(", ") };
+    let parts = [labels, matter];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(": ")
 }
 
-/// `97.2 % > 90 %`.
+/// `97.2 % > 90 %`; of a rate or a forecast what is expected, without its confidence.
 fn comparison(notification: &Notification) -> String {
+    if !notification.is_plain_value() {
+        let why = clean(&notification.why);
+        return why.split(" (").next().unwrap_or_default().to_owned();
+    }
     match (notification.value, notification.threshold) {
         (Some(value), Some(threshold)) => {
             let (value, threshold) = words::pair(value, threshold, &notification.unit);
@@ -83,6 +89,9 @@ fn comparison(notification: &Notification) -> String {
 
 /// The value, and the threshold with its comparison and hold; empty where unknown.
 pub(super) fn value_and_threshold(notification: &Notification) -> (String, String) {
+    if !notification.is_plain_value() {
+        return (String::new(), String::new());
+    }
     let unit = &notification.unit;
     let held = if notification.for_seconds > 0.0 {
         format!(" for {}", words::duration(notification.for_seconds))
@@ -124,6 +133,14 @@ pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
         }
         _ if notification.metric == OFFLINE_METRIC => offline(notification, &host, &since),
         NoticeWord::Resolved => resolved(notification, &host, &series),
+        kind if !notification.is_plain_value() => {
+            let still = match kind {
+                NoticeWord::Escalated => format!(" It has gone on since {since}, and nobody has acknowledged it."),
+                NoticeWord::Repeat => format!(" It has gone on since {since}."),
+                _ => String::new(),
+            };
+            format!("{series} on {host}: {}.{still}", clean(&notification.why))
+        }
         NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series, ""), held(notification)),
         NoticeWord::Repeat => {
             format!("{}{}, since {since}.", breach(notification, &host, &series, "still "), lasting(notification))

@@ -31,6 +31,25 @@ fn an_agent_that_fell_silent_is_called_offline() {
 }
 
 #[test]
+fn a_forecast_and_a_rate_are_told_by_their_reason() {
+    let mut forecast = notification(NoticeWord::Fired);
+    (forecast.rule.name, forecast.metric) = ("Disk full soon".to_owned(), "disk.used_percent".to_owned());
+    forecast.labels.insert("mount".to_owned(), "/data".to_owned());
+    forecast.shape = "forecast".to_owned();
+    forecast.why = "at +0.8 %/h /data reaches 100 % in 2 d 4 h (confidence 87 %) for 15 m 0 s (60 samples)".to_owned();
+    insta::assert_snapshot!("text_forecast", read(&forecast));
+    let mut rate = notification(NoticeWord::Escalated);
+    (rate.shape, rate.why) = ("rate".to_owned(), "+40 % in 10 m 0 s > 30 %".to_owned());
+    insta::assert_snapshot!("text_rate", read(&rate));
+    let ended = Notification { kind: NoticeWord::Resolved, resolved_at: Some("2026-11-22T02:31:45.000Z".to_owned()), ..forecast };
+    assert_eq!(
+        Page::of(&message(&ended)).sentence,
+        "disk.used_percent{mount=/data} on db-01 is back to normal. It lasted 27 m 40 s.",
+        "no value that was never measured"
+    );
+}
+
+#[test]
 fn everything_special_is_said_and_nothing_breaks_out_of_its_line() {
     insta::assert_snapshot!("text_hostile", read(&hostile()));
 }

@@ -28,6 +28,9 @@ struct Data<'a> {
     resolved_at: Option<&'a str>,
     peak: Option<f64>,
     why: String,
+    /// `rate` or `forecast`, where value and threshold are that and not the metric itself.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    shape: &'a str,
     top_processes: Vec<Process<'a>>,
     suppressed_count: u32,
     maybe_repeat: bool,
@@ -84,6 +87,7 @@ pub(super) fn body(notification: &Notification) -> Body<'_> {
             resolved_at: notification.resolved_at.as_deref(),
             peak: notification.peak,
             why: why(notification),
+            shape: &notification.shape,
             top_processes: notification
                 .top_processes
                 .iter()
