@@ -201,8 +201,8 @@ async fn set_defaults(
 
 /// Refuses to change or take away defaults that files declare; saying them again as they are is fine.
 fn only_free(holdings: &Holdings, wanted: &BTreeMap<String, Levels>) -> Result<(), Problem> {
-    let changed = holdings.levels.global.iter().filter(|(key, levels)| wanted.get(*key) != Some(levels));
-    changed.map(|(key, _)| change::not_by_file(holdings, &Managed::levels(None, key))).collect()
+    let mut changed = holdings.levels.global.iter().filter(|(key, levels)| wanted.get(*key) != Some(levels));
+    changed.try_for_each(|(key, _)| change::not_by_file(holdings, &Managed::levels(None, key)))
 }
 
 async fn checked(app: &App, body: &DefaultLevels) -> Result<BTreeMap<String, Levels>, Problem> {

@@ -19,13 +19,16 @@ const HEAD: &str = "# Written by `nightbell export config`; `nightbell apply` re
 /// What a rule always says: what it is, whatever the defaults are.
 const ALWAYS: [&str; 2] = ["name", "severity"];
 
+/// What stands in a file: its kind, what it is sorted by, and its fields.
+type Declaration = (Kind, String, Map<String, Value>);
+
 /// Everything that files can declare, as files. What was declared goes into the file it came from; a silence that has ended stays
 /// out unless a file has declared it.
 #[must_use]
 pub fn export(holdings: &Holdings, now: Timestamp) -> Vec<SourceFile> {
     let names = Names::of(holdings);
     let mut variables = Variables::default();
-    let mut files: BTreeMap<String, Vec<(Kind, String, Map<String, Value>)>> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<Declaration>> = BTreeMap::new();
     for (row, object) in rows(holdings, now) {
         let source = holdings.settings.managed.get(&object);
         let declared = declaration(&row, &object, source, &names, &mut variables);
@@ -33,7 +36,7 @@ pub fn export(holdings: &Holdings, now: Timestamp) -> Vec<SourceFile> {
         let sort = ["name", "agent", "metric", "id"].map(|field| declared.get(field).and_then(Value::as_str).unwrap_or_default());
         files.entry(file).or_default().push((object.kind, sort.join("\0"), declared));
     }
-    let write = |(path, mut declared): (String, Vec<(Kind, String, Map<String, Value>)>)| {
+    let write = |(path, mut declared): (String, Vec<Declaration>)| {
         declared.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let mut text = HEAD.to_owned();
         for (kind, _, object) in &declared {

@@ -181,7 +181,7 @@ impl StateStore for SealedStore {
 mod tests {
     use super::*;
     use nightbell_model::ChannelId;
-    use nightbell_store::MemoryStore;
+    use nightbell_store::{MemoryStore, SqliteOptions, SqliteStore};
 
     const CLEAR: &str = r#"{"url":"https://example.org/canary"}"#;
 
@@ -205,6 +205,32 @@ mod tests {
 
     fn stored(store: &dyn StateStore) -> ChannelRow {
         store.load().expect("a store").channels.remove(0)
+    }
+
+    #[test]
+    fn what_an_older_hub_left_in_clear_is_gone_from_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("nightbell.db");
+        let canary = |place: &str| std::fs::read(place).is_ok_and(|bytes| bytes.windows(6).any(|six| six == b"canary"));
+        let engine = Arc::new(SqliteStore::open(&path, SqliteOptions::default()).expect("a store"));
+        let lease = engine.acquire(Ulid::default(), Timestamp::from_secs(1)).expect("a lease");
+        for n in 1..=40_u128 {
+            let clear = format!(
+                r#"{{"url":"https://example.org/canary{n}","pad":"{}"}}"#,
+                "x".repeat(usize::try_from(n).expect("small") * 200)
+            );
+            let row = ChannelRow { id: ChannelId::from_bits(n), name: n.to_string(), ..row(&clear) };
+            engine.apply(lease, &[Change::PutChannel(row)], None).expect("of an older hub");
+        }
+        engine.checkpoint().expect("folded");
+        let files = [path.clone(), folder.path().join("nightbell.db-wal")].map(|path| path.to_str().expect("text").to_owned());
+        assert!(canary(&files[0]), "it stands there in clear");
+        let store = SealedStore::new(Arc::clone(&engine) as _, Arc::new(Keyring::new([[1; 32]])));
+        store.load().expect("a store");
+        assert_eq!(store.seal_all(lease).expect("a key"), 40);
+        engine.checkpoint().expect("folded");
+        assert!(!canary(&files[0]) && !canary(&files[1]), "no page of the file holds it any more");
+        assert_eq!(store.load().expect("a store").channels.len(), 40);
     }
 
     #[test]
