@@ -83,7 +83,7 @@ impl Hub {
         let metrics: Arc<dyn MetricStore> = Arc::clone(&engine) as _;
         let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
         let loaded = load(&*store, lease)?;
-        seal(&sealed, lease);
+        seal(&sealed, &engine, lease);
         let server = Server::bind(config.server.listen, tls).await?;
         let url = server.url()?;
         let signer = Signer::new(&keyring, config.link_lifetime_ms);
@@ -194,8 +194,14 @@ fn keyring(config: &Config) -> Keyring {
 }
 
 /// Seals what an older hub, or an older key, has left. A hub that cannot runs on.
-fn seal(store: &SealedStore, lease: LeaseToken) {
-    match store.seal_all(lease) {
+fn seal(store: &SealedStore, engine: &SqliteStore, lease: LeaseToken) {
+    let sealed = store.seal_all(lease);
+    if matches!(sealed, Ok(1..))
+        && let Err(error) = engine.close()
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the log still holds them in clear; it is folded at the stop");
+    }
+    match sealed {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "channels' secrets are sealed now"),
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "channels' secrets cannot be sealed"),

@@ -222,13 +222,13 @@ mod tests {
             let row = ChannelRow { id: ChannelId::from_bits(n), name: n.to_string(), ..row(&clear) };
             engine.apply(lease, &[Change::PutChannel(row)], None).expect("of an older hub");
         }
-        engine.checkpoint().expect("folded");
+        engine.close().expect("folded");
         let files = [path.clone(), folder.path().join("nightbell.db-wal")].map(|path| path.to_str().expect("text").to_owned());
         assert!(canary(&files[0]), "it stands there in clear");
         let store = SealedStore::new(Arc::clone(&engine) as _, Arc::new(Keyring::new([[1; 32]])));
         store.load().expect("a store");
         assert_eq!(store.seal_all(lease).expect("a key"), 40);
-        engine.checkpoint().expect("folded");
+        engine.close().expect("folded");
         assert!(!canary(&files[0]) && !canary(&files[1]), "no page of the file holds it any more");
         assert_eq!(store.load().expect("a store").channels.len(), 40);
     }

@@ -81,8 +81,7 @@ async fn a_silence_that_comes_again_is_in_force_at_its_times() {
     house.api.make("/rules", &rule("Disk", "disk.used_percent", 90.0, &[&channel])).await;
     let matchers = json!([{"label": "mount", "op": "=~", "value": "/data.*"}]);
     let minute = (now_ms() / 60_000 - 1).rem_euclid(60);
-    let body =
-        json!({"cron": format!("{minute} * * * *"), "duration": "10m", "timezone": "Europe/Berlin", "matchers": matchers, "kind": "maintenance"});
+    let body = json!({"cron": format!("{minute} * * * *"), "duration": "10m", "timezone": "Europe/Berlin", "matchers": matchers, "kind": "maintenance"});
     let silence = house.api.make("/silences", &body).await;
     let shown = house.api.get(&format!("/silences/{silence}")).await;
     assert_eq!(

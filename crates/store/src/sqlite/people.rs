@@ -93,8 +93,22 @@ pub(super) fn tokens(connection: &Connection) -> Answer<Vec<ApiTokenRow>> {
     })
 }
 
-/// Adds or replaces a channel.
+/// Adds or replaces a channel. What stood there before is overwritten in the file, not only given free: it may be a secret in
+/// clear, of a hub that did not seal yet.
 pub(super) fn put_channel(connection: &Connection, channel: &ChannelRow) -> Answer<()> {
+    overwriting(connection, "ON")?;
+    let put = write_channel(connection, channel);
+    overwriting(connection, "OFF")?;
+    put
+}
+
+/// Whether what is given free is overwritten with zeros. It costs a write for each page: history does without.
+fn overwriting(connection: &Connection, word: &str) -> Answer<()> {
+    connection.pragma_update_and_check(None, "secure_delete", word, |_row| Ok(()))?;
+    Ok(())
+}
+
+fn write_channel(connection: &Connection, channel: &ChannelRow) -> Answer<()> {
     let sql = "INSERT INTO channels (id, name, kind, config, enabled, broken, created_at, version, quiet) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = ?2, kind = ?3, config = ?4, \
                enabled = ?5, broken = ?6, created_at = ?7, version = ?8, quiet = ?9";
