@@ -164,6 +164,8 @@ fn seen(connection: &Connection, unit: &Unit) -> Answer<Seen> {
     let mut rows = select.query([unit.key])?;
     // An agent whose history is being purged is never what it was before.
     let (sealed_to, whole_from) = match rows.next()? {
+        // Buckets do not depend on how far raw is.
+        Some(_) if unit.tier != Tier::Raw => (Timestamp::MIN, Timestamp::MIN),
         Some(row) => (Timestamp::from_millis(row.get(0)?), Timestamp::from_millis(row.get(1)?)),
         None => (Timestamp::MAX, Timestamp::MAX),
     };

@@ -1,0 +1,291 @@
+//! What the SQLite engine does with its file over the months: bringing it forward, checking it, keeping it small.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use nightbell_model::{AgentId, Batch, BootId, Frame, Schema, Tier, Timestamp, Ulid};
+use nightbell_store::{
+    LeaseToken, MetricStore, OpenError, RangeQuery, Retention, ScrubPlace, SealPolicy, SqliteOptions, SqliteStore, StateStore,
+};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MIDNIGHT: i64 = 20_000 * 86_400_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// The schema of the first release, as it shipped.
+const FIRST_SCHEMA: &str = include_str!("../../../migrations/sqlite/0001-init/up.sql");
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(MIDNIGHT + ms)
+}
+
+fn agent(n: u128) -> AgentId {
+    AgentId::from_bits(n)
+}
+
+fn open(path: &Path) -> (SqliteStore, LeaseToken) {
+    let store = SqliteStore::open(path, SqliteOptions::default()).unwrap();
+    let lease = store.acquire(Ulid::from_bits(1), at(0)).unwrap();
+    (store, lease)
+}
+
+fn schema(names: impl IntoIterator<Item = String>) -> Arc<Schema> {
+    Schema::new(names.into_iter().map(|name| name.parse().unwrap()).collect())
+}
+
+fn beat(n: u128, ms: i64, schema: &Arc<Schema>, values: &[f64]) -> Batch {
+    let boot_seq = Some((BootId("boot".into()), ms.unsigned_abs()));
+    Batch { agent: agent(n), ts: at(ms), received: at(ms), boot_seq, schema: Arc::clone(schema), values: values.into() }
+}
+
+fn range(store: &SqliteStore, n: u128, tier: Tier) -> Frame {
+    let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+    let query = RangeQuery { agent: agent(n), series: Vec::new(), start, end, tier: Some(tier), max_points: 9, now: at(0) };
+    store.range(&query).unwrap()
+}
+
+fn number(path: &Path, sql: &str) -> i64 {
+    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// A file as the first release wrote it, with two heartbeats of one agent: 9.0 and 9.1 percent.
+fn first_release(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").unwrap();
+    connection.execute_batch(FIRST_SCHEMA).unwrap();
+    let key = agent(1).to_string();
+    connection.execute("INSERT INTO agent_keys (key, agent) VALUES (1, ?1)", [&key]).unwrap();
+    connection.execute_batch("INSERT INTO series VALUES (1, 0, 'cpu.usage_percent', 2)").unwrap();
+    for (ms, vector) in [(0, "010001870700"), (15_000, "010001910700")] {
+        // version 1, skip 0, length 1, 900 + 3 and 910 + 3 as varints
+        let vector = &vector[..10];
+        let sql = format!(
+            "INSERT INTO agent_metrics (agent, ts, received, cpu_percent, vector) VALUES (1, {0}, {0}, 9.0, x'{vector}')",
+            MIDNIGHT + ms
+        );
+        connection.execute_batch(&sql).unwrap();
+    }
+    connection.execute_batch("PRAGMA user_version = 1").unwrap();
+}
+
+fn copies(folder: &Path) -> Vec<PathBuf> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    names.filter(|path| path.to_string_lossy().contains(".schema-")).collect()
+}
+
+#[test]
+fn a_file_of_the_first_release_is_copied_and_brought_forward() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    first_release(&path);
+    let (store, lease) = open(&path);
+    let found = range(&store, 1, Tier::Raw);
+    assert_eq!((found.times, found.columns[0].mean.clone()), (vec![at(0), at(15_000)], vec![9.0, 9.1]));
+    let percent = schema(["cpu.usage_percent".to_owned()]);
+    store.append(lease, &[beat(1, 30_000, &percent, &[9.2])]).unwrap();
+    store.seal(lease, at(DAY), &SealPolicy::AT_ONCE).unwrap();
+    assert_eq!(range(&store, 1, Tier::Raw).columns[0].mean, [9.0, 9.1, 9.2]);
+    assert_eq!(number(&path, "SELECT count(*) FROM series WHERE mark IS NULL"), 0, "old lines have their checksums now");
+    drop(store);
+    let copies = copies(folder.path());
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    let name = copies[0].file_name().unwrap().to_string_lossy().into_owned();
+    assert!(name.starts_with("hub.db.schema-1-before-"), "{name}");
+    assert_eq!(number(&copies[0], "PRAGMA user_version"), 1);
+    assert_eq!(number(&copies[0], "SELECT count(*) FROM agent_metrics"), 2);
+    // Going back is to put the copy in its place.
+    let back = folder.path().join("back.db");
+    std::fs::copy(&copies[0], &back).unwrap();
+    assert_eq!(range(&open(&back).0, 1, Tier::Raw).times.len(), 2);
+    open(&path);
+    assert_eq!(self::copies(folder.path()).len(), 2, "only what is brought forward is copied: this file and the one put back");
+}
+
+#[test]
+fn without_room_for_the_copy_nothing_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    first_release(&path);
+    let known = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/sqlite")).unwrap().count();
+    // Something is in the way of the copy while it is made.
+    let half = folder.path().join(format!("hub.db.schema-1-before-{known}.part"));
+    std::fs::create_dir(&half).unwrap();
+    let refused = SqliteStore::open(&path, SqliteOptions::default());
+    assert!(matches!(refused, Err(OpenError::NoBackup { .. })), "{refused:?}");
+    assert_eq!(number(&path, "PRAGMA user_version"), 1);
+    std::fs::remove_dir(&half).unwrap();
+    open(&path);
+}
+
+/// Scrubs once round; what was found.
+fn scrub(store: &SqliteStore, lease: LeaseToken) -> Vec<String> {
+    let (mut place, mut found) = (ScrubPlace::default(), Vec::new());
+    loop {
+        let report = store.scrub(lease, at(9 * DAY), &mut place).unwrap();
+        found.extend(report.found);
+        if report.is_round {
+            return found;
+        }
+    }
+}
+
+/// Three agents with a day of heartbeats, rolled up and packed, and some that are neither.
+fn filled(path: &Path) -> (SqliteStore, LeaseToken) {
+    let (store, lease) = open(path);
+    let names = schema((0..20).map(|n| format!("custom.value{n}")));
+    for n in 1..4 {
+        let values =
+            |minute: i64| (0..20_i32).map(move |series| f64::from(series) + f64::from(i32::try_from(minute).unwrap()) / 8.0);
+        let beats: Vec<Batch> =
+            (0..26 * 60).map(|minute| beat(n, minute * MINUTE, &names, &values(minute).collect::<Vec<_>>())).collect();
+        store.append(lease, &beats).unwrap();
+    }
+    store.roll_up(lease, at(25 * HOUR + 30 * MINUTE)).unwrap();
+    store.seal(lease, at(25 * HOUR + 30 * MINUTE), &SealPolicy::AT_ONCE).unwrap();
+    (store, lease)
+}
+
+#[test]
+fn scrubbing_names_what_is_damaged_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = filled(&path);
+    assert_eq!(scrub(&store, lease), Vec::<String>::new());
+    let whole = Tier::ALL.map(|tier| range(&store, 2, tier));
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE agent_chunks SET body = CAST(substr(body, 1, 99) || x'00ff' || substr(body, 102) AS BLOB) WHERE agent = 1 AND dense = 1;
+             UPDATE agent_metrics SET seq = seq + 1 WHERE id = (SELECT max(id) FROM agent_metrics WHERE agent = 1);
+             UPDATE rollup_chunks SET until = until + 1 WHERE agent = 1 AND tier = 1 AND dense = 0;
+             UPDATE agent_metrics_hourly SET bucket = bucket + 3600000 WHERE agent = 3",
+        )
+        .unwrap();
+    let found = scrub(&store, lease);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found.iter().all(|words| words.contains("its checksum is wrong")), "{found:#?}");
+    assert!(found[0].starts_with("agent_chunks row") && found[0].contains("agent number 1"), "{found:#?}");
+    assert_eq!(number(&path, "SELECT count(*) FROM quarantine WHERE body IS NOT NULL"), 4);
+    assert_eq!(scrub(&store, lease), Vec::<String>::new(), "what is set aside is not found again");
+    drop(store);
+    let (store, lease) = open(&path);
+    let damage = store.damage(agent(1), at(0), at(2 * DAY)).unwrap();
+    assert_eq!(damage.len(), 3, "{damage:?}");
+    assert_eq!((damage[0].start, damage[0].end), (at(0), at(DAY)));
+    assert_eq!(Tier::ALL.map(|tier| range(&store, 2, tier)), whole, "other agents have lost nothing");
+    let left = range(&store, 1, Tier::Raw);
+    assert_eq!((left.times[0], left.times.len()), (at(DAY), 119), "the day that was damaged is missing, and one row");
+    store.seal(lease, at(3 * DAY), &SealPolicy::AT_ONCE).unwrap();
+    assert_eq!(range(&store, 1, Tier::Raw), left);
+}
+
+#[test]
+fn an_index_that_lost_entries_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    drop(filled(&path));
+    // A row that its index does not know of: the schema forgets the index while the row is written.
+    let index = "name = 'agent_metrics_by_time'";
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(&format!(
+            "PRAGMA writable_schema = ON; CREATE TABLE aside AS SELECT * FROM sqlite_schema WHERE {index};
+             DELETE FROM sqlite_schema WHERE {index}; PRAGMA writable_schema = RESET"
+        ))
+        .unwrap();
+    drop(connection);
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch("UPDATE agent_metrics SET id = id + 1000000 WHERE id = (SELECT max(id) FROM agent_metrics)")
+        .unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema SELECT * FROM aside; DROP TABLE aside; PRAGMA writable_schema = RESET",
+        )
+        .unwrap();
+    drop(connection);
+    let (store, lease) = open(&path);
+    let found = scrub(&store, lease);
+    assert!(!found.is_empty() && found.iter().all(|words| words.contains("agent_metrics_by_time")), "{found:#?}");
+    assert_eq!(scrub(&store, lease), Vec::<String>::new());
+    assert_eq!(number(&path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+}
+
+#[test]
+fn containers_that_come_and_go_do_not_grow_the_dictionary_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let keep =
+        Retention { raw_ms: 2 * DAY, five_minutes_ms: 3 * DAY, hourly_ms: 3 * DAY, daily_ms: 10 * DAY, ..Retention::default() };
+    let mut most = 0;
+    for day in 0..150 {
+        // Ten containers a day, each with two series; one of each ten comes back after a month.
+        let names = (0..10).flat_map(|n| {
+            let name = if n == 0 { day % 30 } else { day * 10 + n };
+            ["cpu", "memory"].map(|what| format!("container.{what}{{name=c{name}}}"))
+        });
+        let keys = schema(names.chain(["cpu.usage_percent".to_owned()]));
+        let value = f64::from(i32::try_from(day).unwrap());
+        let beats: Vec<Batch> = (0..12).map(|n| beat(1, day * DAY + n * 2 * HOUR, &keys, &[value; 21])).collect();
+        store.append(lease, &beats).unwrap();
+        let now = at((day + 1) * DAY + 7 * HOUR);
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &keep.packing(false)).unwrap();
+        store.retain(lease, now, &keep).unwrap();
+        most = most.max(number(&path, "SELECT count(*) FROM series"));
+    }
+    assert!((200..700).contains(&most), "{most} lines");
+    assert!(number(&path, "SELECT max(id) FROM series") < 700, "numbers are given again");
+    let raw = range(&store, 1, Tier::Raw);
+    for column in &raw.columns {
+        let name = column.key.as_str();
+        let values: Vec<f64> = column.mean.iter().copied().filter(|value| !value.is_nan()).collect();
+        let days = if name == "cpu.usage_percent" { 3..14 } else { 1..2 };
+        let different = values.chunk_by(|a, b| a.to_bits() == b.to_bits()).count();
+        assert!(days.contains(&different), "{name} has the values of its own days only: {values:?}");
+    }
+    assert!(store.damage(agent(1), Timestamp::MIN, Timestamp::MAX).unwrap().is_empty());
+    assert_eq!(scrub(&store, lease), Vec::<String>::new());
+}
+
+#[test]
+fn a_cap_thins_the_oldest_raw_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema((0..60).map(|n| format!("custom.noise{n}")));
+    let mut seed = 88_172_645_463_325_252_u64;
+    for day in 0..6 {
+        let mut noise = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            f64::from(u32::try_from(seed >> 44).unwrap()) / 1000.0
+        };
+        let beats: Vec<Batch> = (0..1440)
+            .map(|minute| beat(1, day * DAY + minute * MINUTE, &names, &(0..60).map(|_| noise()).collect::<Vec<_>>()))
+            .collect();
+        store.append(lease, &beats).unwrap();
+        let now = at((day + 1) * DAY + 10 * MINUTE);
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &SealPolicy::AT_ONCE).unwrap();
+    }
+    let used = |path: &Path| {
+        number(path, "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)")
+            * 4096
+    };
+    let (now, before) = (at(6 * DAY + 20 * MINUTE), used(&path));
+    let cap = before.unsigned_abs() * 2 / 3;
+    let five = range(&store, 1, Tier::FiveMinutes);
+    store.retain(lease, now, &Retention { max_bytes: Some(before.unsigned_abs() + 1), ..Retention::default() }).unwrap();
+    assert_eq!(used(&path), before, "below the cap nothing goes");
+    store.retain(lease, now, &Retention { max_bytes: Some(cap), ..Retention::default() }).unwrap();
+    assert!(used(&path).unsigned_abs() <= cap, "{} of {cap}, {before} before", used(&path));
+    let raw = range(&store, 1, Tier::Raw);
+    assert_eq!(raw.tiers, [Tier::Raw, Tier::FiveMinutes]);
+    assert_eq!(raw.times.last(), Some(&at(6 * DAY - MINUTE)), "the newest stays");
+    assert_eq!(range(&store, 1, Tier::FiveMinutes).times, five.times, "buckets go after raw");
+}
