@@ -28,7 +28,7 @@ pub(crate) use stats::summary;
 
 use resolution::{Resolution, Seen, lead_ms};
 use stats::{Stats, at_night, suggestion};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -36,7 +36,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Previews take a core: one at a time.
+/// Previews take cores: one at a time, on so many of them.
+const WORKERS: usize = 4;
+/// Whose turn it is.
 static PREVIEWING: Semaphore = Semaphore::const_new(1);
 /// How long one may take.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -159,38 +161,52 @@ impl Job {
     }
 
     fn run(self, app: &App) -> Result<Preview, Problem> {
-        let (begun, filter) = (Instant::now(), Filter::new(&self.rule.selector));
-        let (mut totals, mut values, mut all) = (Totals::default(), Vec::new(), Vec::new());
-        let (mut fired, mut resolution) = (BTreeSet::new(), Seen::default());
-        for agent in &self.agents {
+        let begun = Instant::now();
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS));
+        let share = self.agents.len().div_ceil(cores).max(1);
+        let parts: Vec<Result<Part, Problem>> = std::thread::scope(|scope| {
+            let job = &self;
+            let part = |agents| scope.spawn(move || job.part(app, agents, begun));
+            let workers: Vec<_> = self.agents.chunks(share).map(part).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        let mut whole = Part::default();
+        for part in parts {
+            whole.append(part?);
+        }
+        let Part { totals, mut values, mut series, seen } = whole;
+        if series.len() > QUIET_SERIES {
+            series.retain(|series| series.replay.transitions.len() > 1);
+        }
+        let suggested_threshold = suggestion(&mut values, self.rule.comparison);
+        Ok(Preview { totals, series, stats: Stats::of(&mut values), suggested_threshold, resolution: seen.tell(&self.rule) })
+    }
+
+    /// What it would have done on some of the agents.
+    fn part(&self, app: &App, agents: &[AgentRow], begun: Instant) -> Result<Part, Problem> {
+        let (mut part, filter) = (Part::default(), Filter::new(&self.rule.selector));
+        for agent in agents {
             if begun.elapsed() > TIME_LIMIT {
                 return Err(Problem::unavailable("the preview takes too long; ask for less time or fewer agents"));
             }
             let Some((frame, tracks)) = self.tracks(app, agent, &filter)? else { continue };
-            resolution.add(&frame);
+            part.seen.add(&frame);
+            let before = part.totals.incidents;
             for track in tracks {
                 let report = self.replay(agent, &frame, &track);
                 let compared = if self.rule.transform == Transform::None { &track.values } else { &report.compared };
-                values.extend(compared.iter().copied().filter(|value| value.is_finite()));
-                totals.count(&report, self.zone);
-                if !report.incidents.is_empty() {
-                    fired.insert(agent.id);
-                }
-                all.push(SeriesPreview {
+                part.values.extend(compared.iter().copied().filter(|value| value.is_finite()));
+                part.totals.count(&report, self.zone);
+                part.series.push(SeriesPreview {
                     agent: agent.id.to_string(),
                     metric: track.key.metric().to_owned(),
                     labels: labels(&track.key),
                     replay: Replay::of(&report),
                 });
             }
+            part.totals.agents += usize::from(part.totals.incidents > before);
         }
-        totals.agents = fired.len();
-        if all.len() > QUIET_SERIES {
-            all.retain(|series| series.replay.transitions.len() > 1);
-        }
-        let suggested_threshold = suggestion(&mut values, self.rule.comparison);
-        let resolution = resolution.tell(&self.rule);
-        Ok(Preview { totals, series: all, stats: Stats::of(&mut values), suggested_threshold, resolution })
+        Ok(part)
     }
 
     /// The agent's history and what the rule looks at in it; `None` when there is nothing.
@@ -260,6 +276,28 @@ impl Job {
 fn heard(frame: &Frame) -> Vec<Track> {
     let key = SeriesKey::new(OFFLINE_METRIC, &[]).ok();
     key.into_iter().map(|key| Track { key, values: vec![f64::NAN; frame.times.len()] }).collect()
+}
+
+/// What a rule would have done on some agents.
+#[derive(Default)]
+struct Part {
+    totals: Totals,
+    /// What was compared.
+    values: Vec<f64>,
+    series: Vec<SeriesPreview>,
+    seen: Seen,
+}
+
+impl Part {
+    fn append(&mut self, mut other: Self) {
+        self.totals.agents += other.totals.agents;
+        self.totals.incidents += other.totals.incidents;
+        self.totals.notices += other.totals.notices;
+        self.totals.notices_at_night += other.totals.notices_at_night;
+        self.values.append(&mut other.values);
+        self.series.append(&mut other.series);
+        self.seen.append(&mut other.seen);
+    }
 }
 
 impl Totals {

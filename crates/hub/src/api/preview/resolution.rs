@@ -30,6 +30,11 @@ impl Seen {
         self.tiers.extend(frame.tiers.iter().copied());
     }
 
+    /// Takes over what was read elsewhere.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.tiers.append(&mut other.tiers);
+    }
+
     /// What that means for a rule.
     pub(super) fn tell(&self, rule: &Rule) -> Resolution {
         let step_ms = self.tiers.iter().filter_map(|tier| tier.width_ms()).max();
