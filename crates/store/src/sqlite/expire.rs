@@ -7,7 +7,7 @@ use super::history::Span;
 use super::marks::{self, Piece};
 use super::noted::Noted;
 use super::quarantine::{self, Fault};
-use super::retain::Cut;
+use super::retain::{self, Cut};
 use super::{dictionary, pins};
 use crate::chunk::{Chunk, Column, Density, Scratch, pack};
 use crate::varint::Damage;
@@ -17,8 +17,19 @@ use rusqlite::{Connection, params};
 /// At most so many chunks are removed while commits wait: some milliseconds.
 const SLICE: i64 = 16;
 
+/// Removes the next slice of what an agent's tiers do not hold any more: rows, chunks, and raw whose incidents are gone; how many.
+pub(super) fn slice(connection: &Connection, noted: &Noted, cut: &Cut, now: Timestamp) -> Answer<usize> {
+    for tier in Tier::ALL {
+        let gone = retain::remove(connection, cut, tier)? + remove(connection, noted, cut, tier, now)?;
+        if gone > 0 {
+            return Ok(gone);
+        }
+    }
+    unpin(connection, cut.key())
+}
+
 /// Removes a slice of an agent's chunks of a tier that lie before what it is whole from; how many are gone.
-pub(super) fn remove(connection: &Connection, noted: &Noted, cut: &Cut, tier: Tier, now: Timestamp) -> Answer<usize> {
+fn remove(connection: &Connection, noted: &Noted, cut: &Cut, tier: Tier, now: Timestamp) -> Answer<usize> {
     let Some(before) = cut.before(tier) else { return Ok(0) };
     if tier == Tier::Raw {
         return remove_raw(connection, noted, cut.key(), before, now);
@@ -106,7 +117,7 @@ fn unpack(bytes: &[u8], key: crate::checksum::Key, known: &dictionary::Dictionar
 }
 
 /// Removes what was kept of an agent's raw for incidents that are not known any more; how many pieces.
-pub(super) fn unpin(connection: &Connection, key: i64) -> Answer<usize> {
+fn unpin(connection: &Connection, key: i64) -> Answer<usize> {
     let sql = "SELECT id, start, until, rows, dense FROM agent_chunks WHERE agent = ?1 AND pinned = 1";
     let mut select = connection.prepare_cached(sql)?;
     let pieces: Vec<Piece> = select.query_map([key], chunks::piece)?.collect::<rusqlite::Result<_>>()?;

@@ -150,14 +150,11 @@ impl SqliteStore {
             removed += count as u64;
             next = last;
         }
-        for cut in &cuts {
-            for tier in Tier::ALL {
-                removed += self.slices(lease, |connection| {
-                    let gone = retain::remove(connection, cut, tier)? + expire::remove(connection, &self.noted, cut, tier, now)?;
-                    Ok(Some(gone).filter(|gone| *gone > 0))
-                })?;
-            }
-            removed += self.slice(lease, |connection| expire::unpin(connection, cut.key()))? as u64;
+        for cut in cuts.iter().filter(|cut| Tier::ALL.into_iter().any(|tier| cut.before(tier).is_some())) {
+            removed += self.slices(lease, |connection| {
+                let gone = expire::slice(connection, &self.noted, cut, now)?;
+                Ok(Some(gone).filter(|gone| *gone > 0))
+            })?;
         }
         self.forget_series(lease, now, keep, &cuts)?;
         Ok(removed)
