@@ -84,8 +84,8 @@ impl Breaches {
         } else if self.asked.len() < MOST_ASKED {
             let now = clock::now();
             let just_told = self.told(agent).is_some_and(|at| is_answer(at, now));
-            // One that is away is not asked; what it told before may still be fresh.
-            if !just_told {
+            // One of another make may not know the question; what it told before may still be fresh.
+            if !just_told && self.port.tells_top(agent) {
                 self.port.ask_top(agent);
             }
             self.asked.insert(agent, Asked { at: now, incidents: vec![incident] });

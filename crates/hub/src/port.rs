@@ -52,10 +52,12 @@ impl Port {
         }
     }
 
-    /// Asks an agent what it is busy with; `false` where it is not connected.
-    pub fn ask_top(&self, agent: AgentId) -> bool {
+    /// Asks an agent what it is busy with, if it is connected.
+    pub fn ask_top(&self, agent: AgentId) {
         let closer = self.lock().get(&agent).map(|(_, closer)| closer.clone());
-        closer.map(|closer| closer.say(FromHub::TopRequest)).is_some()
+        if let Some(closer) = closer {
+            closer.say(FromHub::TopRequest);
+        }
     }
 
     /// Whether an agent is connected and has told before what it is busy with: it can be waited for.

@@ -9,7 +9,7 @@ use crate::repo::SourceFile;
 pub const CRATES: [&str; 4] = ["crates/model", "crates/protocol", "crates/alerts", "charts"];
 
 /// The pure modules of the other crates, without `.rs`: a file, a folder, or both.
-pub const MODULES: [&str; 30] = [
+pub const MODULES: [&str; 33] = [
     "crates/ingest/src/acks",
     "crates/ingest/src/admission",
     "crates/ingest/src/flatten",
@@ -40,6 +40,9 @@ pub const MODULES: [&str; 30] = [
     "crates/agent/src/courier",
     "crates/agent/src/endpoint",
     "crates/agent/src/schedule",
+    "crates/hub/src/folding",
+    "crates/hub/src/routing",
+    "crates/hub/src/schedule",
 ];
 
 /// What no line of pure code may hold.

@@ -57,7 +57,9 @@ async fn a_breach_is_paged_on_every_channel_with_its_picture_and_so_is_its_end()
     let subject = mail.header("Subject").expect("a subject");
     assert!(subject.contains("CPU hot") && subject.contains("db-01"), "{subject}");
     assert_eq!((mail.parts("text/plain").len(), mail.parts("text/html").len()), (1, 1), "{}", mail.text);
-    drawn(&mail.parts("image/png"));
+    let pictures = mail.parts("image/png");
+    assert_eq!(pictures.len(), 2, "one on white, one on black");
+    pictures.into_iter().for_each(|picture| drawn(&[picture]));
     let embed = receivers.discord.only();
     drawn(&embed.parts().into_iter().filter(|part| part.name == "files[0]").map(|part| part.bytes).collect::<Vec<_>>());
     assert!(receivers.slack.only().json().to_string().contains("CPU hot"));
