@@ -51,7 +51,7 @@ fn bots(app: &App) -> Vec<DiscordBot> {
 
 /// Listens for one bot until the task ends, and again after every failure.
 async fn listen(bot: DiscordBot, app: Arc<App>) {
-    let buttons: Arc<dyn Buttons> = Arc::new(HubButtons { app: Arc::clone(&app) });
+    let buttons: Arc<dyn Buttons> = Arc::new(HubButtons::new(Arc::clone(&app)));
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = clock::boot_millis();
@@ -67,7 +67,7 @@ async fn listen(bot: DiscordBot, app: Arc<App>) {
 
 /// The hub's side of the buttons.
 #[derive(Debug)]
-struct HubButtons {
+pub struct HubButtons {
     app: Arc<App>,
 }
 
@@ -83,6 +83,12 @@ impl Buttons for HubButtons {
 }
 
 impl HubButtons {
+    /// Buttons that act on this hub.
+    #[must_use]
+    pub const fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
     async fn done(&self, press: &Press) -> Result<String, StoreError> {
         let Ok(id) = press.incident_id.parse() else { return Ok("This incident is not known.".to_owned()) };
         let found = self.app.read_state(move |store| store.incident(id)).await?;

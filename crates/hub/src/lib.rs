@@ -6,7 +6,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 #[cfg(feature = "discord-bot")]
-mod bot;
+pub mod bot;
 pub mod breach;
 pub mod clock;
 pub mod commands;

@@ -78,7 +78,42 @@ async fn people_acknowledge_take_it_back_and_write_notes() {
     assert_eq!(world.refusal(Method::POST, &format!("{path}/ack"), None).await.0, 409);
     let timeline = world.get(&path).await["timeline"].clone();
     assert_eq!(types(&json!({"items": timeline})), ["fired", "ack", "unack", "ack", "note", "resolved"]);
-    world.until("the second page", async || receiver.bodies().get(1).cloned()).await;
+    world.until("the last page", async || receiver.bodies().get(3).cloned()).await;
+    let said: Vec<String> = receiver.bodies().iter().map(|body| body["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        said,
+        ["incident.fired", "incident.acked", "incident.acked", "incident.resolved"],
+        "who was told hears who is on it"
+    );
+    assert_eq!(receiver.bodies()[1]["data"]["ack"]["note"], "on it");
+}
+
+#[cfg(feature = "discord-bot")]
+#[tokio::test(flavor = "multi_thread")]
+async fn buttons_do_their_thing_once() {
+    use nightbell::bot::HubButtons;
+    use nightbell_notify::{Action, Buttons as _, Press};
+    let (world, _receiver, agent, incident) = firing().await;
+    let buttons = HubButtons::new(std::sync::Arc::clone(&world.hub.app));
+    let press = async |action, by: &str| {
+        let incident_id = incident["id"].as_str().unwrap().to_owned();
+        buttons.press(Press { action, incident_id, by: format!("{by} (Discord)") }).await
+    };
+    let said = press(Action::Acknowledge, "Ana").await;
+    assert!(said.starts_with("You are on ") && said.ends_with("no reminders until it is over."), "{said}");
+    let path = format!("/incidents/{}", incident["id"].as_str().unwrap());
+    assert_eq!(world.get(&path).await["ack"]["by"], "Ana (Discord)");
+    let again = press(Action::Acknowledge, "Bo").await;
+    assert!(again.starts_with("Ana (Discord) is on ") && again.ends_with(" already."), "{again}");
+    assert!(press(Action::SilenceHour, "Ana").await.starts_with("No pages of "));
+    assert!(press(Action::SilenceHour, "Bo").await.contains("is silent already, until "));
+    let silence = world.only("/silences").await;
+    assert_eq!((&silence["rule"], &silence["agent"]), (&incident["rule"]["id"], &json!(agent.id)));
+    assert_eq!(silence["created_by"], "Ana (Discord)");
+    agent.now(json!({"cpu.usage_percent": 5})).await;
+    assert!(press(Action::Acknowledge, "Bo").await.ends_with("is over already."));
+    let unknown = Press { action: Action::Acknowledge, incident_id: "01JD8Y3W5M2K7Q9R4T6V8X0ZAB".to_owned(), by: "x".to_owned() };
+    assert_eq!(buttons.press(unknown).await, "This incident is not known any more.");
 }
 
 #[tokio::test(flavor = "multi_thread")]
