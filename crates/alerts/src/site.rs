@@ -96,4 +96,4 @@ impl Site<'_> {
 }
 
 /// An instance whose series has not been seen for this long is given up, in milliseconds.
-const SERIES_GONE_MS: i64 = 24 * 3_600_000;
+pub(crate) const SERIES_GONE_MS: i64 = 24 * 3_600_000;

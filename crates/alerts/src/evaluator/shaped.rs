@@ -2,11 +2,14 @@
 //! from stored history, which the hub reads.
 
 use super::Evaluator;
+use super::change::shifted;
 use super::slot::Slot;
 use crate::apply::Reading;
 use crate::book::RuleBook;
+use crate::record::State;
 use crate::ring::{Ring, is_counter};
 use crate::rule::{Rule, Transform};
+use crate::site::SERIES_GONE_MS;
 use crate::track::tracks;
 use crate::trend::{Outlook, refresh_ms};
 use nightbell_model::{AgentId, Frame, RuleId, SeriesKey, Timestamp};
@@ -20,6 +23,8 @@ pub(crate) struct Shape {
     lens: Lens,
     /// What was compared last; NaN while there was nothing.
     newest: f64,
+    /// When it was last given anything; `Timestamp::MIN` is not yet.
+    fed: Timestamp,
 }
 
 #[derive(Debug)]
@@ -59,7 +64,14 @@ impl Shape {
             Transform::Rate { window_ms, .. } => Lens::Rate(Ring::new(window_ms, is_counter(series.metric()))),
             Transform::Forecast { .. } => Lens::Forecast(Outlook::TooShort),
         };
-        Some(Self { rule: rule.id, series: series.clone(), transform: rule.transform, lens, newest: f64::NAN })
+        Some(Self {
+            rule: rule.id,
+            series: series.clone(),
+            transform: rule.transform,
+            lens,
+            newest: f64::NAN,
+            fed: Timestamp::MIN,
+        })
     }
 
     /// What is compared in place of `value`: NaN while there is nothing to compare.
@@ -75,7 +87,7 @@ impl Shape {
             (Lens::Forecast(Outlook::Unclear), _) => (value, None),
             _ => (f64::NAN, None),
         };
-        self.newest = value;
+        (self.newest, self.fed) = (value, ts);
         Reading { value: Some(value), raw, trend, ..Reading::default() }
     }
 
@@ -94,6 +106,7 @@ impl Shape {
 
     /// The hub's clock was set. A host's offset against it is another number now, which no change of the host's.
     fn shift(&mut self, by_ms: i64) {
+        self.fed = shifted(self.fed, by_ms);
         if let Lens::Rate(ring) = &mut self.lens {
             if self.series.metric() == "clock.offset_seconds" {
                 *ring = Ring::new(self.transform.window_ms(), false);
@@ -135,6 +148,24 @@ impl Slot {
     /// Forgets what is remembered of a series that is gone. Plans must be made anew.
     pub(crate) fn drop_shape(&mut self, rule: RuleId, series: &SeriesKey) {
         self.shapes.retain(|shape| shape.rule != rule || shape.series != *series);
+    }
+
+    /// Forgets series that nothing was heard of for a day, though they never had a value to compare: containers that come and go.
+    pub(crate) fn prune_shapes(&mut self, book: &RuleBook, now: Timestamp) {
+        for shape in self.shapes.iter_mut().filter(|shape| shape.fed == Timestamp::MIN) {
+            shape.fed = now;
+        }
+        let is_gone = |shape: &Shape| now.millis_since(shape.fed) > SERIES_GONE_MS;
+        if !self.shapes.iter().any(is_gone) {
+            return;
+        }
+        let gone: Vec<Shape> = self.shapes.extract_if(.., |shape| is_gone(shape)).collect();
+        self.instances.retain(|instance| {
+            let is_blank = instance.last_ts == Timestamp::MIN && instance.state() == State::Ok && instance.detail.is_none();
+            let rule = book.get(instance.rule).rule.id;
+            !is_blank || gone.iter().all(|shape| shape.rule != rule || shape.series != instance.series)
+        });
+        self.forget_plans();
     }
 
     pub(crate) fn shift_shapes(&mut self, by_ms: i64) {
@@ -196,8 +227,8 @@ impl Evaluator {
                 continue;
             }
             let Some(at) = slot.shape(&compiled.rule, &row.series) else { continue };
-            if let Some(Shape { lens: Lens::Forecast(outlook), .. }) = slot.shapes.get_mut(at as usize) {
-                *outlook = row.outlook;
+            if let Some(Shape { lens: Lens::Forecast(outlook), fed, .. }) = slot.shapes.get_mut(at as usize) {
+                (*outlook, *fed) = (row.outlook, (*fed).max(self.clock));
             }
         }
     }

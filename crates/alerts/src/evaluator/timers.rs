@@ -25,6 +25,7 @@ impl Slot {
         }
         self.notice_missing(world, out);
         self.give_up_gone(world, out);
+        self.prune_shapes(world.book, world.now);
         held
     }
 

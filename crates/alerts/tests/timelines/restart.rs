@@ -130,3 +130,17 @@ fn agents_in_turn_between_two_sets_of_series_are_evaluated_alike() {
     assert_eq!(said(&hub), [NoticeKind::Resolved]);
     assert_eq!(hub.evaluator.stats().evaluated, 10);
 }
+
+#[test]
+fn series_that_come_and_go_under_a_rate_are_not_kept_for_ever() {
+    let rules = vec![rule("io container.cpu_percent > 90 rate 1h/1h")];
+    let mut hub = Hub::new(rules, vec![view()], LevelTable::default(), Vec::new());
+    for number in 0..200_i64 {
+        hub.pass_to(number * 600_000);
+        let name = format!("container.cpu_percent{{container=job{number}}}");
+        hub.beat(agent_id("a"), 0, &[(name.parse().unwrap(), 1.0)]);
+    }
+    // A container every ten minutes, each kept for a day.
+    let kept = hub.evaluator.stats().instances;
+    assert!((140..150).contains(&kept), "{kept} instances");
+}
