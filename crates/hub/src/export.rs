@@ -6,8 +6,8 @@ use nightbell_model::{AgentId, SeriesKey, Tier, Timestamp};
 use nightbell_store::{ExportCursor, ExportQuery, MetricStore, RangeQuery, StoreError};
 use std::sync::Arc;
 
-/// About so many values are read at once: half a megabyte of text.
-const PAGE_VALUES: usize = 100_000;
+/// About so many values are read at once, half a day of a hundred series: two megabytes of text.
+const PAGE_VALUES: usize = 300_000;
 /// The fewest and the most rows of a page.
 const PAGE_ROWS: (usize, usize) = (500, 10_000);
 

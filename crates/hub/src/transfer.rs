@@ -36,8 +36,8 @@ pub enum Transfer {
         span: Span,
         /// The columns.
         series: Vec<String>,
-        /// Where the piece before ended: the time, and how many rows of it were given.
-        after: Option<(i64, usize)>,
+        /// Where the piece before ended.
+        after: Option<Place>,
         /// At most so many rows.
         rows: usize,
     },
@@ -84,7 +84,30 @@ pub struct Piece {
     /// The rows.
     pub rows: Vec<Row>,
     /// Where the next piece begins, if there may be one.
-    pub next: Option<(i64, usize)>,
+    pub next: Option<Place>,
+}
+
+/// The place between two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The time from which on rows follow.
+    pub t: i64,
+    /// How many rows of just that time were given.
+    pub given: usize,
+    /// What the store knows of the rows that follow.
+    pub stretch_ms: i64,
+}
+
+impl From<ExportCursor> for Place {
+    fn from(cursor: ExportCursor) -> Self {
+        Self { t: cursor.time.as_millis(), given: cursor.given, stretch_ms: cursor.stretch_ms }
+    }
+}
+
+impl From<Place> for ExportCursor {
+    fn from(place: Place) -> Self {
+        Self { time: Timestamp::from_millis(place.t), given: place.given, stretch_ms: place.stretch_ms }
+    }
 }
 
 /// Why a piece cannot be carried.
@@ -149,7 +172,7 @@ pub fn carry(store: &dyn MetricStore, lease: LeaseToken, transfer: &Transfer) ->
                 start: Timestamp::from_millis(span.start),
                 end: Timestamp::from_millis(span.end),
                 tier: tier(&span.tier)?,
-                cursor: after.map(|(time, given)| ExportCursor { time: Timestamp::from_millis(time), given }),
+                cursor: after.map(ExportCursor::from),
                 max_rows: *rows,
             };
             text(&piece(&store.export_page(&query)?))
@@ -181,7 +204,7 @@ fn outline(store: &dyn MetricStore, span: &Span) -> Result<Vec<String>, Transfer
 fn piece(page: &ExportPage) -> Piece {
     let values = |at: usize| page.mean.iter().map(|column| column[at].to_bits()).collect();
     let rows = page.times.iter().enumerate().map(|(at, time)| Row { t: time.as_millis(), v: values(at) });
-    Piece { rows: rows.collect(), next: page.next.map(|next| (next.time.as_millis(), next.given)) }
+    Piece { rows: rows.collect(), next: page.next.map(Place::from) }
 }
 
 /// The row of an agent that exists for its history. It was never heard, so it is never missed: no page says that it is offline.

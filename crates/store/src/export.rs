@@ -18,6 +18,15 @@ const fn stretch_ms(tier: Tier) -> i64 {
     }
 }
 
+/// The stretch of raw that about fills a page of `max_rows`, after one of `stretch_ms` had so many rows: whole hours that divide a
+/// day, since a day is the longest chunk and is unpacked as a whole for whatever part of it is read.
+fn fitting_ms(stretch_ms: i64, rows: usize, max_rows: usize) -> i64 {
+    const HOUR_MS: i64 = 3_600_000;
+    let count = |rows: usize| i64::try_from(rows.max(1)).unwrap_or(i64::MAX);
+    let ideal = stretch_ms.saturating_mul(count(max_rows)) / count(rows);
+    [24, 12, 8, 6, 4, 3, 2].into_iter().map(|hours| hours * HOUR_MS).find(|fitting| *fitting <= ideal).unwrap_or(HOUR_MS)
+}
+
 /// The rows of one page so far.
 struct Filling<'a> {
     page: ExportPage,
@@ -64,10 +73,10 @@ impl Filling<'_> {
     }
 
     /// The page, after which rows from `next` on follow. What does not fit is left for the next page.
-    fn cut(mut self, max_rows: usize, next: Timestamp) -> ExportPage {
+    fn cut(mut self, max_rows: usize, next: Timestamp, stretch_ms: i64) -> ExportPage {
         let page = &mut self.page;
         if page.times.len() <= max_rows {
-            page.next = Some(ExportCursor { time: next, given: 0 });
+            page.next = Some(ExportCursor { time: next, given: 0, stretch_ms });
             return self.page;
         }
         page.times.truncate(max_rows);
@@ -76,7 +85,7 @@ impl Filling<'_> {
         if let Some(time) = page.times.last().copied() {
             let same = page.times.iter().rev().take_while(|other| **other == time).count();
             let before = self.cursor.filter(|cursor| cursor.time == time).map_or(0, |cursor| cursor.given);
-            page.next = Some(ExportCursor { time, given: before + same });
+            page.next = Some(ExportCursor { time, given: before + same, stretch_ms });
         }
         self.page
     }
@@ -98,20 +107,26 @@ pub(crate) fn page<E>(
     let from = query.cursor.map_or(Timestamp::MIN, |cursor| cursor.time);
     let max_rows = query.max_rows.max(1);
     for segment in segments.iter().filter(|segment| segment.end > from) {
-        let (mut at, mut stretch) = (segment.start.max(from), stretch_ms(segment.tier));
+        let known = query.cursor.map_or(0, |cursor| cursor.stretch_ms);
+        let mut usual = if segment.tier == Tier::Raw && known > 0 { known } else { stretch_ms(segment.tier) };
+        let (mut at, mut stretch) = (segment.start.max(from), usual);
         while at < segment.end {
-            let end = at.plus_millis(stretch).floor_to(stretch_ms(segment.tier)).max(at.plus_millis(1)).min(segment.end);
+            let end = at.plus_millis(stretch).floor_to(usual).max(at.plus_millis(1)).min(segment.end);
             let before = filling.page.times.len();
             read(segment.tier, (at, end), &mut |time, values| {
                 filling.row(segment.tier, time, values);
                 Ok(())
             })?;
+            let rows = filling.page.times.len() - before;
+            if rows > 0 && segment.tier == Tier::Raw {
+                usual = fitting_ms(end.millis_since(at), rows, max_rows);
+            }
             // What is empty is crossed ever faster.
-            stretch = if filling.page.times.len() == before { stretch.saturating_mul(2) } else { stretch_ms(segment.tier) };
+            stretch = if rows == 0 { stretch.saturating_mul(2) } else { usual };
             at = end;
             // A page that is half full ends with a stretch: reading on would read again what does not fit.
             if filling.page.times.len() >= max_rows.div_ceil(2) {
-                return Ok(filling.cut(max_rows, at));
+                return Ok(filling.cut(max_rows, at, usual));
             }
         }
     }

@@ -217,6 +217,8 @@ pub struct ExportCursor {
     pub time: Timestamp,
     /// How many rows of just that time were given.
     pub given: usize,
+    /// How long a stretch is that about fills a page, in milliseconds; 0 where that is not known.
+    pub stretch_ms: i64,
 }
 
 /// Some rows of a long answer. There are no rows for gaps.
