@@ -12,6 +12,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a program for the console")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people to read")]
 
+#[expect(dead_code, reason = "each benchmark uses a part")]
 mod common;
 #[path = "fleet/post.rs"]
 mod post;

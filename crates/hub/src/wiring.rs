@@ -28,6 +28,7 @@ use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
 use nightbell_notify::{Notifier, NotifierOptions};
 use nightbell_store::{DeliveryQuery, LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -222,10 +223,19 @@ pub fn open_sealed(config: &Config) -> anyhow::Result<SealedStore> {
 /// # Errors
 /// When the folder cannot be used; the text says why and what to do.
 pub fn open(config: &Config) -> anyhow::Result<SqliteStore> {
-    std::fs::create_dir_all(&config.data).with_context(|| {
+    make_folder(&config.data).with_context(|| {
         format!("cannot make the data folder {}; choose one you may write to with --data", config.data.display())
     })?;
     Ok(SqliteStore::open(&config.data.join("nightbell.db"), SqliteOptions::default())?)
+}
+
+/// Makes a folder that outlives a loss of power: its entry in the folder above is on the disk before anything is in it.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)?;
+    folder.canonicalize()?.parent().map_or(Ok(()), |above| std::fs::File::open(above)?.sync_all())
 }
 
 /// Everything the store holds; a new one is furnished first.

@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "crash/chance.rs"]
+mod chance;
 #[path = "crash/disk.rs"]
 mod disk;
 #[path = "crash/judge.rs"]
@@ -18,7 +20,8 @@ mod record;
 #[expect(dead_code, reason = "each of the test programs uses a part")]
 mod support;
 
-use disk::{Chance, Disk, Image};
+use chance::Chance;
+use disk::{Disk, Image};
 use judge::{Found, Known, judge};
 use load::{Load, Manner, Voice, speak};
 use nightbell_model::Ulid;

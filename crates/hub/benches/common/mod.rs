@@ -106,4 +106,21 @@ impl Host {
         }
         &self.values
     }
+
+    /// The values of one of many hosts at one of its moments, without a memory of the last ones.
+    pub(crate) fn at(&self, host: u64, moment: u64) -> Box<[f64]> {
+        let own = host.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let value = |(series, start): (usize, &i64)| {
+            // Knuth's multiplier again; the high bits are the random ones.
+            let chance = (own ^ moment << 20 ^ series as u64).wrapping_mul(6_364_136_223_846_793_005) >> 40;
+            let chance = i64::try_from(chance).unwrap();
+            let scaled = match self.courses[series] {
+                Course::Steady => *start + i64::try_from(own >> 60).unwrap(),
+                Course::Gauge => *start + chance % 41,
+                Course::Rate => chance % 250_000,
+            };
+            scaled as f64 / 10_f64.powi(i32::from(self.decimals[series]))
+        };
+        self.values.iter().enumerate().map(value).collect()
+    }
 }

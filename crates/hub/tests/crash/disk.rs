@@ -4,6 +4,7 @@
 //! Entries of the folder (files made, removed, renamed) are safe once the folder was synced; until then any first part of the
 //! changes may be there. What was never written within a longer file is zeros.
 
+use crate::chance::Chance;
 use crate::record::Step;
 use std::collections::BTreeMap;
 
@@ -93,7 +94,7 @@ impl Disk {
     /// What may be there if the power is lost now.
     pub(crate) fn image(&self, chance: &mut Chance) -> Image {
         let mut names = self.safe_names.clone();
-        let kept = if chance.one_in(2) { self.since.len() } else { chance.below(self.since.len() + 1) };
+        let kept = if chance.below(2) == 0 { self.since.len() } else { chance.below(self.since.len() + 1) };
         self.since.iter().take(kept).for_each(|entry| happen(&mut names, entry));
         names.into_iter().map(|(name, at)| (name, self.contents[at].after_loss(chance))).collect()
     }
@@ -172,31 +173,5 @@ fn tear(file: &mut Vec<u8>, change: &Change, piece: usize, likely: usize, chance
             put(file, from, &bytes[from - at..to - at]);
         }
         from = to;
-    }
-}
-
-/// Random numbers that come again with their seed: Vigna's SplitMix64.
-#[derive(Debug)]
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    /// From 0 to below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
     }
 }

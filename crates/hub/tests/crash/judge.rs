@@ -4,8 +4,8 @@ use crate::disk::Image;
 use crate::load::{Manner, Voice};
 use nightbell_model::{AgentId, Frame, Tier, Timestamp, Ulid};
 use nightbell_store::{
-    Delivery, DeliveryQuery, DeliveryState, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention, SqliteOptions,
-    SqliteStore, StateStore,
+    Delivery, DeliveryQuery, DeliveryState, IncidentQuery, LeaseToken, MetricStore, RangeQuery, Retention, ScrubPlace,
+    SealPolicy, SqliteOptions, SqliteStore, StateStore,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -177,8 +177,18 @@ fn pages_are_known(deliveries: &[Delivery], known: &Known) -> Verdict<u64> {
 
 fn housekeeping_goes_on(store: &SqliteStore, lease: LeaseToken, now: Timestamp) -> Verdict<()> {
     store.roll_up(lease, now).map_err(said("rolling up"))?;
+    store.seal(lease, now, &SealPolicy::AT_ONCE).map_err(said("sealing"))?;
     store.retain(lease, now, &Retention::default()).map_err(said("retaining"))?;
-    store.checkpoint().map_err(said("checkpointing"))
+    store.checkpoint().map_err(said("checkpointing"))?;
+    let mut place = ScrubPlace::default();
+    loop {
+        let report = store.scrub(lease, now, &mut place).map_err(said("scrubbing"))?;
+        match report.found.first() {
+            Some(damage) => return Err(format!("scrubbing found {damage}")),
+            None if report.is_round => return Ok(()),
+            None => {}
+        }
+    }
 }
 
 /// The five-minute buckets of those who speak of hours ago hold what their raw heartbeats do.

@@ -197,7 +197,7 @@ async fn connection(mut socket: Socket, voice: &Voice, journal: &mut Journal, lo
 fn hear(message: &Value, voice: &Voice, journal: &mut Journal, load: &Load) {
     match message["subject"].as_str() {
         Some("agent.heartbeat.ack") => journal.hear(voice, message["data"]["seq"].as_u64().expect("a number"), load),
-        Some("agent.slow") => {}
+        Some("agent.slow" | "agent.top.request") => {}
         _ => panic!("the hub refuses something: {message}"),
     }
 }

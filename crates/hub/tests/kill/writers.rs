@@ -134,7 +134,7 @@ fn hear(message: &Value, journal: &mut Journal, load: &Load) {
     let data = &message["data"];
     match message["subject"].as_str() {
         Some("agent.heartbeat.ack") => journal.acknowledge(data["seq"].as_u64().expect("a number"), load),
-        Some("agent.slow") => {}
+        Some("agent.slow" | "agent.top.request") => {}
         _ => panic!("the hub refuses something: {message}"),
     }
 }
