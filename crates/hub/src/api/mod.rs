@@ -40,6 +40,7 @@ pub use access::access_table;
 pub(crate) use channels::{declared_channel, shown_channel};
 pub use health::readiness;
 pub(crate) use preview::summary;
+pub(crate) use routes::{declared_routes, shown_routes};
 pub(crate) use silences::{declared_silence, shown_silence};
 pub(crate) use thresholds::unfit_levels;
 pub(crate) use wire::change::turn;

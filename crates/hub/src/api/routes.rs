@@ -2,8 +2,10 @@
 
 use super::extract::{ApiJson, check_if_match};
 use super::problem::{Fault, Problem};
-use super::wire::change::{Editor, turn};
+use super::wire::body::{Object, typed};
+use super::wire::change::{Editor, not_by_file, turn};
 use crate::app::App;
+use crate::files::managed::Object as Managed;
 use crate::port::valid_tag;
 use crate::registry::{Holdings, ROUTES};
 use crate::routing::{self, Hours, Route};
@@ -14,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use nightbell_alerts::Severity;
 use nightbell_store::Change;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -108,13 +111,14 @@ fn etag(body: &RoutesBody) -> String {
 
 /// Collects what is wrong while routes are understood.
 struct Reading<'a> {
-    holdings: &'a Holdings,
+    /// What ids must stand for; `None` where that was seen to.
+    holdings: Option<&'a Holdings>,
     faults: Vec<Fault>,
 }
 
 impl Reading<'_> {
     /// What `read` makes of each of `texts`; `why` for those it makes nothing of.
-    fn each<T>(&mut self, at: &str, texts: &[String], why: &str, read: impl Fn(&Holdings, &str) -> Option<T>) -> Vec<T> {
+    fn each<T>(&mut self, at: &str, texts: &[String], why: &str, read: impl Fn(Option<&Holdings>, &str) -> Option<T>) -> Vec<T> {
         if texts.len() > MOST {
             self.faults.push(Fault::new(at, format!("at most {MOST}")));
         }
@@ -154,24 +158,38 @@ impl Reading<'_> {
             severities: self.each(&format!("{at}/severities"), &body.severities, severities, |_, name| Severity::from_name(name)),
             tags: self.each(&format!("{at}/tags"), &body.tags, "is no tag", |_, tag| valid_tag(tag).then(|| tag.to_owned())),
             rules: self.each(&format!("{at}/rules"), &body.rules, "there is no such rule", |holdings, id| {
-                id.parse().ok().filter(|id| holdings.rules.contains_key(id))
+                id.parse().ok().filter(|id| holdings.is_none_or(|holdings| holdings.rules.contains_key(id)))
             }),
             when: body.when.as_ref().and_then(|hours| self.hours(&format!("{at}/when"), hours)),
             channels: self.each(&format!("{at}/channels"), &body.channels, "there is no such channel", |holdings, id| {
-                id.parse().ok().filter(|id| holdings.channels.contains_key(id))
+                id.parse().ok().filter(|id| holdings.is_none_or(|holdings| holdings.channels.contains_key(id)))
             }),
             goes_on: body.goes_on,
         }
     }
 }
 
-fn read(holdings: &Holdings, body: &RoutesBody) -> Result<Vec<Route>, Problem> {
+fn read(holdings: Option<&Holdings>, body: &RoutesBody) -> Result<Vec<Route>, Problem> {
     let mut reading = Reading { holdings, faults: Vec::new() };
     if body.items.len() > MOST {
         reading.faults.push(Fault::new("/items", format!("at most {MOST}")));
     }
     let routes = body.items.iter().enumerate().map(|(at, item)| reading.route(&format!("/items/{at}"), item)).collect();
     if reading.faults.is_empty() { Ok(routes) } else { Err(Problem::invalid(reading.faults)) }
+}
+
+/// Understands routes as files declare them; what their ids stand for has been seen to.
+///
+/// # Errors
+/// Everything that is wrong with them, by field.
+pub(crate) fn declared_routes(items: Vec<Value>) -> Result<Vec<Route>, Problem> {
+    let body = Object::from_iter([("items".to_owned(), Value::Array(items))]);
+    read(None, &typed(body, &[])?)
+}
+
+/// Routes as they are written.
+pub(crate) fn shown_routes(routes: &[Route]) -> Vec<Value> {
+    routes.iter().map(|route| serde_json::to_value(shown(route)).unwrap_or_default()).collect()
 }
 
 /// Shows whom rules without channels of their own tell
@@ -193,7 +211,8 @@ async fn change(
         let holdings = app.registry.read();
         let before = RoutesBody { items: holdings.settings.routes.iter().map(shown).collect() };
         check_if_match(&headers, &etag(&before))?;
-        read(&holdings, &body)?
+        not_by_file(&holdings, &Managed::routes())?;
+        read(Some(&holdings), &body)?
     };
     let audit = editor.entry("routes.change", "routes", &serde_json::to_value(&body).unwrap_or_default());
     let change = Change::PutSetting { key: ROUTES.to_owned(), value: routing::write(&routes) };

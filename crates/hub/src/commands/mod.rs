@@ -80,7 +80,7 @@ enum Command {
     /// Gives out what the hub keeps, as files; the hub may run
     #[command(subcommand)]
     Export(ExportCommand),
-    /// Makes channels, rules, silences and thresholds what the files of a folder declare; the hub may run
+    /// Makes channels, rules, routes, silences and thresholds what the files of a folder declare; the hub may run
     Apply(files::ApplyArguments),
     /// Says what is wrong with the files of a folder, without a hub
     Check(files::CheckArguments),
@@ -150,7 +150,7 @@ enum UserCommand {
 enum ExportCommand {
     /// History, as tables that import reads
     History(export_history::Arguments),
-    /// Channels, rules, silences and thresholds, as files that apply reads
+    /// Channels, rules, routes, silences and thresholds, as files that apply reads
     Config(files::ExportArguments),
 }
 

@@ -65,6 +65,7 @@ pub(super) fn before(holdings: &Holdings, row: &Row) -> Option<Row> {
         Row::Channel(row) => holdings.channels.get(&row.id).cloned().map(Row::Channel),
         Row::Rule(rule) => holdings.rules.get(&rule.id).map(|(rule, _)| Row::Rule(Box::new(rule.clone()))),
         Row::Silence(row) => holdings.silences.get(&row.id).cloned().map(Row::Silence),
+        Row::Routes(_) => Some(Row::Routes(holdings.settings.routes.clone())).filter(|_| !holdings.settings.routes.is_empty()),
         Row::Levels { agent, key, .. } => {
             let table = match agent {
                 Some(agent) => holdings.levels.agents.get(agent)?,

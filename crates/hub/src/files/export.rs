@@ -8,6 +8,7 @@ use super::wanted::Row;
 use super::{Kind, SourceFile, toml};
 use crate::api::{self, Needs, RuleBody};
 use crate::registry::Holdings;
+use crate::routing::Route;
 use nightbell_alerts::Rule;
 use nightbell_model::{Timestamp, catalogue};
 use nightbell_store::ChannelRow;
@@ -35,6 +36,11 @@ pub fn export(holdings: &Holdings, now: Timestamp) -> Vec<SourceFile> {
         let file = source.map_or_else(|| format!("{}s.toml", object.kind.word()), |source| source.file.clone());
         let sort = ["name", "agent", "metric", "id"].map(|field| declared.get(field).and_then(Value::as_str).unwrap_or_default());
         files.entry(file).or_default().push((object.kind, sort.join("\0"), declared));
+    }
+    let routes = holdings.settings.managed.get(&Object::routes());
+    let file = routes.map_or_else(|| "routes.toml".to_owned(), |source| source.file.clone());
+    for (number, route) in shown_routes(&holdings.settings.routes, &names).into_iter().enumerate() {
+        files.entry(file.clone()).or_default().push((Kind::Route, format!("{number:08}"), object(route)));
     }
     let write = |(path, mut declared): (String, Vec<Declaration>)| {
         declared.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -95,7 +101,7 @@ fn declaration(
         Row::Levels { key, .. } if unknown(key) => {
             declared.insert("allow_unknown".to_owned(), true.into());
         }
-        Row::Levels { .. } | Row::Silence(_) => {}
+        Row::Levels { .. } | Row::Silence(_) | Row::Routes(_) => {}
     }
     declared
 }
@@ -142,6 +148,7 @@ pub(super) fn plain(row: &Row, names: &Names) -> Map<String, Value> {
         Row::Channel(row) => (Kind::Channel, object(api::shown_channel(row))),
         Row::Rule(rule) => (Kind::Rule, shown_rule(rule)),
         Row::Silence(row) => (Kind::Silence, object(api::shown_silence(row))),
+        Row::Routes(routes) => return numbered(routes, names),
         Row::Levels { agent, key, levels } => {
             let agent = agent.map(|agent| agent.to_string());
             let shown = json!({"agent": agent, "metric": key, "warn": levels.warn, "crit": levels.crit});
@@ -151,6 +158,22 @@ pub(super) fn plain(row: &Row, names: &Names) -> Map<String, Value> {
     let mut shown = Value::Object(shown);
     references::each(kind, &mut shown, &mut |named, _, id| names.name(named, id).map(str::to_owned));
     object(shown)
+}
+
+/// Routes by their number, from 1.
+fn numbered(routes: &[Route], names: &Names) -> Map<String, Value> {
+    (1..).zip(shown_routes(routes, names)).map(|(number, route): (usize, _)| (number.to_string(), route)).collect()
+}
+
+/// Routes as files have them, without what they do not ask for.
+fn shown_routes(routes: &[Route], names: &Names) -> Vec<Value> {
+    let shown = |mut route: Value| {
+        references::each(Kind::Route, &mut route, &mut |named, _, id| names.name(named, id).map(str::to_owned));
+        let mut route = object(route);
+        route.retain(|name, value| name == "channels" || !(value.is_null() || value == &json!([]) || value == &json!(false)));
+        Value::Object(route)
+    };
+    api::shown_routes(routes).into_iter().map(shown).collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {

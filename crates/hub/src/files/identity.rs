@@ -17,7 +17,7 @@ pub(super) fn existing(holdings: &Holdings, kind: Kind) -> Vec<(Ulid, &str)> {
         Kind::Channel => holdings.channels.iter().map(|(id, row)| (id.0, row.name.as_str())).collect(),
         Kind::Rule => holdings.rules.iter().map(|(id, (rule, _))| (id.0, rule.name.as_str())).collect(),
         Kind::Silence => holdings.silences.keys().map(|id| (*id, "")).collect(),
-        Kind::Threshold => Vec::new(),
+        Kind::Threshold | Kind::Route => Vec::new(),
     }
 }
 

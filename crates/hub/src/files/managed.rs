@@ -24,6 +24,12 @@ impl Object {
         Self { kind, id: id.to_string() }
     }
 
+    /// All routes.
+    #[must_use]
+    pub fn routes() -> Self {
+        Self::new(Kind::Route, "*")
+    }
+
     /// The levels of an agent, or of all.
     #[must_use]
     pub fn levels(agent: Option<nightbell_model::AgentId>, key: &str) -> Self {

@@ -1,4 +1,5 @@
-//! Configuration as files: channels, rules, silences and thresholds declared in TOML, compared with what a hub has, and applied.
+//! Configuration as files: channels, rules, routes, silences and thresholds declared in TOML, compared with what a hub has, and
+//! applied.
 //!
 //! What a file says goes through the same readers as the API's bodies, so that both agree for ever; what is added here is names
 //! for ids, references for secrets, places for faults, and the difference. Everything is decided on plain data: which files there
@@ -71,11 +72,13 @@ pub enum Kind {
     Silence,
     /// Warn and crit levels.
     Threshold,
+    /// Whom rules without channels of their own tell; all routes together are one object, in their order.
+    Route,
 }
 
 impl Kind {
     /// All of them, in the order in which they refer to each other.
-    pub const ALL: [Self; 4] = [Self::Channel, Self::Rule, Self::Silence, Self::Threshold];
+    pub const ALL: [Self; 5] = [Self::Channel, Self::Rule, Self::Silence, Self::Threshold, Self::Route];
 
     /// The word in files: `[[rule]]`.
     #[must_use]
@@ -85,6 +88,7 @@ impl Kind {
             Self::Rule => "rule",
             Self::Silence => "silence",
             Self::Threshold => "threshold",
+            Self::Route => "route",
         }
     }
 

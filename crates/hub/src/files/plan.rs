@@ -9,7 +9,8 @@ use super::references::{self, Named};
 use super::secrets::{self, Secrets};
 use super::wanted::{self, Row, Wish};
 use super::{Fault, Kind, SourceFile, World};
-use crate::registry::Holdings;
+use crate::registry::{Holdings, ROUTES};
+use crate::routing::{self, Route};
 use nightbell_model::Timestamp;
 use nightbell_store::Change;
 use serde_json::Value;
@@ -128,6 +129,7 @@ fn row(holdings: &Holdings, object: &Object) -> Option<Row> {
         Kind::Channel => holdings.channels.get(&object.id.parse().ok()?).cloned().map(Row::Channel),
         Kind::Rule => holdings.rules.get(&object.id.parse().ok()?).map(|(rule, _)| Row::Rule(Box::new(rule.clone()))),
         Kind::Silence => holdings.silences.get(&object.id.parse().ok()?).cloned().map(Row::Silence),
+        Kind::Route => compare::before(holdings, &Row::Routes(Vec::new())),
         Kind::Threshold => {
             let (agent, key) = object.id.split_once('/')?;
             let agent = if agent == "*" { None } else { Some(agent.parse().ok()?) };
@@ -144,16 +146,20 @@ fn needed(holdings: &Holdings, wish: &Wish, leaving: &[(&Object, &Source, Row)])
     let rules = holdings.rules.values().map(|(rule, _)| Row::Rule(Box::new(rule.clone())));
     let silences = holdings.silences.values().cloned().map(Row::Silence);
     let (none, names, mut faults) = (Names::default(), Names::of(holdings), Vec::new());
-    for row in rules.chain(silences) {
+    let routes = holdings.settings.routes.iter().map(|route| Row::Routes(vec![route.clone()]));
+    for row in rules.chain(silences).chain(routes) {
         let (kind, id) = match &row {
             Row::Rule(rule) => (Kind::Rule, rule.id.to_string()),
             Row::Silence(silence) => (Kind::Silence, silence.id.to_string()),
+            Row::Routes(_) => (Kind::Route, "*".to_owned()),
             _ => continue,
         };
         if gone.contains(id.as_str()) || declared.contains(id.as_str()) {
             continue;
         }
-        let mut shown = Value::Object(super::export::plain(&row, &none));
+        let shown = super::export::plain(&row, &none);
+        // A single route stands under its number.
+        let mut shown = if kind == Kind::Route { shown.get("1").cloned().unwrap_or_default() } else { Value::Object(shown) };
         references::each(kind, &mut shown, &mut |named, _, id| {
             if let Some((_, source, needed)) = leaving.iter().find(|(object, ..)| object.id == id && named != Named::Agent) {
                 let (word, what, who) = (named.word(), called(needed, &names), called(&row, &names));
@@ -183,7 +189,12 @@ fn put(world: &World<'_>, before: Option<&Row>, row: Row) -> Change {
             Change::PutSilence(row)
         }
         Row::Levels { agent, key, levels } => Change::PutLevels { agent, key, levels },
+        Row::Routes(routes) => set_routes(&routes),
     }
+}
+
+fn set_routes(routes: &[Route]) -> Change {
+    Change::PutSetting { key: ROUTES.to_owned(), value: routing::write(routes) }
 }
 
 fn removal(row: &Row) -> Change {
@@ -192,6 +203,7 @@ fn removal(row: &Row) -> Change {
         Row::Rule(rule) => Change::DeleteRule(rule.id),
         Row::Silence(row) => Change::DeleteSilence(row.id),
         Row::Levels { agent, key, .. } => Change::DeleteLevels { agent: *agent, key: key.clone() },
+        Row::Routes(_) => set_routes(&[]),
     }
 }
 
@@ -200,6 +212,7 @@ fn called(row: &Row, names: &Names) -> String {
     match row {
         Row::Channel(row) => row.name.clone(),
         Row::Rule(rule) => rule.name.clone(),
+        Row::Routes(_) => "routes".to_owned(),
         Row::Silence(row) if row.comment.is_empty() => row.id.to_string(),
         Row::Silence(row) => row.comment.chars().take(60).collect(),
         Row::Levels { agent, key, .. } => match agent {

@@ -32,6 +32,7 @@ const fn fields(kind: Kind) -> &'static [(&'static [&'static str], Named)] {
         ],
         Kind::Silence => &[(&["rule"], Named::Rule), (&["agent"], Named::Agent)],
         Kind::Threshold => &[(&["agent"], Named::Agent)],
+        Kind::Route => &[(&["channels", "*"], Named::Channel), (&["rules", "*"], Named::Rule)],
     }
 }
 

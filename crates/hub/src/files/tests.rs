@@ -223,7 +223,7 @@ fn each_fault_has_its_place_and_what_may_have_been_meant() {
         ("[[rule]\n", "x.toml:1:8: not TOML: "),
         (
             "[[rul]]\nname = \"a\"",
-            "x.toml:1:3: \"rul\" is nothing that files declare: there are channel, rule, silence, threshold; did you mean rule?",
+            "x.toml:1:3: \"rul\" is nothing that files declare: there are channel, rule, silence, threshold, route; did you mean rule?",
         ),
         ("[rule]\nname = \"a\"", "x.toml:1:2: write [[rule]]: there may be several"),
         ("\n[[rule]]\nmetric = \"cpu.usage_percent\"", "x.toml:2:1: name is missing"),
@@ -282,6 +282,45 @@ fn each_fault_has_its_place_and_what_may_have_been_meant() {
         assert!(said.iter().any(|fault| fault.starts_with(expected)), "{text}\n{said:#?}\nexpected {expected}");
         assert!(!said.iter().any(|fault| fault.contains("webhooks/1/x")), "{said:#?}");
     }
+}
+
+const ROUTES: &str = r#"
+[[route]]
+severities = ["critical"]
+channels = ["Operations", "mail"]
+continue = true
+[[route]]
+rules = ["CPU hot on web-1"]
+when = { weekdays = ["sat", "sun"], from = "08:00", to = "20:00", timezone = "Europe/Berlin" }
+channels = []
+"#;
+
+#[test]
+fn routes_are_one_object_in_their_order() {
+    let mut holdings = hub();
+    let all = [files().to_vec(), vec![file("z/routes.toml", ROUTES)]].concat();
+    let said = apply(&mut holdings, &all);
+    assert!(said.contains("+ route \"routes\" (z/routes.toml:2)"), "{said}");
+    let routes = &holdings.settings.routes;
+    assert_eq!((routes.len(), routes[0].channels.len(), routes[0].goes_on, routes[1].rules.len()), (2, 2, true, 1));
+    assert_eq!(apply(&mut holdings, &all), "nothing to change");
+    let exported = export(&holdings, NOW);
+    assert_eq!(
+        plan(&exported, &world(&holdings, false)).expect("good").differences.iter().filter(|d| d.kind == Kind::Route).count(),
+        0
+    );
+    let text = &exported.iter().find(|file| file.path == "z/routes.toml").expect("where it was").text;
+    assert!(text.contains("channels = [\"Operations\", \"mail\"]\ncontinue = true"), "{text}");
+    let changed = ROUTES.replace("\"critical\"", "\"warning\"");
+    let said = apply(&mut holdings, &[files().to_vec(), vec![file("z/routes.toml", &changed)]].concat());
+    assert!(said.contains("~ route") && said.contains("    1: {") && !said.contains("    2: {"), "{said}");
+    let gone = faults(&holdings, &[file("r.toml", RULES), file("z/routes.toml", ROUTES)]);
+    assert!(gone.contains(&"z/routes.toml:4:13: channels.0: there is no channel called \"Operations\"".to_owned()), "{gone:#?}");
+    let wrong = ROUTES.replace("08:00", "25:00");
+    let said = faults(&holdings, &[files().to_vec(), vec![file("z/routes.toml", &wrong)]].concat());
+    assert!(said.len() == 1 && said[0].starts_with("z/routes.toml:8:37: when.from: "), "{said:#?}");
+    let said = apply(&mut holdings, &files());
+    assert!(said.contains("- route \"routes\" (z/routes.toml)") && holdings.settings.routes.is_empty(), "{said}");
 }
 
 #[test]

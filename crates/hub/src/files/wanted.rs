@@ -9,6 +9,7 @@ use super::secrets;
 use super::{Fault, Kind, World};
 use crate::api::problem::{Fault as Unfit, Problem};
 use crate::api::{self, Needs};
+use crate::routing::Route;
 use nightbell_alerts::Rule;
 use nightbell_model::{AgentId, ChannelId, Levels, RuleId, SeriesKey, Ulid, catalogue};
 use nightbell_store::{ChannelRow, SilenceRow};
@@ -25,6 +26,7 @@ pub(super) enum Row {
     Rule(Box<Rule>),
     Silence(SilenceRow),
     Levels { agent: Option<AgentId>, key: String, levels: Levels },
+    Routes(Vec<Route>),
 }
 
 /// A row, where it stands, and what the hub is to remember of that.
@@ -59,6 +61,8 @@ pub(super) fn read(declared: Declared, world: &World<'_>) -> Result<Wish, Vec<Fa
         let entries: Vec<Entry> = declared.entries.iter().filter(|entry| entry.kind == kind).cloned().collect();
         identified.push(reading.identify(kind, entries));
     }
+    let routes: Vec<Entry> = identified.pop().unwrap_or_default().into_iter().map(|(entry, ..)| entry).collect();
+    reading.routes(&routes);
     for (entry, id, mut source) in identified.into_iter().flatten() {
         match reading.row(&entry, id) {
             Ok((row, object, references)) => {
@@ -95,7 +99,7 @@ impl Reading<'_> {
         let mut identities = Identities::new(self.world.holdings, kind);
         let mut found = Vec::new();
         for entry in entries {
-            if kind == Kind::Threshold {
+            if matches!(kind, Kind::Threshold | Kind::Route) {
                 let source = Source { file: entry.file.clone(), ..Source::default() };
                 found.push((entry, Ulid::default(), source));
                 continue;
@@ -108,7 +112,7 @@ impl Reading<'_> {
         let named = match kind {
             Kind::Channel => Named::Channel,
             Kind::Rule => Named::Rule,
-            Kind::Silence | Kind::Threshold => return found,
+            Kind::Silence | Kind::Threshold | Kind::Route => return found,
         };
         for (entry, id, _) in &found {
             self.names.add(named, entry.text("name").unwrap_or_default().trim(), *id);
@@ -129,9 +133,9 @@ impl Reading<'_> {
         }
     }
 
-    fn row(&self, entry: &Entry, id: Ulid) -> Result<Read, Vec<Fault>> {
-        let mut object = Value::Object(entry.object.clone());
-        let mut faults = Vec::new();
+    /// A declaration with ids in the place of names, and what is wrong with those.
+    fn with_ids(&self, entry: &Entry) -> (Value, Vec<Fault>) {
+        let (mut object, mut faults) = (Value::Object(entry.object.clone()), Vec::new());
         references::each(entry.kind, &mut object, &mut |named, pointer, name| match self.names.id(named, name) {
             Ok(id) => Some(id.to_string()),
             Err(why) => {
@@ -139,11 +143,35 @@ impl Reading<'_> {
                 None
             }
         });
+        (object, faults)
+    }
+
+    /// All routes, which are one object: which comes before which matters.
+    fn routes(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        let (objects, wrong): (Vec<Value>, Vec<Vec<Fault>>) = entries.iter().map(|entry| self.with_ids(entry)).unzip();
+        let mut wrong: Vec<Fault> = wrong.into_iter().flatten().collect();
+        match api::declared_routes(objects) {
+            Ok(routes) if wrong.is_empty() => self.rows.push(Wanted {
+                row: Row::Routes(routes),
+                object: Object::routes(),
+                source: Source { file: first.file.clone(), ..Source::default() },
+                line: first.place("").line,
+            }),
+            Ok(_) => {}
+            Err(problem) if wrong.is_empty() => wrong.extend(problem.errors.iter().map(|fault| of_list(entries, fault))),
+            Err(_) => {}
+        }
+        self.faults.extend(wrong);
+    }
+
+    fn row(&self, entry: &Entry, id: Ulid) -> Result<Read, Vec<Fault>> {
+        let (object, mut faults) = self.with_ids(entry);
         let read = match entry.kind {
             Kind::Channel => self.channel(entry, object, ChannelId(id)),
             Kind::Rule => self.rule(entry, object, RuleId(id)).map(|row| (row, BTreeMap::new())),
             Kind::Silence => self.silence(entry, object, id).map(|row| (row, BTreeMap::new())),
-            Kind::Threshold => levels(entry, &object).map(|row| (row, BTreeMap::new())),
+            Kind::Threshold | Kind::Route => levels(entry, &object).map(|row| (row, BTreeMap::new())),
         };
         match read {
             Ok((row, references)) if faults.is_empty() => {
@@ -217,6 +245,14 @@ fn map(object: Value) -> serde_json::Map<String, Value> {
 
 fn unfit(entry: &Entry, fault: &Unfit) -> Fault {
     entry.fault(&fault.pointer, &fault.detail)
+}
+
+/// A fault of one of many, `/items/3/when/from`, where it stands.
+fn of_list(entries: &[Entry], fault: &Unfit) -> Fault {
+    let rest = fault.pointer.strip_prefix("/items/").unwrap_or_default();
+    let (at, field) = rest.find('/').map_or((rest, ""), |end| rest.split_at(end));
+    let entry = at.parse::<usize>().ok().and_then(|at| entries.get(at)).unwrap_or(&entries[0]);
+    entry.fault(field, &fault.detail)
 }
 
 fn placed(entry: &Entry, problem: Problem) -> Vec<Fault> {

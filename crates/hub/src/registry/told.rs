@@ -69,7 +69,10 @@ mod tests {
     fn a_change_of_configuration_is_told_with_its_author_and_name() {
         let levels = Levels { warn: 1.0, crit: 2.0 };
         let put = Change::PutLevels { agent: None, key: "cpu.usage_percent".to_owned(), levels };
-        assert_eq!(said("threshold.set", &[put.clone()]).as_deref(), Some("user:ada: threshold.set cpu.usage_percent"));
+        assert_eq!(
+            said("threshold.set", std::slice::from_ref(&put)).as_deref(),
+            Some("user:ada: threshold.set cpu.usage_percent")
+        );
         assert_eq!(said("files.apply", &[put]).as_deref(), Some("user:ada: files.apply"));
         assert_eq!(said("rule.delete", &[Change::DeleteRule(RuleId::from_bits(1))]).as_deref(), Some("user:ada: rule.delete"));
         for action in ["channel.test", "token.create", "user.password_reset", "incident.ack", "session"] {

@@ -24,7 +24,7 @@ fn what_is_sealed_opens_again_and_shows_nothing() {
 #[test]
 fn nobody_else_opens_it() {
     let sealed = ring(1).seal("channel/a", CLEAR).expect("a key");
-    let error = |ring: &Keyring, owner: &str, text: &str| ring.open(owner, text).err().expect("it does not open");
+    let error = |ring: &Keyring, owner: &str, text: &str| ring.open(owner, text).expect_err("it does not open");
     assert_eq!(error(&ring(1), "channel/b", &sealed), SealError::Damaged, "moved to another row");
     assert!(matches!(error(&ring(2), "channel/a", &sealed), SealError::OtherKey { .. }));
     let text = error(&Keyring::without("the key file k is gone"), "channel/a", &sealed).to_string();
