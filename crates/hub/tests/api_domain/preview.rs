@@ -112,7 +112,8 @@ async fn rates_and_forecasts_are_previewed_with_what_came_before() {
     let rate = world.post("/rules/preview", draft).await;
     assert_eq!(rate["totals"]["incidents"], 1, "{rate:#}");
     let fired = rate["series"][0]["incidents"][0]["fired_at"].as_f64().unwrap();
-    assert!((fired * 1000.0 - (start + 1_200_000) as f64).abs() < 16_000.0, "the first sample of the span looks back: {rate:#}");
+    let begin = Timestamp::from_millis(start + 1_200_000).as_secs_f64();
+    assert!((fired - begin).abs() < 16.0, "the first sample of the span looks back: {rate:#}");
     assert!((rate["stats"]["max"].as_f64().unwrap() - 60.0).abs() < 0.01, "in per cent an hour: {rate:#}");
     let draft = json!({"kind": "forecast", "metric": "disk.used_percent", "op": ">=", "threshold": 100, "horizon": "2h", "window": "1h",
         "start": start, "end": start + 3_600_000});
