@@ -171,7 +171,13 @@ fn ingest(store: &SqliteStore, lease: LeaseToken, fleet: &mut Fleet, beats: u64)
 
 /// Does `job` while commits of 100 rows go on at a fleet's pace and empty ones as often as they get in: what it costs, and how long it
 /// keeps others waiting.
-fn beside<T>(what: &str, samples: f64, store: &SqliteStore, lease: LeaseToken, late: &mut Fleet, job: impl FnOnce() -> T) -> T {
+fn beside<T>(
+    what: &str,
+    samples: f64,
+    (store, lease): (&SqliteStore, LeaseToken),
+    late: &mut Fleet,
+    job: impl FnOnce() -> T,
+) -> T {
     let is_done = AtomicBool::new(false);
     let (mut commits, mut holds) = (Vec::new(), Vec::new());
     let (cpu, begin) = (cpu_seconds(), Instant::now());
@@ -296,9 +302,9 @@ fn hours(agents: u64, hours: i64) {
     let end = Timestamp::from_millis(BEGIN_MS + hours * HOUR_MS);
     ask_hour(&store, agents, end);
     let now = end.plus_millis(HOUR_MS * 3 / 4);
-    beside("rolled up", samples, &store, lease, &mut fleet, || store.roll_up(lease, now).unwrap());
+    beside("rolled up", samples, (&store, lease), &mut fleet, || store.roll_up(lease, now).unwrap());
     let policy = SealPolicy::default();
-    let done = beside("sealed and swept", samples, &store, lease, &mut fleet, || store.seal(lease, now, &policy).unwrap());
+    let done = beside("sealed and swept", samples, (&store, lease), &mut fleet, || store.seal(lease, now, &policy).unwrap());
     println!("  {} chunks, {} rows removed", done.chunks, done.removed);
     say_memory();
     store.close().unwrap();
@@ -334,10 +340,10 @@ fn day() {
     store.close().unwrap();
     say_pages("a day of young chunks", &path, samples);
     let now = end.plus_millis(7 * HOUR_MS);
-    let roll = beside("rolled up", samples, &store, lease, &mut fleet, || store.roll_up(lease, now).unwrap());
+    let roll = beside("rolled up", samples, (&store, lease), &mut fleet, || store.roll_up(lease, now).unwrap());
     println!("  {} buckets", roll.buckets);
     let policy = SealPolicy::default();
-    let done = beside("packed densely", samples, &store, lease, &mut fleet, || store.seal(lease, now, &policy).unwrap());
+    let done = beside("packed densely", samples, (&store, lease), &mut fleet, || store.seal(lease, now, &policy).unwrap());
     println!("  {} chunks", done.chunks);
     say_memory();
     store.close().unwrap();
@@ -351,7 +357,7 @@ fn day() {
         run(&store, &query(agent, &["cpu.usage_percent"], end, 24, Some(Tier::Raw)))
     });
     let later = end.plus_millis(9 * 86_400_000);
-    beside("removed", samples, &store, lease, &mut fleet, || store.retain(lease, later, &Retention::default()).unwrap());
+    beside("removed", samples, (&store, lease), &mut fleet, || store.retain(lease, later, &Retention::default()).unwrap());
 }
 
 fn main() {

@@ -120,7 +120,7 @@ fn is_packed(connection: &Connection, cache: &mut Cache, agent: i64, ts: Timesta
 fn insert(connection: &Connection, cache: &mut Cache, batch: &Batch, boot_seq: Option<(i64, i64)>) -> Answer<()> {
     let mut buffer = std::mem::take(&mut cache.buffer);
     let (key, sealed_to) = (cache.known(connection, batch.agent)?.key, cache.known(connection, batch.agent)?.sealed_to);
-    let layout = cache.layout(connection, batch.agent, &batch.schema, &batch.values, batch.ts)?;
+    let layout = cache.layout(connection, batch)?;
     let headline = layout.headline(&batch.values);
     let (ts, received) = (batch.ts.as_millis(), batch.received.as_millis());
     let beside = Beside { ts, received, boot_seq, headline };

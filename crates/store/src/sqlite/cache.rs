@@ -7,7 +7,7 @@ use super::{cells, dictionary, held};
 use crate::ranges::Ranges;
 use crate::varint::Damage;
 use crate::vector::Slot;
-use nightbell_model::{AgentId, BootId, Schema, Tier, Timestamp};
+use nightbell_model::{AgentId, Batch, BootId, Schema, Tier, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -224,15 +224,9 @@ impl Cache {
         self.agents.values_mut().for_each(|known| known.boots.clear());
     }
 
-    /// How `values` of `schema` are packed; series that have a value for the first time get their numbers here.
-    pub(super) fn layout(
-        &mut self,
-        connection: &Connection,
-        agent: AgentId,
-        schema: &Arc<Schema>,
-        values: &[f64],
-        at: Timestamp,
-    ) -> Answer<&Layout> {
+    /// How the values of a heartbeat are packed; series that have a value for the first time get their numbers here.
+    pub(super) fn layout(&mut self, connection: &Connection, batch: &Batch) -> Answer<&Layout> {
+        let (agent, schema, values) = (batch.agent, &batch.schema, &*batch.values);
         let known = self.known(connection, agent)?;
         let key = known.key;
         if !known.layout.as_ref().is_some_and(|layout| layout.fits(schema, values)) {
@@ -240,7 +234,7 @@ impl Cache {
             let fresh = layout.fresh(values);
             if !fresh.is_empty() {
                 self.dictionaries.changing(key);
-                dictionary::number(connection, key, schema, &fresh, at)?;
+                dictionary::number(connection, key, schema, &fresh, batch.ts)?;
                 layout = read_layout(connection, key, schema)?;
             }
             layout.slots = self.shared(layout.slots);

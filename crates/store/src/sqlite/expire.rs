@@ -45,14 +45,18 @@ fn remove_raw(connection: &Connection, noted: &Noted, key: i64, before: Timestam
     let mut select = connection.prepare_cached(sql)?;
     let pieces: Vec<Piece> =
         select.query_map(params![key, before.as_millis(), SLICE], chunks::piece)?.collect::<rusqlite::Result<_>>()?;
-    for piece in &pieces {
+    for (at, piece) in pieces.iter().enumerate() {
         let stretches = pins::stretches(connection, key, (piece.start, piece.until))?;
         match stretches.as_slice() {
             [] => delete(connection, piece.id)?,
             [whole] if *whole == (piece.start, piece.until) => {
                 connection.prepare_cached("UPDATE agent_chunks SET pinned = 1 WHERE id = ?1")?.execute([piece.id])?;
             }
-            some => cut_out(connection, noted, (key, piece), some, now)?,
+            some => {
+                // It is packed again: one is enough for a slice.
+                cut_out(connection, noted, (key, piece), some, now)?;
+                return Ok(at + 1);
+            }
         }
     }
     Ok(pieces.len())

@@ -75,7 +75,7 @@ impl Names {
 fn newest(connection: &Connection, sight: &Sight<'_>, agent: AgentId, names: &mut Names) -> Answer<Option<Batch>> {
     let Some(held) = held::of(connection, agent)? else { return Ok(None) };
     let known = sight.dictionary(connection, held.key)?;
-    let of = |table, names: &mut Names| newest_of(connection, sight.noted, (&held, agent), table, &known, names);
+    let of = |table, names: &mut Names| newest_of(connection, (sight, table), (&held, agent), &known, names);
     let (hot, late) = (of(HOT, names)?, of(LATE, names)?);
     Ok(match (hot, late) {
         (Some(hot), Some(late)) if late.ts < hot.ts => Some(hot),
@@ -86,13 +86,12 @@ fn newest(connection: &Connection, sight: &Sight<'_>, agent: AgentId, names: &mu
 /// The newest sound heartbeat among the rows of a table.
 fn newest_of(
     connection: &Connection,
-    noted: &super::noted::Noted,
+    (sight, table): (&Sight<'_>, &'static str),
     (held, agent): (&Held, AgentId),
-    table: &'static str,
     known: &Dictionary,
     names: &mut Names,
 ) -> Answer<Option<Batch>> {
-    let selection = Selection::new(held, &[], &[], noted);
+    let selection = Selection::new(held, &[], &[], sight.noted);
     let columns = RAW_COLUMNS.replace("boot,", "boots.key,");
     let sql = format!(
         "SELECT {columns}, boots.boot FROM {table} LEFT JOIN boots ON boots.key = {table}.boot \

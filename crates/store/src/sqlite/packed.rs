@@ -74,9 +74,8 @@ impl<'c, 's> Packed<'c, 's> {
         self.times.clear();
         self.columns.iter_mut().for_each(Vec::clear);
         let key = marks::chunk(self.selection.agent, self.tier, piece);
-        let Self { times, columns, scratch, selection, .. } = self;
-        let read =
-            chunks::body(self.connection, ROLLUPS, piece.id, |bytes| unpack(bytes, key, selection, times, columns, scratch));
+        let (connection, selection) = (self.connection, self.selection);
+        let read = chunks::body(connection, ROLLUPS, piece.id, |bytes| self.unpack(bytes, key));
         let outcome = selection.survive(ROLLUPS, (piece.start, piece.until), read)?;
         if let Some(Err(damage)) = &outcome {
             selection.note(ROLLUPS, (piece.start, piece.until), damage);
@@ -86,22 +85,18 @@ impl<'c, 's> Packed<'c, 's> {
         }
         Ok(())
     }
-}
 
-/// Reads the columns that are selected.
-fn unpack(
-    bytes: &[u8],
-    key: crate::checksum::Key,
-    selection: &Selection<'_>,
-    times: &mut Vec<Timestamp>,
-    columns: &mut [Vec<Bucket>],
-    scratch: &mut Scratch,
-) -> Result<(), Damage> {
-    let chunk = BucketChunk::open(bytes, key)?;
-    chunk.times(scratch, times)?;
-    for part in chunk.columns().take_while(|part| part.id() <= selection.last) {
-        let Some(column) = selection.column(part.id()).and_then(|column| columns.get_mut(column)) else { continue };
-        part.buckets(selection.decimals.get(part.id() as usize).copied().unwrap_or(0), scratch, column)?;
+    /// Reads the columns that are selected.
+    fn unpack(&mut self, bytes: &[u8], key: crate::checksum::Key) -> Result<(), Damage> {
+        let chunk = BucketChunk::open(bytes, key)?;
+        chunk.times(&mut self.scratch, &mut self.times)?;
+        for part in chunk.columns().take_while(|part| part.id() <= self.selection.last) {
+            let column = self.selection.column(part.id()).and_then(|column| self.columns.get_mut(column));
+            let decimals = self.selection.decimals.get(part.id() as usize).copied().unwrap_or(0);
+            if let Some(column) = column {
+                part.buckets(decimals, &mut self.scratch, column)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

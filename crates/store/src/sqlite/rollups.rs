@@ -8,13 +8,14 @@ use super::failure::Answer;
 use super::history::{self, Selection};
 use super::noted::Spot;
 use super::sight::Sight;
+use super::writer::Turn;
 use super::{chunks, dictionary, held, marks};
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
 use nightbell_model::{AgentId, Tier, Timestamp};
 use rusqlite::{Connection, params};
 
-/// At most so many buckets are written while commits wait: some 10 ms.
+/// At most so many buckets are written while commits wait.
 const SLICE: usize = 100;
 
 /// A mark.
@@ -34,8 +35,13 @@ pub(super) fn slice(
     now: Timestamp,
 ) -> Answer<(u64, bool)> {
     let due = marked(connection, tier, now)?;
-    let (mut written, mut buffer) = (0, std::mem::take(&mut cache.buffer));
+    let (mut written, mut buffer, turn) = (0, std::mem::take(&mut cache.buffer), Turn::new());
+    let mut is_cut = false;
     for mark in &due {
+        if turn.is_over() {
+            is_cut = true;
+            break;
+        }
         if write(connection, sight, mark, tier, &mut buffer)? {
             written += 1;
         }
@@ -46,7 +52,7 @@ pub(super) fn slice(
         }
     }
     cache.buffer = buffer;
-    Ok((written, due.len() == SLICE))
+    Ok((written, is_cut || due.len() == SLICE))
 }
 
 /// The marks of complete buckets, oldest first.

@@ -7,10 +7,29 @@ use crate::seams::{LeaseToken, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long housekeeping stands back before it asks again whether somebody still waits.
 const STAND_BACK: Duration = Duration::from_micros(200);
+
+/// So long may a slice of housekeeping go on while commits wait. What it wrote is then still to be made durable.
+const SLICE_TIME: Duration = Duration::from_millis(8);
+
+/// The time that a slice of housekeeping has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn(Instant);
+
+impl Turn {
+    /// From now on.
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.elapsed() >= SLICE_TIME
+    }
+}
 
 /// The writing connection and what goes with it.
 #[derive(Debug)]

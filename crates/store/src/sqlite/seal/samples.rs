@@ -1,7 +1,7 @@
 //! One agent's raw rows of a block of time, read from wherever they lie, as one chunk.
 
 use super::{Built, Seen, Unit, remove_pieces};
-use crate::chunk::{Chunk, Column, Density, Scratch, pack};
+use crate::chunk::{Chunk, Column, Density, MAX_ROWS, Scratch, pack};
 use crate::sqlite::cache::Cache;
 use crate::sqlite::chunks::{self, RAW};
 use crate::sqlite::dictionary::{self, Dictionary};
@@ -15,32 +15,53 @@ use crate::varint::Damage;
 use crate::vector;
 use nightbell_model::{Tier, Timestamp};
 use rusqlite::{Connection, params};
-use std::collections::BTreeMap;
 
 /// The tables that rows come from, and their columns of time.
 pub(super) const SOURCES: &[(&str, &str)] = &[(HOT, "ts"), (LATE, "ts")];
 
 /// Rows being gathered, in columns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
     times: Vec<Timestamp>,
-    /// By number: a value for each row up to the last that had one.
-    columns: BTreeMap<u32, Vec<f64>>,
+    /// By number: a value for each row up to the last that had one; `None` where the dictionary has no series.
+    columns: Vec<Option<Vec<f64>>>,
+    /// How many rows there may be.
+    rows: usize,
     bad: Vec<Fault>,
 }
 
+/// A value goes into row `at` of its series' column.
+fn put(columns: &mut [Option<Vec<f64>>], rows: usize, at: usize, (id, value): (u32, f64)) {
+    if let Some(Some(column)) = columns.get_mut(id as usize) {
+        if column.capacity() == 0 {
+            column.reserve_exact(rows);
+        }
+        column.resize(at, f64::NAN);
+        column.push(value);
+    }
+}
+
 impl Gathered {
+    fn new(known: &Dictionary, rows: usize) -> Self {
+        let mut columns = vec![None; known.decimals.len()];
+        for entry in &known.entries {
+            if let Some(column) = columns.get_mut(entry.id as usize) {
+                *column = Some(Vec::new());
+            }
+        }
+        Self { times: Vec::with_capacity(rows), columns, rows, bad: Vec::new() }
+    }
+
     fn chunk(&mut self, bytes: &[u8], key: crate::checksum::Key, known: &Dictionary) -> Result<(), Damage> {
         let chunk = Chunk::open(bytes, key)?;
         let (mut scratch, mut times, mut values) = (Scratch::default(), Vec::new(), Vec::new());
         chunk.times(&mut scratch, &mut times)?;
         let before = self.times.len();
         for part in chunk.columns() {
-            if known.entry(part.id()).is_none() {
+            let Some(Some(column)) = self.columns.get_mut(part.id() as usize) else {
                 return Err(Damage("a series is not in the dictionary"));
-            }
+            };
             part.values(known.decimals.get(part.id() as usize).copied().unwrap_or(0), &mut scratch, &mut values)?;
-            let column = self.columns.entry(part.id()).or_default();
             column.resize(before, f64::NAN);
             column.append(&mut values);
         }
@@ -58,7 +79,8 @@ impl Gathered {
             let (ts, mark) = marks::raw_row(row, key)?;
             values.clear();
             let walked = vector::walk(blob(row, 7)?, mark, u32::MAX, |id, sample| {
-                let decimals = known.entry(id).and_then(|_| known.decimals.get(id as usize));
+                let is_known = self.columns.get(id as usize).is_some_and(Option::is_some);
+                let decimals = known.decimals.get(id as usize).filter(|_| is_known);
                 values.push((id, sample.value(*decimals.ok_or(Damage("a series is not in the dictionary"))?)));
                 Ok(())
             });
@@ -68,11 +90,7 @@ impl Gathered {
                 continue;
             }
             let at = self.times.len();
-            for (id, value) in &values {
-                let column = self.columns.entry(*id).or_default();
-                column.resize(at, f64::NAN);
-                column.push(*value);
-            }
+            values.iter().for_each(|value| put(&mut self.columns, self.rows, at, *value));
             self.times.push(ts);
         }
         Ok(())
@@ -81,14 +99,15 @@ impl Gathered {
     /// Brings rows into the order of time, those of the same time as they came.
     fn sort(&mut self) {
         let rows = self.times.len();
-        self.columns.values_mut().for_each(|column| column.resize(rows, f64::NAN));
+        let used = |column: &&mut Vec<f64>| !column.is_empty();
+        self.columns.iter_mut().flatten().filter(used).for_each(|column| column.resize(rows, f64::NAN));
         if self.times.is_sorted() {
             return;
         }
         let mut order: Vec<usize> = (0..rows).collect();
         order.sort_by_key(|at| self.times[*at]);
         self.times = order.iter().map(|at| self.times[*at]).collect();
-        for column in self.columns.values_mut() {
+        for column in self.columns.iter_mut().flatten().filter(used) {
             *column = order.iter().map(|at| column[*at]).collect();
         }
     }
@@ -97,8 +116,10 @@ impl Gathered {
 /// Packs a unit.
 pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, seen: Seen) -> Answer<Option<Built>> {
     let known = sight.whole_dictionary(connection, unit.key)?;
-    let mut gathered = Gathered::default();
-    for piece in chunks::raw(connection, unit.key, unit.span)? {
+    let pieces = chunks::raw(connection, unit.key, unit.span)?;
+    let rows = seen.rows.iter().map(|rows| rows.0).chain(pieces.iter().map(|piece| piece.rows)).sum::<i64>();
+    let mut gathered = Gathered::new(&known, usize::try_from(rows).unwrap_or(0).min(MAX_ROWS));
+    for piece in pieces {
         if piece.start < unit.span.0 || piece.until > unit.span.1 {
             return Ok(None);
         }
@@ -112,8 +133,9 @@ pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, see
     gathered.rows(connection, (unit.key, &known), HOT, (unit.span.0.max(seen.sealed_to), unit.span.1))?;
     gathered.sort();
     let decimals = |id: u32| known.decimals.get(id as usize).copied().unwrap_or(0);
-    let columns: Vec<Column<'_>> =
-        gathered.columns.iter().map(|(id, values)| Column { id: *id, decimals: decimals(*id), values }).collect();
+    let with_values =
+        (0..).zip(&gathered.columns).filter_map(|(id, column)| Some((id, column.as_ref().filter(|it| !it.is_empty())?)));
+    let columns: Vec<Column<'_>> = with_values.map(|(id, values)| Column { id, decimals: decimals(id), values }).collect();
     let rows = i64::try_from(gathered.times.len()).unwrap_or(i64::MAX);
     let piece = Piece { id: 0, start: unit.span.0, until: unit.span.1, rows, dense: unit.dense };
     let mut body = Vec::new();
@@ -125,7 +147,7 @@ pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, see
             damaged("an hour of history".to_owned(), Damage("it cannot be packed"))
         })?;
     }
-    let used = gathered.columns.keys().copied().collect();
+    let used = columns.iter().map(|column| column.id).collect();
     let used = dictionary::stale(connection, unit.key, &used, unit.span.0)?;
     Ok(Some(Built::Packed { piece, body, seen, used, bad: gathered.bad }))
 }

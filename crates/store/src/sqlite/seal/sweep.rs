@@ -5,11 +5,12 @@ use crate::seams::{LeaseToken, SealPolicy, StoreError};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::chunks::HOUR_MS;
 use crate::sqlite::failure::Answer;
+use crate::sqlite::writer::Turn;
 use nightbell_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
-/// At most so many rows are removed, or looked at, while commits wait: some 10 ms. Fewer would write the pages of the index more often.
+/// At most so many rows are removed, or looked at, while commits wait. Fewer would write the pages of the index more often.
 const SLICE: i64 = 3000;
 /// What an hour's last agent needs to be sealed, after all have had their time, in milliseconds.
 const LEEWAY_MS: i64 = 5 * 60_000;
@@ -61,8 +62,11 @@ fn slice(
     }
     drop(rows);
     let mut delete = connection.prepare_cached("DELETE FROM agent_metrics WHERE id = ?1")?;
-    let mut removed = 0;
-    for (id, agent) in &dead {
+    let (mut removed, turn) = (0, Turn::new());
+    for (at, (id, agent)) in dead.iter().enumerate() {
+        if at.is_multiple_of(64) && turn.is_over() {
+            return Ok((removed, Some(id - 1)));
+        }
         let kept = match newest.get(agent) {
             Some(kept) => *kept,
             None => *newest.entry(*agent).or_insert(newest_of(connection, *agent)?),
