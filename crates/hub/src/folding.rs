@@ -9,8 +9,9 @@ use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_store::Waiting;
 use std::collections::HashMap;
 
-/// How far ahead deliveries are looked for that may travel with those that are due, in milliseconds.
-pub const AHEAD_MS: i64 = STORM_MS;
+/// How far ahead deliveries are looked for that may travel with those that are due, in milliseconds: one that was never tried is
+/// due within ten seconds, and those that were tried travel with nobody else.
+pub const AHEAD_MS: i64 = 11_000;
 /// A page that may go at once waits so long for those that were decided in the same breath.
 const BREATH_MS: i64 = 300;
 /// So many pages of one rule are a storm: it is waited for more as long as they keep coming.

@@ -8,6 +8,7 @@ use nightbell_alerts::{Rule, Scope};
 use nightbell_model::{ChannelId, Timestamp};
 use nightbell_notify::ChannelConfig;
 use nightbell_store::AgentRow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,14 +34,21 @@ impl Crowd {
         Self { registry, fleet, started, recent: HashMap::new() }
     }
 
+    fn folds(&self, channel: ChannelId) -> bool {
+        let holdings = self.registry.read();
+        let Some(row) = holdings.channels.get(&channel) else { return false };
+        let config = serde_json::from_str(&row.config_json).ok().and_then(|json| ChannelConfig::parse(&row.kind, &json).ok());
+        config.is_some_and(|config| config.folds())
+    }
+
     /// Forgets what went out of late: the clock was set.
     pub(super) fn forget(&mut self) {
         self.recent.clear();
     }
 
     /// The world as it is at `now`.
-    pub(super) const fn at(&self, now: Timestamp) -> Present<'_> {
-        Present { crowd: self, now }
+    pub(super) fn at(&self, now: Timestamp) -> Present<'_> {
+        Present { crowd: self, now, folding: RefCell::default() }
     }
 
     /// Notes that a message of a group went out.
@@ -60,6 +68,8 @@ impl Crowd {
 pub(super) struct Present<'a> {
     crowd: &'a Crowd,
     now: Timestamp,
+    /// Which channels were asked about already, and what the answer was.
+    folding: RefCell<HashMap<ChannelId, bool>>,
 }
 
 impl Present<'_> {
@@ -75,10 +85,7 @@ impl Present<'_> {
 
 impl Circumstances for Present<'_> {
     fn folds(&self, channel: ChannelId) -> bool {
-        let holdings = self.crowd.registry.read();
-        let Some(row) = holdings.channels.get(&channel) else { return false };
-        let config = serde_json::from_str(&row.config_json).ok().and_then(|json| ChannelConfig::parse(&row.kind, &json).ok());
-        config.is_some_and(|config| config.folds())
+        *self.folding.borrow_mut().entry(channel).or_insert_with(|| self.crowd.folds(channel))
     }
 
     fn coming(&self, rule: &str) -> Option<Timestamp> {
