@@ -2,9 +2,12 @@
 //! that costs the hub in CPU, memory and disk.
 //!
 //! `cargo bench -p nightbell --bench fleet -- [--agents 1000] [--metrics 100] [--seconds 20] [--warm-up 3] [--in-flight 4]
-//! [--transport ws|http] [--client-threads 1] [--every-ms 0]`
+//! [--transport ws|http] [--client-threads 1] [--every-ms 0] [--back-hours 0]`
 //!
 //! Without `--every-ms` each agent sends as fast as it is acknowledged; with it, at that pace, as a real fleet does.
+//!
+//! With `--back-hours` the heartbeats are of the past at first, 15 s apart, as of agents that were away: with 2 there are full hours to
+//! be sealed, and what history takes on disk then is what it takes in the long run.
 //!
 //! Over a WebSocket heartbeats are packed CBOR with the names sent once, as our agent does it; over HTTP each is a POST of
 //! compressed JSON on a connection that is kept.
@@ -34,6 +37,9 @@ use support::house::House;
 use support::hub::on_data;
 use tokio::sync::Barrier;
 
+/// How far apart heartbeats of the past are.
+const INTERVAL_MS: u64 = 15_000;
+
 /// What the simulated agents share.
 #[derive(Debug)]
 pub(crate) struct Fleet {
@@ -41,6 +47,7 @@ pub(crate) struct Fleet {
     pub(crate) metrics: usize,
     pub(crate) in_flight: usize,
     every: Duration,
+    back_ms: u64,
     acknowledged: AtomicU64,
     measuring: AtomicBool,
     over: AtomicBool,
@@ -54,6 +61,11 @@ impl Fleet {
             self.acknowledged.fetch_add(count, Ordering::Relaxed);
             times.push(took);
         }
+    }
+
+    /// How old the heartbeat of this number is when it is sent, in milliseconds.
+    pub(crate) const fn age_ms(&self, seq: u64) -> u64 {
+        self.back_ms.saturating_sub(seq * INTERVAL_MS)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -91,6 +103,7 @@ async fn run() {
         metrics,
         in_flight: if every.is_zero() { flag("--in-flight", 4) } else { 1 },
         every,
+        back_ms: flag("--back-hours", 0) * 3_600_000,
         acknowledged: AtomicU64::new(0),
         measuring: AtomicBool::new(false),
         over: AtomicBool::new(false),
@@ -133,18 +146,34 @@ async fn run() {
     disk(&mut house, total, metrics).await;
 }
 
-/// What history takes on disk once the hub has ended, and once it has put its house in order.
+/// How soon the hub is there again after a kill, and what history takes on disk before and after it was put in order.
 async fn disk(house: &mut House, heartbeats: u64, metrics: usize) {
+    report("samples in history", heartbeats * metrics as u64);
+    house.restart(Signal::KILL).await;
+    report("ready after kill -9", ms(house.hub.ready_after));
     house.hub.end(Signal::TERM).await;
     let samples = (heartbeats * metrics as u64) as f64;
-    let bytes = folder_bytes(house.hub.data());
-    report("heartbeats in history", heartbeats);
-    report("on disk", format!("{:.1} MiB, {:.2} bytes a sample", bytes as f64 / 1_048_576.0, bytes as f64 / samples));
+    size("on disk", house.hub.data(), samples);
     let begun = Instant::now();
     on_data(house.hub.data(), &["maintain"]);
-    let bytes = folder_bytes(house.hub.data());
-    let figure = format!("{:.1} MiB, {:.2} bytes a sample", bytes as f64 / 1_048_576.0, bytes as f64 / samples);
-    report("on disk after `nightbell maintain`", format!("{figure} (took {:.1} s)", begun.elapsed().as_secs_f64()));
+    report("`nightbell maintain` took", format!("{:.1} s", begun.elapsed().as_secs_f64()));
+    size("on disk then", house.hub.data(), samples);
+}
+
+/// The pages of raw history and of the tiers made from it, and the whole folder.
+fn size(what: &str, data: &Path, samples: f64) {
+    let database = rusqlite::Connection::open(data.join("nightbell.db")).unwrap();
+    let pages = |like: &str| {
+        let sql = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate = TRUE AND name IN \
+                   (SELECT name FROM sqlite_schema WHERE tbl_name GLOB ?1)";
+        database.query_row(sql, [like], |row| row.get::<_, f64>(0)).unwrap()
+    };
+    let raw = pages("agent_metrics") + pages("agent_metrics_late") + pages("agent_chunks");
+    let all = pages("agent_metrics*") + pages("agent_chunks*") + pages("rollup_chunks*");
+    let each = |bytes: f64| format!("{:.2}", bytes / samples);
+    report(&format!("{what}: raw, bytes a sample"), each(raw));
+    report(&format!("{what}: rollups, bytes a raw sample"), each(all - raw));
+    report(&format!("{what}: the folder"), format!("{:.1} MiB", folder_bytes(data) as f64 / 1_048_576.0));
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

@@ -21,7 +21,7 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
     let (mut seq, mut times) = (0, Vec::new());
     while !fleet.is_over() {
         seq += 1;
-        let body = body(seq, &mut host);
+        let body = body(seq, fleet.age_ms(seq), &mut host);
         let sent = Instant::now();
         let head = format!(
             "POST /api/v1/metrics/system HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
@@ -37,14 +37,14 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
     (seq, times)
 }
 
-fn body(seq: u64, host: &mut Host) -> Vec<u8> {
+fn body(seq: u64, age_ms: u64, host: &mut Host) -> Vec<u8> {
     let scales: Vec<f64> = host.decimals.iter().map(|decimals| 10_f64.powi(i32::from(*decimals))).collect();
     let numbers: Vec<_> = host.measure().iter().zip(scales).map(|(value, scale)| Some(*value as f64 / scale)).collect();
     let values = Values::named(host.names.iter().zip(numbers));
     let beat = Heartbeat {
         boot_id: Some("K2M7Q9R4T6V8".to_owned()),
         seq: Some(seq),
-        timestamp: Some(now_ms()),
+        timestamp: Some(now_ms() - i64::try_from(age_ms).unwrap()),
         values,
         ..Heartbeat::default()
     };

@@ -23,7 +23,7 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
         while waiting.len() < fleet.in_flight && !fleet.is_over() {
             seq += 1;
             waiting.push_back(Instant::now());
-            socket.feed(heartbeat(seq, &mut host)).await.expect("the hub reads");
+            socket.feed(heartbeat(seq, fleet.age_ms(seq), &mut host)).await.expect("the hub reads");
         }
         if waiting.is_empty() {
             return (seq, times);
@@ -49,12 +49,12 @@ async fn introduce(socket: &mut Socket, identity: &Identity, host: &Host) {
     socket.send(message(FromAgent::Schema(schema))).await.unwrap();
 }
 
-fn heartbeat(seq: u64, host: &mut Host) -> Message {
+fn heartbeat(seq: u64, age_ms: u64, host: &mut Host) -> Message {
     let values = Values::Packed { schema: 1, v: host.measure().iter().map(|value| *value as f64).collect() };
     message(FromAgent::Heartbeat(Heartbeat {
         boot_id: Some("K2M7Q9R4T6V8".to_owned()),
         seq: Some(seq),
-        age_ms: Some(0),
+        age_ms: i64::try_from(age_ms).ok(),
         values,
         ..Heartbeat::default()
     }))
