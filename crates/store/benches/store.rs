@@ -291,6 +291,8 @@ fn hours(agents: u64, hours: i64) {
     let (store, lease) = open(&path);
     let mut fleet = Fleet::new(agents);
     store.apply(lease, &(0..agents).map(|agent| Change::PutAgent(agent_row(agent))).collect::<Vec<_>>(), None).unwrap();
+    // The sweep of the hour before is over.
+    store.seal(lease, Timestamp::from_millis(BEGIN_MS + 46 * 60_000), &SealPolicy::default()).unwrap();
     say_memory();
     let beats = agents * u64::try_from(hours * HOUR_MS / INTERVAL_MS).unwrap();
     let samples = whole(beats) * 100.0;
@@ -304,8 +306,11 @@ fn hours(agents: u64, hours: i64) {
     let now = end.plus_millis(HOUR_MS * 3 / 4);
     beside("rolled up", samples, (&store, lease), &mut fleet, || store.roll_up(lease, now).unwrap());
     let policy = SealPolicy::default();
-    let done = beside("sealed and swept", samples, (&store, lease), &mut fleet, || store.seal(lease, now, &policy).unwrap());
-    println!("  {} chunks, {} rows removed", done.chunks, done.removed);
+    // All agents' turns are over after 40 minutes; rows are swept after 45.
+    let before = end.plus_millis(41 * 60_000);
+    let sealed = beside("sealed", samples, (&store, lease), &mut fleet, || store.seal(lease, before, &policy).unwrap());
+    let swept = beside("swept", samples, (&store, lease), &mut fleet, || store.seal(lease, now, &policy).unwrap());
+    println!("  {} chunks, {} rows removed", sealed.chunks + swept.chunks, swept.removed);
     say_memory();
     store.close().unwrap();
     // What came meanwhile is rows of the next hour: it is not counted to what is sealed.
