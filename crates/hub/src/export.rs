@@ -3,11 +3,13 @@
 
 use crate::table::Table;
 use nightbell_model::{AgentId, SeriesKey, Tier, Timestamp};
-use nightbell_store::{ExportCursor, ExportQuery, MetricStore, RangeQuery, StoreError};
+use nightbell_store::{ExportCursor, ExportPage, ExportQuery, MetricStore, RangeQuery, StoreError};
 use std::sync::Arc;
 
-/// About so many values are read at once, half a day of a hundred series: two megabytes of text.
+/// About so many values are read at once: half a day of a hundred series.
 const PAGE_VALUES: usize = 300_000;
+/// About so many values are written at once: two hundred kilobytes of text.
+const PIECE_VALUES: usize = 32_000;
 /// The fewest and the most rows of a page.
 const PAGE_ROWS: (usize, usize) = (500, 10_000);
 
@@ -37,6 +39,9 @@ pub(crate) struct Export {
     query: ExportQuery,
     table: Option<Table>,
     marks_gaps: bool,
+    /// What was read last, and how many rows of it are written.
+    page: ExportPage,
+    written: usize,
     is_done: bool,
 }
 
@@ -67,7 +72,15 @@ impl Export {
             max_rows: (PAGE_VALUES / (series.len() + 4)).clamp(fewest, most),
             series,
         };
-        Ok(Self { metrics, is_done: query.series.is_empty(), query, table: None, marks_gaps: wanted.marks_gaps })
+        Ok(Self {
+            metrics,
+            is_done: query.series.is_empty(),
+            query,
+            table: None,
+            marks_gaps: wanted.marks_gaps,
+            page: ExportPage::default(),
+            written: 0,
+        })
     }
 
     /// The columns.
@@ -75,24 +88,27 @@ impl Export {
         &self.query.series
     }
 
-    /// The text of the next page, the header before the first one; `None` at the end.
+    /// The next piece of text, beginning with the header; `None` at the end.
     ///
     /// # Errors
     /// What the store says.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut out = Vec::new();
-        let Self { query, table, marks_gaps, .. } = self;
-        let is_first = table.is_none();
-        let table = table.get_or_insert_with(|| Table::new(&mut out, &query.series, *marks_gaps));
-        while !self.is_done && (out.is_empty() || is_first) {
-            let page = self.metrics.export_page(query)?;
-            out.reserve(page.times.len() * (26 + 6 * query.series.len()));
-            table.rows(&mut out, &page);
-            self.is_done = !advance(&mut query.cursor, page.next);
-            if is_first {
-                break;
-            }
+        let width = self.query.series.len() + 1;
+        let rows = (PIECE_VALUES / width).max(1);
+        let mut out = Vec::with_capacity(rows * (20 + 7 * width));
+        if self.table.is_none() {
+            self.table = Some(Table::new(&mut out, &self.query.series, self.marks_gaps));
         }
+        while self.written == self.page.times.len() && !self.is_done {
+            self.page = self.metrics.export_page(&self.query)?;
+            self.written = 0;
+            self.is_done = !advance(&mut self.query.cursor, self.page.next);
+        }
+        let until = (self.written + rows).min(self.page.times.len());
+        if let Some(table) = &mut self.table {
+            table.rows(&mut out, &self.page, self.written..until);
+        }
+        self.written = until;
         Ok(Some(out).filter(|out| !out.is_empty()))
     }
 }

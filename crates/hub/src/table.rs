@@ -5,6 +5,7 @@ use crate::digits::{Moments, push_cell};
 use nightbell_charts::csv_field;
 use nightbell_model::{SeriesKey, Timestamp};
 use nightbell_store::ExportPage;
+use std::ops::Range;
 
 /// A hole of more than so many usual spacings between raw samples is a gap, as in answers that are given whole.
 const HOLE_SPACINGS: i64 = 3;
@@ -34,10 +35,10 @@ impl Table {
         Self { moments: Moments::default(), decimals: vec![2; series.len()], marks_gaps, spacing: None, last: None }
     }
 
-    /// Writes the rows of the next page.
-    pub(crate) fn rows(&mut self, out: &mut Vec<u8>, page: &ExportPage) {
+    /// Writes some of the rows of the next page.
+    pub(crate) fn rows(&mut self, out: &mut Vec<u8>, page: &ExportPage, rows: Range<usize>) {
         self.spacing = self.spacing.or_else(|| usual_spacing(page));
-        for (row, time) in page.times.iter().enumerate() {
+        for (row, time) in rows.clone().zip(page.times.get(rows).unwrap_or_default()) {
             let width = page.widths.get(row).copied().flatten();
             if self.marks_gaps
                 && let Some(gap) = self.gap_before(*time)

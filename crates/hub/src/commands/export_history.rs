@@ -108,7 +108,7 @@ fn export(carrier: &mut Carrier, span: &Span, out: &mut dyn Write) -> anyhow::Re
     let rows = (PIECE_VALUES / (series.len() + 1)).clamp(fewest, most);
     while !series.is_empty() {
         let piece: Piece = carrier.carry(&Transfer::Take { span: span.clone(), series: series.clone(), after, rows })?;
-        table.rows(&mut text, &page(&piece.rows, series.len()));
+        table.rows(&mut text, &page(&piece.rows, series.len()), 0..piece.rows.len());
         out.write_all(&text)?;
         text.clear();
         match piece.next {
