@@ -185,6 +185,11 @@ async function guarded(route, url, body, state, hosts, request) {
   found = matched(/^POST \/incidents\/([^/]+)\/ack$/);
   if (found) return { body: acknowledge(state, found[0], body.note) };
   if (route === "GET /events") return list(state.events.toSorted((a, b) => (a.ts < b.ts ? 1 : -1)));
+  if (route === "GET /banner") {
+    const none = { active: 0, ends_at: null };
+    return { body: { silences: none, maintenance: none, quiet_hours: none, channels_broken: [], fallback_channel: null } };
+  }
+  if (route === "GET /settings") return { body: { timezone: "UTC", fallback_channel: null } };
   if (route === "GET /channels") return list(state.channels);
   if (route === "POST /channels") return { status: 201, body: addChannel(state, body) };
   found = matched(/^DELETE \/channels\/([^/]+)$/);

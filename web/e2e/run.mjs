@@ -12,6 +12,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { dragThreshold, explainRule, forecastRule, onPhone, retryDead, silences } from "./alerting.mjs";
 import { check, drawnCanvases, pageWidth, runSteps, until, watchPage } from "./checks.mjs";
 
 const PASSWORD = "correct horse battery staple";
@@ -304,6 +305,16 @@ const passed = await runSteps([
   ["data table, exports, keyboard", tableAndExports],
   ["a channel is added and tested", channel],
   ["acknowledge", acknowledge],
+  ...(double
+    ? []
+    : [
+        ["a forecast by its form", () => forecastRule(page, base, shot)],
+        ["the past while a threshold is dragged", () => dragThreshold(page, base, shot)],
+        ["why there is no page", () => explainRule(page, base, shot)],
+        ["silences and the banner", () => silences(page, base, shot)],
+        ["a dead delivery is sent again", () => retryDead(page, base, shot)],
+        ["alerting on a phone", () => onPhone(page, base, shot).finally(() => page.setViewportSize(DESK))],
+      ]),
   ["add host", addHost],
   ["a session that ends comes back to its page", sessionEnds],
   ["dark and phone", darkAndPhone],

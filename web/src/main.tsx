@@ -20,6 +20,10 @@ import "./styles/pages.css";
 const HostPage = lazy(() => import("./pages/host"));
 const AlertsPage = lazy(() => import("./pages/alerts"));
 const IncidentPage = lazy(() => import("./pages/incident"));
+const RulesPage = lazy(() => import("./pages/rules"));
+const RulePage = lazy(() => import("./pages/rule"));
+const SilencesPage = lazy(() => import("./pages/silences"));
+const DeliveriesPage = lazy(() => import("./pages/deliveries"));
 
 const RETRY_MS = 3_000;
 
@@ -58,6 +62,18 @@ function Pages(): JSX.Element {
           </Match>
           <Match when={path() === "/alerts"}>
             <AlertsPage />
+          </Match>
+          <Match when={path() === "/rules"}>
+            <RulesPage />
+          </Match>
+          <Match when={idAfter("/rules/")} keyed>
+            {(id) => <RulePage id={id} />}
+          </Match>
+          <Match when={path() === "/silences"}>
+            <SilencesPage />
+          </Match>
+          <Match when={path() === "/deliveries"}>
+            <DeliveriesPage />
           </Match>
           <Match when={idAfter("/h/")} keyed>
             {(id) => <HostPage id={id} />}

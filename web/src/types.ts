@@ -122,15 +122,122 @@ export interface Channel {
   kind: string;
   enabled?: boolean;
   broken?: boolean;
+  broken_reason?: string | null;
+  quiet_hours?: QuietHours[];
+  quiet_until?: string | null;
+  managed_by?: string | null;
+}
+
+/** When a channel's people are not to be woken. */
+export interface QuietHours {
+  weekdays: string[];
+  from: string;
+  to: string;
+  timezone?: string | null;
+  critical_passes: boolean;
 }
 
 export interface Delivery {
   id: string;
+  channel?: Named & { kind: string };
+  incident_id?: string | null;
+  message_id?: string | null;
+  kind?: string;
   state: string;
   attempts: number;
+  created_at?: string;
+  sent_at?: string | null;
   latency_ms: number | null;
   next_attempt_at?: string | null;
   last_error: string | null;
+  unreached?: string | null;
+}
+
+/** A rule as the hub shows it; the form knows its fields. */
+export interface Rule extends Named {
+  kind: string;
+  severity: string;
+  enabled: boolean;
+  channels: string[];
+  escalation: { after: string; channels: string[] }[];
+  managed_by?: string | null;
+  [field: string]: unknown;
+}
+
+/** One reason for a page or for none. */
+export interface Reason {
+  code: string;
+  text: string;
+  until: string | null;
+  channel: Named | null;
+}
+
+/** One series under a rule and why it is as it is. */
+export interface Explained {
+  agent: Named;
+  metric: string;
+  labels: Record<string, string>;
+  state: string;
+  since: string;
+  value: number | null;
+  threshold: number | null;
+  samples: number;
+  next_notice_at: string | null;
+  reasons: Reason[];
+}
+
+export interface TopProcess {
+  name: string;
+  pid?: number;
+  cpu_percent: number;
+  rss_bytes: number;
+}
+
+export interface IncidentDetail extends Incident {
+  state: string;
+  samples?: number;
+  timeline: LogEvent[];
+  deliveries: Delivery[];
+  top_processes: TopProcess[];
+  notes: { at: string; by: string; text: string }[];
+  now: Explained | null;
+}
+
+/** Times in which matching pages are withheld. */
+export interface Silence {
+  id: string;
+  state: string;
+  kind: string;
+  active_until: string | null;
+  starts_at: string;
+  ends_at: string | null;
+  cron: string | null;
+  timezone: string | null;
+  duration: string | null;
+  next: { starts_at: string; ends_at: string }[];
+  agent: string | null;
+  tag: string | null;
+  rule: string | null;
+  metric: string | null;
+  matchers: { label: string; op: string; value: string }[];
+  severity_up_to: string | null;
+  comment: string;
+  managed_by: string | null;
+  created_by: string;
+}
+
+interface Withheld {
+  active: number;
+  ends_at: string | null;
+}
+
+/** What everybody should know at a glance. */
+export interface Banner {
+  silences: Withheld;
+  maintenance: Withheld;
+  quiet_hours: Withheld;
+  channels_broken: Named[];
+  fallback_channel: string | null;
 }
 
 export interface EnrolmentToken {

@@ -4,10 +4,12 @@ import { createEffect, createSignal, For, type JSX, onMount, Show } from "solid-
 import { formatKey } from "../lib/serieskey";
 import { fullTime, shortTime } from "../lib/times";
 import { formatValue, unitOf } from "../lib/units";
+import { AlertBanner, AlertNav } from "../parts/alertnav";
 import { ChannelBanner } from "../parts/banner";
 import ChannelDialog, { ChannelTest } from "../parts/channelform";
 import { ProblemNote, useAction } from "../parts/forms";
 import { Icon, type IconName } from "../parts/icons";
+import { FallbackField, QuietDialog } from "../parts/quiet";
 import { IncidentList } from "../parts/incidents";
 import { api, asProblem, type Problem } from "../state/api";
 import { channels, deleteChannel, loadChannels } from "../state/channels";
@@ -15,13 +17,16 @@ import { openIncidents } from "../state/incidents";
 import { latestEvent } from "../state/live";
 import { mayEdit } from "../state/session";
 import type { Channel, LogEvent, Page } from "../types";
+import "../styles/alerting.css";
 
 export default function AlertsPage(): JSX.Element {
   return (
     <>
       <ChannelBanner />
+      <AlertBanner />
       <div class="page-head">
         <h1>Alerts</h1>
+        <AlertNav />
       </div>
       <section aria-labelledby="open-head" class="card">
         <h2 id="open-head">
@@ -136,6 +141,9 @@ function Channels(): JSX.Element {
           <For each={channels()}>{(channel) => <ChannelItem channel={channel} />}</For>
         </ul>
       </Show>
+      <Show when={mayEdit() && channels()?.length}>
+        <FallbackField />
+      </Show>
       <Show when={adding()}>
         <ChannelDialog onClose={() => setAdding(false)} />
       </Show>
@@ -145,6 +153,7 @@ function Channels(): JSX.Element {
 
 function ChannelItem(props: { channel: Channel }): JSX.Element {
   const [sure, setSure] = createSignal(false);
+  const [quiet, setQuiet] = createSignal(false);
   const { busy, problem, run } = useAction(() => deleteChannel(props.channel.id));
   return (
     <li class="channel">
@@ -156,7 +165,16 @@ function ChannelItem(props: { channel: Channel }): JSX.Element {
             <Icon name="crit" /> Broken
           </span>
         </Show>
-        <Show when={mayEdit()}>
+        <Show when={props.channel.quiet_until}>
+          {(until) => <span class="tag">quiet until {shortTime(Date.parse(until()))}</span>}
+        </Show>
+        <Show when={props.channel.managed_by}>
+          <span class="tag">by {props.channel.managed_by}</span>
+        </Show>
+        <Show when={mayEdit() && !props.channel.managed_by}>
+          <button type="button" class="button is-quiet" onClick={() => setQuiet(true)}>
+            Quiet hours
+          </button>
           <button type="button" class="button is-quiet channel-delete" disabled={busy()} onClick={(event) => (sure() ? run(event) : setSure(true))}>
             {sure() ? "Really delete?" : "Delete"}
           </button>
@@ -165,7 +183,13 @@ function ChannelItem(props: { channel: Channel }): JSX.Element {
       <Show when={mayEdit()}>
         <ChannelTest channel={props.channel} />
       </Show>
+      <Show when={props.channel.broken_reason}>
+        <p class="form-error">{props.channel.broken_reason}</p>
+      </Show>
       <ProblemNote problem={problem()} />
+      <Show when={quiet()}>
+        <QuietDialog channel={props.channel} onClose={() => setQuiet(false)} />
+      </Show>
     </li>
   );
 }

@@ -35,19 +35,18 @@ export function ProblemNote(props: { problem: Problem | null | undefined }): JSX
   );
 }
 
-/** A label over its control; the hint belongs to the control for screen readers. */
-export function Field(props: { label: string; hint?: string; children: (id: string, hintId: string | undefined) => JSX.Element }): JSX.Element {
+/** A label over its control; hint and fault belong to the control for screen readers. */
+export function Field(props: { label: string; hint?: string; fault?: string; children: (id: string, hintId: string) => JSX.Element }): JSX.Element {
   const id = createUniqueId();
-  const hintId = () => (props.hint ? `${id}-hint` : undefined);
   return (
-    <div class="field">
+    <div class="field" classList={{ "is-faulty": Boolean(props.fault) }}>
       <label for={id}>{props.label}</label>
-      {props.children(id, hintId())}
-      <Show when={props.hint}>
-        <small id={hintId()} class="hint">
-          {props.hint}
-        </small>
-      </Show>
+      {props.children(id, `${id}-hint`)}
+      <small id={`${id}-hint`} class="hint">
+        <Show when={props.fault} fallback={props.hint}>
+          <span class="form-error">{props.fault}</span>
+        </Show>
+      </small>
     </div>
   );
 }
@@ -57,6 +56,10 @@ interface InputProps {
   value: string;
   onValue: (value: string) => void;
   hint?: string;
+  /** What the hub says against it. */
+  fault?: string;
+  /** The id of a list of suggestions. */
+  list?: string;
   type?: string;
   required?: boolean;
   autocomplete?: string;
@@ -71,12 +74,14 @@ export function TextField(props: InputProps): JSX.Element {
     if (props.autofocus) input?.focus();
   });
   return (
-    <Field label={props.label} {...(props.hint ? { hint: props.hint } : {})}>
+    <Field label={props.label} hint={props.hint ?? ""} fault={props.fault ?? ""}>
       {(id, hintId) => (
         <input
           ref={input}
           id={id}
           aria-describedby={hintId}
+          aria-invalid={props.fault ? "true" : undefined}
+          list={props.list}
           type={props.type ?? "text"}
           value={props.value}
           onInput={(event) => props.onValue(event.currentTarget.value)}
@@ -97,11 +102,13 @@ export function SelectField(props: {
   value: string;
   options: readonly (readonly [string, string])[];
   onValue: (value: string) => void;
+  hint?: string;
+  fault?: string;
 }): JSX.Element {
   return (
-    <Field label={props.label}>
-      {(id) => (
-        <select id={id} value={props.value} onChange={(event) => props.onValue(event.currentTarget.value)}>
+    <Field label={props.label} hint={props.hint ?? ""} fault={props.fault ?? ""}>
+      {(id, hintId) => (
+        <select id={id} aria-describedby={hintId} value={props.value} onChange={(event) => props.onValue(event.currentTarget.value)}>
           <For each={props.options}>{([value, word]) => <option value={value}>{word}</option>}</For>
         </select>
       )}

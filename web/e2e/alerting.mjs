@@ -1,0 +1,152 @@
+// The alerting pages against a real hub: a rule by its form, the past while
+// its threshold is dragged, a silence that comes again, a dead delivery.
+
+import { createServer } from "node:http";
+import { check, pageWidth, until } from "./checks.mjs";
+
+const PHONE = { width: 390, height: 844 };
+const verdict = (page) => page.locator(".verdict");
+
+/** Makes a forecast by the form; the hub's refusal stands at its field. */
+export async function forecastRule(page, base, shot) {
+  await page.goto(`${base}/rules/new`);
+  await page.getByLabel("Kind").selectOption("forecast");
+  await page.getByLabel("Name").fill("Disk fills up");
+  await page.getByLabel("Within").fill("soon");
+  await page.getByRole("button", { name: "Save rule" }).click();
+  await page.locator(".field.is-faulty .form-error").first().waitFor();
+  check((await page.getByLabel("Within").getAttribute("aria-invalid")) === "true", "the fault does not stand at its field");
+  await shot("rule-refused-light");
+  await page.getByLabel("Within").fill("2d");
+  await page.getByRole("button", { name: "Save rule" }).click();
+  await page.getByRole("heading", { name: "Rules" }).waitFor();
+  await page.getByRole("link", { name: "Disk fills up" }).waitFor();
+  await shot("rules-light");
+}
+
+/** Lowers a threshold by hand, and by key, and sees what it would have done. */
+export async function dragThreshold(page, base, shot) {
+  await page.goto(`${base}/rules/new`);
+  await page.getByLabel("Name").fill("CPU draft");
+  await page.getByLabel("Threshold", { exact: true }).first().fill("1000");
+  await page.getByLabel("For", { exact: true }).fill("0s");
+  await until("a rule that never fires", async () => (await verdict(page).innerText()).includes("would not have fired"));
+  const chart = page.locator(".replay svg");
+  await until("a line of the past", async () => (await page.locator(".replay-line").getAttribute("d"))?.length > 20);
+  const box = await chart.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height - 1, { steps: 8 });
+  await page.mouse.up();
+  await until("a count of firings", async () => /fired (once|\d+ times)/.test(await verdict(page).innerText()));
+  check(await page.locator(".replay-band").count(), "no period of firing is drawn");
+  const low = await page.getByLabel("Threshold", { exact: true }).first().inputValue();
+  await page.locator(".replay input[type=range]").focus();
+  await page.keyboard.press("End");
+  await until("the key moves it as well", async () => (await page.getByLabel("Threshold", { exact: true }).first().inputValue()) !== low);
+  await until("no firing again", async () => (await verdict(page).innerText()).includes("would not have fired"));
+  await page.getByLabel("Threshold", { exact: true }).first().fill("5");
+  await until("firing once more", async () => /fired/.test(await verdict(page).innerText()));
+  await shot("rule-light");
+}
+
+/** Sees in words why a rule does not page. */
+export async function explainRule(page, base, shot) {
+  await page.goto(`${base}/rules`);
+  await page.locator(".list a").first().click();
+  await page.getByRole("heading", { name: "Why is there a page now, or none?" }).waitFor();
+  await page.locator(".reasons li").first().waitFor();
+  check((await page.locator(".reasons li").first().innerText()).length > 5, "a reason without words");
+  await shot("explain-light");
+}
+
+/** Makes a silence that comes every day, and one that holds now: the banner says so until it is ended. */
+export async function silences(page, base, shot) {
+  await page.goto(`${base}/silences`);
+  const open = async () => {
+    await page.getByRole("button", { name: "New silence" }).click();
+    return page.getByRole("dialog");
+  };
+  let dialog = await open();
+  await dialog.getByRole("button", { name: "Again and again" }).click();
+  await dialog.getByLabel("Kind").selectOption("maintenance");
+  await dialog.getByLabel("For", { exact: true }).fill("forever");
+  await dialog.getByRole("button", { name: "Save silence" }).click();
+  await dialog.getByRole("alert").waitFor();
+  // It began an hour ago and ends in one, wherever the clock stands.
+  const hourAgo = new Date(Date.now() - 3_600_000).toISOString().slice(11, 16);
+  await dialog.getByLabel("On", { exact: true }).selectOption("");
+  await dialog.getByLabel("At", { exact: true }).fill(hourAgo);
+  await dialog.getByLabel("Time zone").fill("UTC");
+  await dialog.getByLabel("For", { exact: true }).fill("2h");
+  await dialog.getByLabel("Why").fill("backup");
+  await shot("silence-form-light");
+  await dialog.getByRole("button", { name: "Save silence" }).click();
+  await dialog.getByText("These are the next times").waitFor();
+  check((await dialog.locator("li").count()) >= 3, "the next times are missing");
+  await dialog.getByRole("button", { name: "Done" }).click();
+  await page.locator(".list-item", { hasText: "backup" }).waitFor();
+  dialog = await open();
+  await dialog.getByLabel("Why").fill("deploying");
+  await dialog.getByRole("button", { name: "Save silence" }).click();
+  await page.locator(".banner", { hasText: /silence.*ends in/ }).waitFor();
+  await shot("silences-light");
+  await page.locator(".list-item", { hasText: "deploying" }).getByRole("button", { name: "End now" }).click();
+  await until("the banner speaks of it no more", async () => (await page.locator(".banner", { hasText: /\d silence/ }).count()) === 0);
+  await page.locator(".list-item", { hasText: "backup" }).getByRole("button").click();
+  await until("both are gone", async () => (await page.locator(".list-item", { hasText: "backup" }).count()) === 0);
+}
+
+/** A receiver that refuses for good: the page is given up, and delivered when it is tried again. */
+export async function retryDead(page, base, shot) {
+  let status = 410;
+  const receiver = createServer((request, response) => {
+    request.resume();
+    response.writeHead(status).end("gone");
+  });
+  await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  const made = await page.request.post(`${base}/api/v1/channels`, {
+    data: { name: "refusing", kind: "webhook", config: { url: `http://127.0.0.1:${receiver.address().port}/`, allow_private: true } },
+    headers: { origin: base },
+  });
+  check(made.ok(), `no channel: ${made.status()} ${await made.text()}`);
+  await page.goto(`${base}/alerts`);
+  const channel = page.locator(".channel", { hasText: "refusing" });
+  await channel.getByRole("button", { name: "Send test" }).click();
+  await channel.locator(".note.is-crit, .note.is-warn").waitFor({ timeout: 20_000 });
+  await page.goto(`${base}/deliveries?state=dead`);
+  const row = page.locator(".list-item", { hasText: "refusing" }).first();
+  await row.waitFor();
+  await page.locator(".banner.is-crit", { hasText: "refusing" }).waitFor();
+  await shot("deliveries-light");
+  status = 200;
+  await row.getByRole("button", { name: "Retry" }).click();
+  await page.getByRole("button", { name: "Delivered" }).click();
+  await page.locator(".list-item", { hasText: "refusing" }).first().waitFor({ timeout: 20_000 });
+  await page.goto(`${base}/alerts`);
+  await channel.getByRole("button", { name: "Quiet hours" }).click();
+  await page.getByRole("dialog").getByLabel("sat").check();
+  await page.getByRole("dialog").getByRole("button", { name: "Save", exact: true }).click();
+  await until("the dialog closes", async () => (await page.getByRole("dialog").count()) === 0);
+  await channel.getByRole("button", { name: "Quiet hours" }).click();
+  await shot("quiet-light");
+  check(await page.getByRole("dialog").getByLabel("sat").isChecked(), "the quiet hours were not kept");
+  await page.keyboard.press("Escape");
+  receiver.close();
+}
+
+/** Every alerting page on a phone: as wide as the phone. */
+export async function onPhone(page, base, shot) {
+  await page.setViewportSize(PHONE);
+  const incident = (await (await page.request.get(`${base}/api/v1/incidents?limit=1`)).json()).items[0];
+  const pages = [["rules", "/rules"], ["rule", "/rules/new"], ["silences", "/silences"], ["deliveries", "/deliveries"]];
+  if (incident) pages.push(["incident", `/incidents/${incident.id}`]);
+  for (const [name, address] of pages) {
+    await page.goto(base + address);
+    await page.locator(".card").first().waitFor();
+    await page.waitForLoadState("networkidle");
+    const width = await pageWidth(page);
+    check(width <= PHONE.width, `${name} is ${width} px wide on a phone of ${PHONE.width}`);
+    await shot(`${name}-phone`);
+  }
+}
