@@ -42,7 +42,7 @@ export default function IncidentPage(props: { id: string }): JSX.Element {
       <Show when={incident()}>
         {(known) => (
           <section class="card" aria-label="Incident">
-            <IncidentList incidents={incidents()} showAgent label="Incident" empty="" />
+            <IncidentList incidents={incidents()} showAgent plain label="Incident" empty="" />
             <Show when={mayEdit() && detail()}>{(more) => <Acts incident={more()} onChange={() => void load()} />}</Show>
             <img
               class="incident-chart"
@@ -95,26 +95,30 @@ function Acts(props: { incident: IncidentDetail; onChange: () => void }): JSX.El
   return (
     <>
       <form class="incident-acts" onSubmit={(event) => event.preventDefault()}>
-        <input aria-label="What you found" placeholder="Note" value={text()} onInput={(event) => setText(event.currentTarget.value)} />
+        <input aria-label="Note" placeholder="Note (optional)" value={text()} onInput={(event) => setText(event.currentTarget.value)} />
         <Show when={open()}>
           <select aria-label="How long you are on it" value={span()} onChange={(event) => setSpan(event.currentTarget.value)}>
             <For each={WHILES}>{([value, word]) => <option value={value}>{word}</option>}</For>
           </select>
-          <button type="button" class="button is-primary" disabled={lasting.busy()} onClick={lasting.run}>
-            I am on it
-          </button>
-          <Show when={props.incident.ack}>
-            <button type="button" class="button" disabled={unack.busy()} onClick={unack.run}>
-              Not any more
+        </Show>
+        <div class="acts">
+          <Show when={open()}>
+            <button type="button" class="button is-primary" disabled={lasting.busy()} onClick={lasting.run}>
+              {props.incident.ack ? "Acknowledge anew" : "Acknowledge"}
+            </button>
+            <Show when={props.incident.ack}>
+              <button type="button" class="button" disabled={unack.busy()} onClick={unack.run}>
+                Take back
+              </button>
+            </Show>
+            <button type="button" class="button" disabled={hush.busy()} onClick={hush.run}>
+              Silence 1 h
             </button>
           </Show>
-          <button type="button" class="button" disabled={hush.busy()} onClick={hush.run}>
-            Silence 1 h
+          <button type="button" class="button" disabled={note.busy() || !text().trim()} onClick={note.run}>
+            Add note
           </button>
-        </Show>
-        <button type="button" class="button" disabled={note.busy() || !text().trim()} onClick={note.run}>
-          Add note
-        </button>
+        </div>
       </form>
       <p class="muted" role="status">
         {said()}

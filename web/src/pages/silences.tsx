@@ -85,7 +85,7 @@ function SilenceItem(props: { silence: Silence; nameOf: (id: string) => string; 
         </div>
         <div class="muted">
           {props.silence.comment ? `“${props.silence.comment}” ` : ""}
-          {props.silence.created_by ? `by ${props.silence.created_by}` : ""}
+          {props.silence.created_by ? `by ${props.silence.created_by.replace(/^user:/, "")}` : ""}
         </div>
         <NextTimes silence={props.silence} />
         <ProblemNote problem={problem()} />

@@ -135,25 +135,34 @@ function SeriesChart(props: { series: ReplaySeries; span: string; threshold: num
         });
     }),
   );
-  // The frame stands still while the threshold moves inside of it.
+  // The frame stands still while a hand moves the threshold inside of it.
   const [base, setBase] = createSignal<number | null>(props.threshold);
+  let byHand = false;
+  const move = (value: number) => {
+    byHand = true;
+    props.onThreshold?.(value);
+  };
   const values = () => history()?.series[0]?.v ?? [];
-  const frame = createMemo(() => {
+  const times = () => history()?.t ?? [];
+  const around = (limit: number | null) => {
     const known = history();
-    return frameOf(Date.parse(known?.start ?? "") / 1000 || 0, Date.parse(known?.end ?? "") / 1000 || 1, values(), base());
-  });
-  createEffect(() => {
-    const limit = props.threshold;
-    if (limit !== null && (limit > frame().high || limit < frame().low)) setBase(limit);
-  });
-  const times = () => (history()?.t ?? []).map((time) => (time > 1e11 ? time / 1000 : time));
+    const start = times()[0] ?? Date.parse(known?.start ?? "") / 1000;
+    return frameOf(start || 0, Date.parse(known?.end ?? "") / 1000 || 1, values(), limit);
+  };
+  const frame = createMemo(() => around(base()));
+  createEffect(
+    on([() => props.threshold, values], ([limit]) => {
+      if (!byHand || (limit !== null && (limit > frame().high || limit < frame().low))) setBase(limit);
+      byHand = false;
+    }),
+  );
   const unit = () => unitOf(props.series.metric);
   let svg!: SVGSVGElement;
   const drag = (event: PointerEvent) => {
     if (!props.onThreshold || (event.type === "pointermove" && event.buttons === 0)) return;
     if (event.type === "pointerdown") svg.setPointerCapture(event.pointerId);
     const box = svg.getBoundingClientRect();
-    props.onThreshold(valueAt(((event.clientY - box.top) / box.height) * HEIGHT, frame(), HEIGHT));
+    move(valueAt(((event.clientY - box.top) / box.height) * HEIGHT, frame(), HEIGHT));
   };
   return (
     <div class="replay" classList={{ "is-draggable": props.onThreshold !== null }}>
@@ -187,7 +196,7 @@ function SeriesChart(props: { series: ReplaySeries; span: string; threshold: num
           value={props.threshold ?? 0}
           onInput={(event) => {
             const share = (Number(event.currentTarget.value) - frame().low) / (frame().high - frame().low);
-            props.onThreshold?.(valueAt((1 - share) * HEIGHT, frame(), HEIGHT));
+            move(valueAt((1 - share) * HEIGHT, frame(), HEIGHT));
           }}
         />
       </Show>

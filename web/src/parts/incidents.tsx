@@ -61,7 +61,7 @@ function AckButton(props: { incident: Incident }): JSX.Element {
   );
 }
 
-function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.Element {
+function IncidentItem(props: { incident: Incident; showAgent: boolean; plain: boolean }): JSX.Element {
   const series = () => (props.incident.metric ? formatKey(props.incident.metric, props.incident.labels ?? {}) : "");
   const severity = () => props.incident.rule?.severity ?? props.incident.severity;
   const acked = () => Boolean(props.incident.ack) && !props.incident.resolved_at;
@@ -79,7 +79,11 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.El
                 </>
               )}
             </Show>
-            <strong>{props.incident.rule?.name ?? "Rule deleted"}</strong>
+            <Show when={!props.plain} fallback={<strong>{props.incident.rule?.name ?? "Rule deleted"}</strong>}>
+              <a class="incident-link" href={`/incidents/${props.incident.id}`}>
+                <strong>{props.incident.rule?.name ?? "Rule deleted"}</strong>
+              </a>
+            </Show>
             <span class="num incident-value">{measure(props.incident)}</span>
           </div>
           <div class="incident-more">
@@ -103,18 +107,19 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean }): JSX.El
           </Show>
         </div>
       </div>
-      <Show when={!props.incident.resolved_at && !props.incident.ack && mayEdit()}>
+      <Show when={!props.incident.resolved_at && !props.incident.ack && !props.plain && mayEdit()}>
         <AckButton incident={props.incident} />
       </Show>
     </li>
   );
 }
 
-export function IncidentList(props: { incidents: readonly Incident[]; showAgent: boolean; empty: string; label: string }): JSX.Element {
+/** `plain` leaves the button out, where the page around has its own. */
+export function IncidentList(props: { incidents: readonly Incident[]; showAgent: boolean; empty: string; label: string; plain?: boolean }): JSX.Element {
   return (
     <Show when={props.incidents.length > 0} fallback={<p class="empty">{props.empty}</p>}>
       <ul class="incidents" aria-label={props.label}>
-        <For each={props.incidents}>{(incident) => <IncidentItem incident={incident} showAgent={props.showAgent} />}</For>
+        <For each={props.incidents}>{(incident) => <IncidentItem incident={incident} showAgent={props.showAgent} plain={props.plain ?? false} />}</For>
       </ul>
     </Show>
   );
