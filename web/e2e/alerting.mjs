@@ -28,7 +28,8 @@ export async function forecastRule(page, base, shot) {
 export async function dragThreshold(page, base, shot) {
   await page.goto(`${base}/rules/new`);
   await page.getByLabel("Name").fill("CPU draft");
-  await page.getByLabel("Threshold", { exact: true }).first().fill("1000");
+  await page.getByLabel("Threshold", { exact: true }).first().fill("200");
+  await page.getByLabel("Is", { exact: true }).selectOption(">=");
   await page.getByLabel("For", { exact: true }).fill("0s");
   await until("a rule that never fires", async () => (await verdict(page).innerText()).includes("would not have fired"));
   const chart = page.locator(".replay svg");
@@ -36,16 +37,18 @@ export async function dragThreshold(page, base, shot) {
   const box = await chart.boundingBox();
   await page.mouse.move(box.x + box.width / 2, box.y + 10);
   await page.mouse.down();
-  await page.mouse.move(box.x + box.width / 2, box.y + box.height - 1, { steps: 8 });
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height + 5, { steps: 8 });
   await page.mouse.up();
   await until("a count of firings", async () => /fired (once|\d+ times)/.test(await verdict(page).innerText()));
   check(await page.locator(".replay-band").count(), "no period of firing is drawn");
+  const drawn = await page.locator(".replay-line").evaluate((line) => line.getBBox().width);
+  check(drawn > 300, `the line of the past is only ${drawn} of 640 wide`);
   const low = await page.getByLabel("Threshold", { exact: true }).first().inputValue();
   await page.locator(".replay input[type=range]").focus();
   await page.keyboard.press("End");
   await until("the key moves it as well", async () => (await page.getByLabel("Threshold", { exact: true }).first().inputValue()) !== low);
   await until("no firing again", async () => (await verdict(page).innerText()).includes("would not have fired"));
-  await page.getByLabel("Threshold", { exact: true }).first().fill("5");
+  await page.getByLabel("Threshold", { exact: true }).first().fill("0");
   await until("firing once more", async () => /fired (once|\d+ times)/.test(await verdict(page).innerText()));
   await shot("rule-light");
 }

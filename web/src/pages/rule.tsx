@@ -59,7 +59,10 @@ function Editor(props: { rule: Rule | null; onSaved: (rule: Rule) => void }): JS
   // A problem whose fields all stand in the form says so at them; a line here points there.
   const rest = () => {
     const problem = saving.problem();
-    return problem && new Problem(problem.status, problem.title, problem.detail, problem.fields.filter((field) => !SHOWN.has(partOf(field.pointer))));
+    if (!problem) return null;
+    const others = problem.fields.filter((field) => !SHOWN.has(partOf(field.pointer)));
+    const detail = problem.fields.length > 0 ? "See the fields that are marked." : problem.detail;
+    return new Problem(problem.status, problem.title, others.length > 0 ? "" : detail, others);
   };
   const number = () => {
     const limit = levelOf(fields().threshold ?? "");

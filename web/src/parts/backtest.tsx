@@ -61,7 +61,13 @@ export function Backtest(props: BacktestProps): JSX.Element {
     }),
   );
   const series = () => busiest(preview()?.series ?? []);
-  const shown = () => series().find((one) => idOf(one) === chosen()) ?? series()[0];
+  // What is on screen stays there while a threshold moves, as long as there is something to see.
+  const shown = createMemo<ReplaySeries | undefined>((before) => {
+    const [first] = series();
+    const same = before && series().find((one) => idOf(one) === idOf(before));
+    const picked = series().find((one) => idOf(one) === chosen());
+    return picked ?? (same && (same.incidents.length > 0 || !first?.incidents.length) ? same : first);
+  });
   const suggested = () => (props.onThreshold ? (preview()?.suggested_threshold ?? null) : null);
   return (
     <section class="card backtest" aria-labelledby="backtest-head" aria-busy={busy()}>
@@ -143,7 +149,7 @@ function SeriesChart(props: { series: ReplaySeries; span: string; threshold: num
     props.onThreshold?.(value);
   };
   const values = () => history()?.series[0]?.v ?? [];
-  const times = () => history()?.t ?? [];
+  const times = () => (history()?.t ?? []).map((time) => time / 1000);
   const around = (limit: number | null) => {
     const known = history();
     const start = times()[0] ?? Date.parse(known?.start ?? "") / 1000;
