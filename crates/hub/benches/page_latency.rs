@@ -5,6 +5,7 @@
 //! The pause keeps below the ten pages a second that one webhook is sent.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a program for the console")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people to read")]
 
 #[expect(dead_code, reason = "each benchmark uses a part")]
 mod common;

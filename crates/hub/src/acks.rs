@@ -2,7 +2,6 @@
 //! Who may say so is judged where it is said: in the API, or by the chat whose button was pressed.
 
 use crate::app::App;
-use crate::clock;
 use crate::ids;
 use crate::page::rfc3339;
 use nightbell_alerts::{Ack, NoticeKind};
@@ -82,7 +81,7 @@ fn acked(told: Notification, ack: &Ack) -> Notification {
 #[cfg(feature = "discord-bot")]
 pub(crate) fn by_button(by: &str, action: &str, object: String) -> AuditEntry {
     AuditEntry {
-        at: clock::now(),
+        at: crate::clock::now(),
         actor: by.to_owned(),
         action: action.to_owned(),
         object,
