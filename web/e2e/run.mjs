@@ -12,7 +12,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { dragThreshold, explainRule, forecastRule, onPhone, retryDead, silences } from "./alerting.mjs";
+import { dragThreshold, explainRule, forecastRule, incident, onPhone, retryDead, silences } from "./alerting.mjs";
 import { check, drawnCanvases, pageWidth, runSteps, until, watchPage } from "./checks.mjs";
 
 const PASSWORD = "correct horse battery staple";
@@ -313,6 +313,7 @@ const passed = await runSteps([
         ["why there is no page", () => explainRule(page, base, shot)],
         ["silences and the banner", () => silences(page, base, shot)],
         ["a dead delivery is sent again", () => retryDead(page, base, shot)],
+        ["one incident", () => incident(page, base, shot)],
         ["alerting on a phone", () => onPhone(page, base, shot).finally(() => page.setViewportSize(DESK))],
       ]),
   ["add host", addHost],

@@ -186,11 +186,11 @@ function SeriesChart(props: { series: ReplaySeries; span: string; threshold: num
         </Show>
       </svg>
       <div class="replay-axis num">
-        <span>{shortTime(frame().start * 1000)}</span>
+        <time datetime={new Date(frame().start * 1000).toISOString()}>{shortTime(frame().start * 1000)}</time>
         <span>
           {formatTick(frame().low, unit())} to {formatTick(frame().high, unit())}
         </span>
-        <span>{shortTime(frame().end * 1000)}</span>
+        <time datetime={new Date(frame().end * 1000).toISOString()}>{shortTime(frame().end * 1000)}</time>
       </div>
       <Show when={props.onThreshold}>
         <input

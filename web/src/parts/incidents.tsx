@@ -97,7 +97,8 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean; plain: bo
             <span>{props.incident.resolved_at ? `lasted ${duration(props.incident)}` : `for ${duration(props.incident)}`}</span>
             <Show when={acked()}>
               <span class="acked">
-                <Icon name="ok" /> acknowledged by {props.incident.ack?.by}
+                <Icon name="ok" /> acknowledged by {props.incident.ack?.by.replace(/^user:/, "")}
+                {props.incident.ack?.until ? ` until ${shortTime(Date.parse(props.incident.ack.until))}` : ""}
                 {props.incident.ack?.note ? `: ${props.incident.ack.note}` : ""}
               </span>
             </Show>
