@@ -76,9 +76,11 @@ fn check_shape(delivery: &Value, channel: &str) {
         "kind",
         "last_error",
         "latency_ms",
+        "message_id",
         "next_attempt_at",
         "sent_at",
         "state",
+        "unreached",
     ];
     assert_eq!(fields, expected);
 }
