@@ -70,6 +70,8 @@ fn steps(repo: &Repo) -> Result<Vec<Step>> {
             "bot",
             "test --package nightbell --package nightbell-notify --features discord-bot --locked --lib --test api_domain -- bot:: buttons",
         ),
+        cargo("parquet-lint", "clippy --package nightbell --features parquet --all-targets --locked -- -D warnings"),
+        cargo("parquet", "test --package nightbell --features parquet --locked --lib --test cli -- columnar:: as_parquet::"),
     ];
     steps.extend(web_steps(repo)?);
     let doc = cargo("doc", "doc --workspace --no-deps --document-private-items --locked");

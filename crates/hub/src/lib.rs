@@ -9,6 +9,8 @@ pub mod auth;
 pub mod bot;
 pub mod breach;
 pub mod clock;
+#[cfg(feature = "parquet")]
+mod columnar;
 pub mod commands;
 pub mod config;
 pub mod control;

@@ -40,6 +40,9 @@ pub enum Transfer {
         after: Option<Place>,
         /// At most so many rows.
         rows: usize,
+        /// Whether buckets come with their extremes.
+        #[serde(default)]
+        extremes: bool,
     },
 }
 
@@ -65,6 +68,20 @@ pub struct Row {
     pub t: i64,
     /// The bits of a double for each column; those of NaN where there is no value.
     pub v: Vec<u64>,
+    /// What else is known where the values are means and extremes were asked for; nothing on a raw sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Bucket>,
+}
+
+/// The bucket that a row stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// How wide it is, in milliseconds.
+    pub width_ms: i64,
+    /// The bits of the smallest value of each column.
+    pub min: Vec<u64>,
+    /// The bits of the largest value of each column.
+    pub max: Vec<u64>,
 }
 
 /// What became of rows that were given.
@@ -165,7 +182,7 @@ pub fn carry(store: &dyn MetricStore, lease: LeaseToken, transfer: &Transfer) ->
             text(&Taken::from(done))
         }
         Transfer::Outline(span) => text(&outline(store, span)?),
-        Transfer::Take { span, series, after, rows } => {
+        Transfer::Take { span, series, after, rows, extremes } => {
             let query = ExportQuery {
                 agent: span.agent.parse().map_err(malformed)?,
                 series: keys(series)?,
@@ -175,7 +192,7 @@ pub fn carry(store: &dyn MetricStore, lease: LeaseToken, transfer: &Transfer) ->
                 cursor: after.map(ExportCursor::from),
                 max_rows: *rows,
             };
-            text(&piece(&store.export_page(&query)?))
+            text(&piece(&store.export_page(&query)?, *extremes))
         }
     }
 }
@@ -201,9 +218,14 @@ fn outline(store: &dyn MetricStore, span: &Span) -> Result<Vec<String>, Transfer
     Ok(store.range(&query)?.columns.into_iter().map(|column| column.key.to_string()).collect())
 }
 
-fn piece(page: &ExportPage) -> Piece {
-    let values = |at: usize| page.mean.iter().map(|column| column[at].to_bits()).collect();
-    let rows = page.times.iter().enumerate().map(|(at, time)| Row { t: time.as_millis(), v: values(at) });
+fn piece(page: &ExportPage, extremes: bool) -> Piece {
+    let bits = |columns: &[Vec<f64>], at: usize| columns.iter().map(|column| column[at].to_bits()).collect();
+    let bucket = |at: usize| {
+        let width_ms = page.widths.get(at).copied().flatten().filter(|_| extremes)?;
+        Some(Bucket { width_ms, min: bits(&page.min, at), max: bits(&page.max, at) })
+    };
+    let row = |(at, time): (usize, &Timestamp)| Row { t: time.as_millis(), v: bits(&page.mean, at), bucket: bucket(at) };
+    let rows = page.times.iter().enumerate().map(row);
     Piece { rows: rows.collect(), next: page.next.map(Place::from) }
 }
 
@@ -242,7 +264,7 @@ mod tests {
     fn rows_arrive_with_the_bits_they_were_sent_with() {
         let (id, odd) = (AgentId(ids::fresh()).to_string(), [-0.0, f64::INFINITY, 0.1 + 0.2, f64::NAN, f64::MIN_POSITIVE]);
         let series: Vec<String> = (0..odd.len()).map(|at| format!("a.b{at}")).collect();
-        let row = Row { t: 1_700_000_000_123, v: odd.map(f64::to_bits).to_vec() };
+        let row = Row { t: 1_700_000_000_123, v: odd.map(f64::to_bits).to_vec(), bucket: None };
         let sent = Transfer::Give { agent: id, keep: true, series, rows: vec![row] };
         let read: Transfer = serde_json::from_str(&serde_json::to_string(&sent).expect("text")).expect("the same");
         assert_eq!(read, sent);
@@ -255,7 +277,7 @@ mod tests {
     fn what_is_malformed_is_named() {
         let id = AgentId::default().to_string();
         let said = |agent: &str, series: &str, values| {
-            let row = Row { t: 0, v: vec![0; values] };
+            let row = Row { t: 0, v: vec![0; values], bucket: None };
             batches(agent, &[series.to_owned()], &[row]).expect_err("malformed").to_string()
         };
         assert!(said("me", "a.b", 1).contains("not an id"));

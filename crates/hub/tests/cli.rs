@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "cli/parquet.rs"]
+mod as_parquet;
 #[path = "cli/backups.rs"]
 mod backups;
 #[path = "cli/commands.rs"]

@@ -1,16 +1,18 @@
-//! `nightbell export history`: what the hub keeps of its agents, as tables that `nightbell import` reads back to the bit.
+//! `nightbell export history`: what the hub keeps of its agents, as tables that `nightbell import` reads back to the bit, or as
+//! Parquet for tools that read columns.
+
+mod sheet;
 
 use super::carrier::Carrier;
 use crate::api::{file_part, time};
 use crate::clock;
 use crate::config::Config;
-use crate::table::Table;
-use crate::transfer::{Piece, Row, Span, Transfer};
-use anyhow::{Context, bail};
+use crate::transfer::{Piece, Span, Transfer};
+use anyhow::{Context, bail, ensure};
 use nightbell_model::{SeriesKey, Timestamp, series};
-use nightbell_store::ExportPage;
+use sheet::{Format, Sheet};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,12 +39,24 @@ pub(super) struct Arguments {
     /// raw, 5m, hourly or daily; where it holds nothing any more, coarser ones give their means
     #[arg(long, default_value = "raw", value_parser = ["raw", "5m", "hourly", "daily"])]
     tier: String,
+    /// csv: a column for each series, which import reads; parquet: a row for each value, in builds with that feature
+    #[arg(long, default_value = "csv", value_enum)]
+    format: Format,
     /// The file of one agent (standard output if not said), or the folder of all
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 }
 
+/// An agent whose history is exported.
+struct Wanted {
+    name: String,
+    span: Span,
+    format: Format,
+}
+
 pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let format = arguments.format;
+    format.check()?;
     let mut carrier = Carrier::open(config)?;
     let agents = carrier.agents()?;
     let series = arguments.metrics.as_deref().map(wanted).transpose()?.unwrap_or_default();
@@ -55,21 +69,20 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         end: end.as_millis(),
         tier: arguments.tier.clone(),
     };
+    let wanted = |(id, name): &(String, String)| Wanted { name: name.clone(), span: span(id), format };
     match (&arguments.agent, &arguments.out) {
         (Some(name), out) => {
-            let Some((id, _)) = agents.iter().find(|(_, known)| known == name) else {
-                bail!("there is no agent called {name:?}")
-            };
+            let Some(agent) = agents.iter().find(|(_, known)| known == name) else { bail!("there is no agent called {name:?}") };
             match out {
-                Some(file) => export_to(&mut carrier, &span(id), file)?,
-                None => export(&mut carrier, &span(id), &mut std::io::stdout().lock())?,
+                Some(file) => export_to(&mut carrier, &wanted(agent), file)?,
+                None => export_to_stdout(&mut carrier, &wanted(agent))?,
             }
         }
         (None, None) => bail!("say one agent with --agent, or a folder for all of them with --out"),
         (None, Some(folder)) => {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-            for (id, name) in &agents {
-                export_to(&mut carrier, &span(id), &folder.join(file_name(name, id, &agents)))?;
+            for agent in &agents {
+                export_to(&mut carrier, &wanted(agent), &folder.join(file_name(agent, &agents, format)))?;
             }
         }
     }
@@ -86,45 +99,37 @@ fn wanted(list: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// The file of an agent: called after it, and after its id as well where another would have the same.
-fn file_name(name: &str, id: &str, agents: &[(String, String)]) -> String {
-    let part = file_part(name);
+fn file_name((id, name): &(String, String), agents: &[(String, String)], format: Format) -> String {
+    let (part, ending) = (file_part(name), format.ending());
     let is_alone = agents.iter().filter(|(_, other)| file_part(other).eq_ignore_ascii_case(&part)).count() == 1;
-    if is_alone { format!("{part}.csv") } else { format!("{part}.{id}.csv") }
+    if is_alone { format!("{part}.{ending}") } else { format!("{part}.{id}.{ending}") }
 }
 
-fn export_to(carrier: &mut Carrier, span: &Span, file: &Path) -> anyhow::Result<()> {
+fn export_to(carrier: &mut Carrier, wanted: &Wanted, file: &Path) -> anyhow::Result<()> {
     let opened = File::create_new(file).with_context(|| format!("cannot make {}", file.display()))?;
-    let mut out = BufWriter::new(opened);
-    export(carrier, span, &mut out).with_context(|| file.display().to_string())?;
-    out.flush().with_context(|| format!("cannot write {}", file.display()))
+    export(carrier, wanted, BufWriter::new(opened)).with_context(|| file.display().to_string())
 }
 
-fn export(carrier: &mut Carrier, span: &Span, out: &mut dyn Write) -> anyhow::Result<()> {
+fn export_to_stdout(carrier: &mut Carrier, wanted: &Wanted) -> anyhow::Result<()> {
+    let out = std::io::stdout();
+    ensure!(wanted.format.is_text() || !out.is_terminal(), "Parquet is nothing for a terminal: name a file with --out");
+    export(carrier, wanted, out)
+}
+
+fn export(carrier: &mut Carrier, wanted: &Wanted, out: impl Write + Send) -> anyhow::Result<()> {
+    let Wanted { name, span, format } = wanted;
     let series: Vec<String> = carrier.carry(&Transfer::Outline(span.clone()))?;
-    let keys: Vec<SeriesKey> = series.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let mut text = Vec::new();
-    let mut table = Table::new(&mut text, &keys, false);
+    let mut sheet = Sheet::new(*format, out, name, &series)?;
     let (mut after, (fewest, most)) = (None, PIECE_ROWS);
     let rows = (PIECE_VALUES / (series.len() + 1)).clamp(fewest, most);
     while !series.is_empty() {
-        let piece: Piece = carrier.carry(&Transfer::Take { span: span.clone(), series: series.clone(), after, rows })?;
-        table.rows(&mut text, &page(&piece.rows, series.len()), 0..piece.rows.len());
-        out.write_all(&text)?;
-        text.clear();
+        let (span, series, extremes) = (span.clone(), series.clone(), format.has_extremes());
+        let piece: Piece = carrier.carry(&Transfer::Take { span, series, after, rows, extremes })?;
+        sheet.take(&piece.rows)?;
         match piece.next {
             Some(next) if after != Some(next) => after = Some(next),
             _ => break,
         }
     }
-    out.write_all(&text)?;
-    Ok(())
-}
-
-fn page(rows: &[Row], width: usize) -> ExportPage {
-    let column = |at: usize| rows.iter().map(|row| row.v.get(at).copied().map_or(f64::NAN, f64::from_bits)).collect();
-    ExportPage {
-        times: rows.iter().map(|row| Timestamp::from_millis(row.t)).collect(),
-        mean: (0..width).map(column).collect(),
-        ..ExportPage::default()
-    }
+    sheet.end()
 }

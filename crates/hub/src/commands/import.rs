@@ -100,7 +100,7 @@ fn give(config: &Config, arguments: &Arguments, rows: Rows) -> anyhow::Result<Ta
     let row = |(at, values): (Timestamp, Vec<f64>)| {
         let mut v: Vec<u64> = values.into_iter().map(f64::to_bits).collect();
         v.resize(series.len(), missing);
-        Row { t: at.as_millis(), v }
+        Row { t: at.as_millis(), v, bucket: None }
     };
     let mut all = rows.values.into_iter().map(row).peekable();
     let mut taken = Taken::default();
