@@ -69,7 +69,9 @@ async fn an_unknown_user_is_not_told_from_a_wrong_password() {
     inside.admin().await;
     let mut fastest = [Duration::MAX; 3];
     let mut details = Vec::new();
-    for _ in 0..4 {
+    // One hash takes some 20 ms, no hash less than one: half of it tells the two apart. On a busy machine it takes a few rounds
+    // until each has had an undisturbed one; with no hash made, no number of rounds would help.
+    for _ in 0..40 {
         for (kind, name) in ["ada", "nobody", "no name at all"].into_iter().enumerate() {
             let begun = Instant::now();
             let answer = inside.try_login(name, "not the password").await;
@@ -78,10 +80,12 @@ async fn an_unknown_user_is_not_told_from_a_wrong_password() {
             details.push(problem["detail"].clone());
             inside.hub.app.attempts.clear();
         }
+        if fastest[1..].iter().all(|unknown| *unknown * 2 > fastest[0]) {
+            break;
+        }
     }
     assert!(details.iter().all(|detail| *detail == details[0]), "{details:?}");
     let [known, rest @ ..] = fastest;
-    // One hash takes some 20 ms, no hash less than one: half of it tells the two apart, whatever else the machine does.
     assert!(rest.iter().all(|unknown| *unknown * 2 > known), "{fastest:?}");
     inside.hub.stop().await;
 }

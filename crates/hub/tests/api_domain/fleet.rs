@@ -20,7 +20,8 @@ async fn late_heartbeats_change_what_was_answered_before() {
     let (first, second, third) = (world.agent("db-01").await, world.agent("db-02").await, world.agent("web-01").await);
     world.patch(&format!("/agents/{}", second.id), json!({"tags": ["db", "big"]})).await;
     world.patch(&format!("/agents/{}", third.id), json!({"tags": []})).await;
-    let begin = (now_ms() / MINUTE - 30) * MINUTE;
+    // At an even minute, where steps of two minutes begin.
+    let begin = (now_ms() / (2 * MINUTE) - 15) * 2 * MINUTE;
     let cpu =
         |minute: i64, second: i64, value: f64| (begin + minute * MINUTE + second * 1_000, json!({"cpu.usage_percent": value}));
     first.post(&[cpu(0, 1, 10.0), cpu(0, 31, 20.0), cpu(1, 1, 30.0), cpu(3, 1, 40.0)]).await;
