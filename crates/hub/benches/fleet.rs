@@ -17,6 +17,8 @@
 
 #[expect(dead_code, reason = "each benchmark uses a part")]
 mod common;
+#[path = "common/enrol.rs"]
+mod enrol;
 #[path = "fleet/post.rs"]
 mod post;
 #[path = "fleet/socket.rs"]
@@ -26,13 +28,12 @@ mod socket;
 mod support;
 
 use common::{flag, ms, percentile, report};
+use enrol::enrol;
 use rustix::process::Signal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::agents::Identity;
-use support::api::http;
 use support::house::House;
 use support::hub::on_data;
 use tokio::sync::Barrier;
@@ -178,25 +179,4 @@ fn size(what: &str, data: &Path, samples: f64) {
 
 fn folder_bytes(folder: &Path) -> u64 {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
-}
-
-/// Enrols the fleet, some at a time.
-async fn enrol(house: &House, agents: usize) -> Vec<Identity> {
-    let token = house.enrolment(u32::try_from(agents).unwrap());
-    let client = http();
-    let mut identities = Vec::with_capacity(agents);
-    let numbers: Vec<usize> = (0..agents).collect();
-    for some in numbers.chunks(32) {
-        let mut asking = tokio::task::JoinSet::new();
-        for number in some {
-            let body = serde_json::json!({"hostname": format!("host-{number}"), "interval_ms": 15_000});
-            let request = client.post(format!("{}/api/v1/nodes", house.hub.url)).bearer_auth(&token).json(&body);
-            asking.spawn(async move { request.send().await.unwrap().json::<serde_json::Value>().await.unwrap() });
-        }
-        for answer in asking.join_all().await {
-            let text = |field: &str| answer[field].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
-            identities.push(Identity { id: text("node_id"), credential: text("credential") });
-        }
-    }
-    identities
 }

@@ -1,6 +1,6 @@
 //! `kill -9` of the hub in mid-load, again and again: what it acknowledged is there exactly once afterwards, and no page is lost.
 //!
-//! 20 kills, or 200 with `NIGHTBELL_SLOW=1`.
+//! 50 kills, or 200 with `NIGHTBELL_SLOW=1`, while the receiver refuses a page now and then.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::agents::Identity;
+use support::double::Reply;
 use support::house::{House, rule};
 use support::receiver::{Page, Receiver};
 use support::wait::{until, until_true};
@@ -31,9 +32,9 @@ const WINDOW_MS: i64 = 15_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_survives_kills_exactly_once_and_no_page_is_lost() {
-    let kills = if slow() { 200 } else { 20 };
+    let kills = if slow() { 200 } else { 50 };
     let mut house = House::start().await;
-    let receiver = Receiver::start().await;
+    let receiver = Receiver::scripted(moody(now_ms())).await;
     let channel = house.api.make("/channels", &receiver.channel("hook")).await;
     house.api.make("/rules", &rule("Level", "kill.level", 50.0, &[&channel])).await;
     let load = Arc::new(Load::default());
@@ -62,6 +63,23 @@ async fn what_was_acknowledged_survives_kills_exactly_once_and_no_page_is_lost()
         history_is_exact(&house, identity, *count, begun).await;
     }
     pages_are_complete(&house, &receiver).await;
+}
+
+/// Answers of a receiver that is busy or broken for one page in sixteen, at moments that the seed decides.
+fn moody(seed: i64) -> Vec<Reply> {
+    eprintln!("the receiver's moods are those of seed {seed}");
+    let mut state = seed.cast_unsigned();
+    let mut answer = || {
+        // Knuth's multiplier; the high bits are the random ones.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match state >> 58 {
+            0 | 1 => Reply::of(503, ""),
+            2 => Reply::of(500, ""),
+            3 => Reply::of(429, "").with("retry-after", "1"),
+            _ => Reply::of(204, ""),
+        }
+    };
+    (0..5_000).map(|_| answer()).collect()
 }
 
 /// Kills the hub each time it has got somewhere; gives the longest time to be ready again.
