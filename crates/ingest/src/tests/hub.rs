@@ -62,6 +62,13 @@ impl Hub {
     pub(crate) fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
+
+    /// Waits until the log has so many lines: the hub hears of an end only after it has said goodbye.
+    pub(crate) async fn hears(&self, lines: usize) {
+        while self.log().len() < lines {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 fn refused<T>(code: &str, message: &str) -> Result<T, Refusal> {

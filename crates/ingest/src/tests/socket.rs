@@ -211,6 +211,7 @@ async fn bad_frames_are_named_and_three_in_a_row_end_it() {
     ws.send(Message::binary(vec![0xff, 0xfe])).await.expect("is sent");
     assert_eq!(ws.brief().await, "error malformed");
     assert_eq!(ws.brief().await, "closed 1007");
+    hub.hears(2).await;
     assert_eq!(hub.log(), ["opened agent", "closed clean=false on_purpose=false"]);
 }
 
@@ -230,6 +231,7 @@ async fn a_giant_frame_ends_the_connection_at_its_header() {
             break;
         }
     }
+    hub.hears(2).await;
     assert_eq!(hub.log(), ["opened agent", "closed clean=false on_purpose=false"]);
 }
 
@@ -285,6 +287,7 @@ async fn the_hub_can_close_a_connection() {
     let mut ws = Ws::authenticated(hub.serve().await).await;
     hub.state().closers[0].close("agent_deleted");
     assert_eq!(ws.brief().await, "closed 1008");
+    hub.hears(2).await;
     assert_eq!(hub.log(), ["opened agent", "closed clean=false on_purpose=false"]);
 }
 
@@ -336,8 +339,6 @@ async fn a_connection_that_breaks_is_no_clean_end() {
     let hub = Hub::default();
     let ws = Ws::authenticated(hub.serve().await).await;
     drop(ws);
-    while hub.log().len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    hub.hears(2).await;
     assert_eq!(hub.log(), ["opened agent", "closed clean=false on_purpose=false"]);
 }
