@@ -41,20 +41,20 @@ pub(crate) enum Step {
 pub(crate) struct Record {
     folder: PathBuf,
     file: PathBuf,
-    library: PathBuf,
+    shim: PathBuf,
 }
 
 impl Record {
     /// A record of what happens to `folder`, kept in `room`.
     pub(crate) fn new(folder: &Path, room: &Path) -> Self {
-        let library = room.join("librecorder.so");
-        compile(&library);
-        Self { folder: folder.to_owned(), file: room.join("record"), library }
+        let shim = room.join("librecorder.so");
+        compile(&shim);
+        Self { folder: folder.to_owned(), file: room.join("record"), shim }
     }
 
     /// What makes a program record.
     pub(crate) fn environment(&self) -> Vec<(String, OsString)> {
-        let variables = [("LD_PRELOAD", &self.library), ("RECORD_FOLDER", &self.folder), ("RECORD_TO", &self.file)];
+        let variables = [("LD_PRELOAD", &self.shim), ("RECORD_FOLDER", &self.folder), ("RECORD_TO", &self.file)];
         variables.into_iter().map(|(name, path)| (name.to_owned(), path.clone().into_os_string())).collect()
     }
 
