@@ -213,6 +213,46 @@ fn an_index_that_lost_entries_is_made_again() {
     assert_eq!(number(&path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
 }
 
+/// A stretch of an index takes the place of the one after it, as when a page's number is damaged.
+fn repeat_a_page(path: &Path, index: &str) {
+    let root = number(path, &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{index}'"));
+    Connection::open(path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let page = &mut bytes[usize::try_from(root - 1).unwrap() * 4096..][..4096];
+    // https://www.sqlite.org/fileformat2.html#b_tree_pages: 2 is an inner page of an index, its cells begin with a page's number.
+    let cell = |page: &[u8], n: usize| usize::from(u16::from_be_bytes([page[12 + 2 * n], page[13 + 2 * n]]));
+    assert!(page[0] == 2 && page[4] >= 2, "the index has inner pages");
+    let (first, second) = (cell(page, 0), cell(page, 1));
+    page.copy_within(first..first + 4, second);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_broken_index_gives_no_row_twice() {
+    for (index, tier) in [("agent_metrics_by_time", Tier::Raw), ("sqlite_autoindex_agent_metrics_5m_1", Tier::FiveMinutes)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.db");
+        let (store, lease) = open(&path);
+        let names = schema(["custom.value".to_owned()]);
+        let beats: Vec<Batch> =
+            (0..4000).map(|n| beat(1, n * 5 * MINUTE, &names, &[f64::from(i32::try_from(n).unwrap())])).collect();
+        store.append(lease, &beats).unwrap();
+        store.roll_up(lease, at(4000 * 5 * MINUTE)).unwrap();
+        let whole = range(&store, 1, tier);
+        drop(store);
+        repeat_a_page(&path, index);
+        let (store, lease) = open(&path);
+        let left = range(&store, 1, tier);
+        assert!(left.times.is_sorted_by(|a, b| a < b) && left.times.len() < whole.times.len(), "{tier:?}");
+        assert!(left.times.iter().all(|time| whole.times.contains(time)), "{tier:?}");
+        let damage = store.damage(agent(1), Timestamp::MIN, Timestamp::MAX).unwrap();
+        assert!(damage.iter().any(|one| one.why == "it was read out of order"), "{tier:?}: {damage:?}");
+        assert!(!scrub(&store, lease).is_empty(), "{tier:?}: it is named, and scrubbing comes round");
+        let found = range(&store, 1, tier);
+        assert!(found.times.is_sorted_by(|a, b| a < b), "{tier:?}");
+    }
+}
+
 #[test]
 fn containers_that_come_and_go_do_not_grow_the_dictionary_for_ever() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,6 +36,9 @@ pub(super) struct Selection<'a> {
     pub(super) noted: &'a Noted,
 }
 
+/// What is wrong with a row that was read before, or too late.
+pub(super) const OUT_OF_ORDER: Damage = Damage("it was read out of order");
+
 /// Takes rows of history as they are read, in the order of time.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Timestamp, &[Bucket]) -> Answer<()>;
 
@@ -135,6 +138,17 @@ pub(super) fn buckets(connection: &Connection, selection: &Selection<'_>, tier: 
     let (Some(table), Some(width)) = (table(tier), tier.width_ms()) else {
         return raw::read(connection, selection, span, sink);
     };
+    // A broken index gives rows twice or in any order.
+    let mut last = None;
+    let mut ascending = |time: Timestamp, columns: &[Bucket]| {
+        if last.is_some_and(|last| time <= last) {
+            selection.note(table, (time, time.plus_millis(width)), &OUT_OF_ORDER);
+            return Ok(());
+        }
+        last = Some(time);
+        sink(time, columns)
+    };
+    let sink: Sink<'_> = &mut ascending;
     let mut merge = Merge {
         connection,
         selection,

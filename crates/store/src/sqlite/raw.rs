@@ -3,7 +3,7 @@
 
 use super::chunks::{self, RAW};
 use super::failure::{Answer, Failure};
-use super::history::{Selection, Sink, Span, blob};
+use super::history::{OUT_OF_ORDER, Selection, Sink, Span, blob};
 use super::marks::{self, Piece, RAW_COLUMNS};
 use crate::checksum::Key;
 use crate::chunk::{Chunk, Scratch};
@@ -57,12 +57,14 @@ struct RawRows<'q, 's> {
     table: &'static str,
     span: Span,
     next: Option<Timestamp>,
+    /// The time and the number of the last one: a broken index gives rows twice or in any order.
+    last: Option<(Timestamp, i64)>,
     columns: Vec<Bucket>,
 }
 
 impl<'q, 's> RawRows<'q, 's> {
     fn new(rows: Rows<'q>, selection: &'s Selection<'s>, table: &'static str, span: Span) -> Answer<Self> {
-        let mut new = Self { rows, selection, table, span, next: None, columns: selection.empty() };
+        let mut new = Self { rows, selection, table, span, next: None, last: None, columns: selection.empty() };
         new.step()?;
         Ok(new)
     }
@@ -75,6 +77,12 @@ impl<'q, 's> RawRows<'q, 's> {
             let read = self.rows.next().map_err(Failure::from);
             let Some(row) = selection.survive(self.table, self.span, read)?.flatten() else { return Ok(()) };
             let (ts, key) = marks::raw_row(row, selection.agent)?;
+            let place = Some((ts, row.get(8)?));
+            if place <= self.last {
+                selection.note(self.table, (ts, ts.plus_millis(1)), &OUT_OF_ORDER);
+                continue;
+            }
+            self.last = place;
             self.columns.fill(Bucket::default());
             match selection.read_raw(blob(row, 7)?, key, &mut self.columns) {
                 Ok(()) => {
@@ -103,7 +111,13 @@ fn sealed(connection: &Connection, selection: &Selection<'_>, span: Span, sink: 
     let mut late = RawRows::new(rows, selection, LATE, span)?;
     let (mut block, mut row) = (Block::new(selection.width), selection.empty());
     let pieces = selection.survive(RAW, span, chunks::raw(connection, selection.agent, span))?.unwrap_or_default();
+    let mut until = Timestamp::MIN;
     for piece in &pieces {
+        if piece.start < until {
+            selection.note(RAW, (piece.start, piece.until), &OUT_OF_ORDER);
+            continue;
+        }
+        until = piece.until;
         block.load(connection, selection, piece)?;
         for at in block.within(span) {
             late.before(block.times[at], sink)?;

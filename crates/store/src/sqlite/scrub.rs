@@ -67,7 +67,8 @@ impl SqliteStore {
             Err(StoreError::Corrupt { .. }) => Stretch::default(),
             read => read?,
         };
-        *place = match stretch.last {
+        // In a broken table the last row need not be a later one: then its pages will tell.
+        *place = match stretch.last.filter(|last| *last > place.after) {
             Some(after) => ScrubPlace { after, ..*place },
             None => ScrubPlace { part: place.part + 1, after: 0 },
         };
@@ -97,16 +98,30 @@ impl SqliteStore {
         }
         let indexes = self.readers.read("list indexes", |connection| indexes(connection, name))?;
         for index in indexes.iter().filter(|index| found.iter().any(|fault| fault.contains(index.as_str()))) {
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
-            // An index that the engine makes by itself has no name to make it again by: its table has.
-            let what = if index.starts_with("sqlite_autoindex") { name } else { index };
-            writer.write("make an index again", |connection, _| Ok(connection.execute_batch(&format!("REINDEX {what}"))?))?;
-            tracing::warn!(index, "an index did not agree with its table and was made again");
+            self.make_again(lease, name, index)?;
         }
         place.part += 1;
         let found = found.into_iter().map(|fault| format!("{name}: {fault}")).collect();
         Ok(ScrubReport { checked: 1, found, is_round: at + 1 == tables.len() })
+    }
+}
+
+impl SqliteStore {
+    /// Makes an index of a table again. One whose own pages point at each other cannot even be emptied: then it stays as it is,
+    /// what is read through it is checked, and the rest goes on.
+    fn make_again(&self, lease: LeaseToken, table: &str, index: &str) -> Result<(), StoreError> {
+        let mut writer = self.gate.patient();
+        writer.check(lease)?;
+        // An index that the engine makes by itself has no name to make it again by: its table has.
+        let what = if index.starts_with("sqlite_autoindex") { table } else { index };
+        match writer.write("make an index again", |connection, _| Ok(connection.execute_batch(&format!("REINDEX {what}"))?)) {
+            Ok(()) => tracing::warn!(index, "an index did not agree with its table and was made again"),
+            Err(StoreError::Corrupt { what, source }) => {
+                tracing::error!(index, what, source, "an index cannot be made again: restore a backup, or export what is left");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::sqlite::cache::Cache;
 use crate::sqlite::chunks::{self, RAW};
 use crate::sqlite::dictionary::{self, Dictionary};
 use crate::sqlite::failure::{Answer, Failure, damaged};
-use crate::sqlite::history::{Span, blob};
+use crate::sqlite::history::{OUT_OF_ORDER, Span, blob};
 use crate::sqlite::marks::{self, Piece, RAW_COLUMNS};
 use crate::sqlite::quarantine::Fault;
 use crate::sqlite::raw::{HOT, LATE};
@@ -75,8 +75,14 @@ impl Gathered {
         let mut select = connection.prepare_cached(&sql)?;
         let mut rows = select.query(params![key, span.0.as_millis(), span.1.as_millis()])?;
         let mut values: Vec<(u32, f64)> = Vec::new();
+        let mut last = None;
         while let Some(row) = rows.next()? {
             let (ts, mark) = marks::raw_row(row, key)?;
+            let place: Option<(Timestamp, i64)> = Some((ts, row.get(8)?));
+            if place <= last {
+                return Err(damaged("an hour of history".to_owned(), OUT_OF_ORDER));
+            }
+            last = place;
             values.clear();
             let walked = vector::walk(blob(row, 7)?, mark, u32::MAX, |id, sample| {
                 let is_known = self.columns.get(id as usize).is_some_and(Option::is_some);
