@@ -32,13 +32,26 @@ pub struct Retention {
     pub hourly_ms: i64,
     /// Daily buckets.
     pub daily_ms: i64,
-    /// Events, ended incidents, sent and dead deliveries, audit lines.
+    /// Events, ended incidents, deliveries but for dead ones, audit lines.
     pub log_ms: i64,
     /// The file may grow to about so many bytes; what would make it larger goes early, oldest raw first.
     pub max_bytes: Option<u64>,
 }
 
+/// Deliveries that were given up can be sent again for so long, in milliseconds; after that nobody wants to hear of them.
+const DEAD_MS: i64 = 30 * 86_400_000;
+
 impl Retention {
+    /// From when on logs are kept at `now`.
+    pub(crate) const fn logs_from(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(-self.log_ms)
+    }
+
+    /// From when on deliveries that were given up are kept at `now`, whatever is set for logs.
+    pub(crate) const fn dead_from(now: Timestamp) -> Timestamp {
+        now.plus_millis(-DEAD_MS)
+    }
+
     /// How long `tier` is kept.
     #[must_use]
     pub const fn of(&self, tier: Tier) -> i64 {

@@ -38,7 +38,11 @@ pub static KEYS: &[Key] = &[
     key("retention.five_minutes", Some("30d"), "How long buckets of five minutes are kept"),
     key("retention.hourly", Some("7d"), "How long hourly buckets are kept"),
     key("retention.daily", Some("90d"), "How long daily buckets are kept"),
-    key("retention.log", Some("90d"), "How long events, ended incidents, deliveries and audit lines are kept"),
+    key(
+        "retention.log",
+        Some("90d"),
+        "How long events, ended incidents, deliveries and audit lines are kept (dead deliveries: 30 days)",
+    ),
     key(
         "retention.max_size",
         None,

@@ -126,7 +126,7 @@ impl MetricStore for MemoryStore {
         let mut model = self.writable(lease)?;
         let Model { histories, state, .. } = &mut *model;
         let rows: u64 = histories.iter_mut().map(|(agent, history)| history.retain(now, keep, &state.spans(*agent))).sum();
-        let removed = rows + model.state.retain(now.plus_millis(-keep.log_ms));
+        let removed = rows + state.retain(keep.logs_from(now), Retention::dead_from(now));
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }
 

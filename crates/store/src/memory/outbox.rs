@@ -257,10 +257,11 @@ impl Outbox {
         DeliveryState::ALL.map(|state| (state, count(state))).into()
     }
 
-    /// Removes what was put in before `before` and is finished; how many.
-    pub(super) fn retain(&mut self, before: Timestamp) -> u64 {
+    /// Removes what was put in before `before` and is finished, before `dead_before` if it was given up; how many.
+    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp) -> u64 {
         let count = self.entries.len();
-        self.entries.retain(|entry| is_unfinished(entry) || entry.delivery.row.created_at >= before);
+        let limit = |entry: &Entry| if entry.delivery.state == DeliveryState::Dead { dead_before } else { before };
+        self.entries.retain(|entry| is_unfinished(entry) || entry.delivery.row.created_at >= limit(entry));
         (count - self.entries.len()) as u64
     }
 }

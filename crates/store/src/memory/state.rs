@@ -301,13 +301,14 @@ impl State {
         page(self.audit.iter().cloned(), before, limit)
     }
 
-    /// Removes log lines, ended incidents and finished deliveries from before `before`; how many.
-    pub(super) fn retain(&mut self, before: Timestamp) -> u64 {
+    /// Removes log lines, ended incidents and finished deliveries from before `before`, those that were given up from before
+    /// `dead_before`; how many.
+    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp) -> u64 {
         let count = self.events.len() + self.incidents.len() + self.audit.len();
         self.audit.retain(|line| line.1.at >= before);
         self.events.retain(|line| line.event.at >= before);
         self.incidents.retain(|entry| entry.1.resolved_at.is_none_or(|end| end >= before));
         let removed = count - self.events.len() - self.incidents.len() - self.audit.len();
-        removed as u64 + self.outbox.retain(before)
+        removed as u64 + self.outbox.retain(before, dead_before)
     }
 }

@@ -1,7 +1,7 @@
 //! The history seam on SQLite. Housekeeping goes in slices and lets commits in between.
 
 use super::failure::Answer;
-use super::retain::LOGS;
+use super::retain::{DEAD, LOGS};
 use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, upkeep};
 use crate::entities::Commit;
 use crate::seams::{
@@ -60,8 +60,8 @@ impl MetricStore for SqliteStore {
         let mut removed = self.remove_history(lease, now, keep)?;
         removed += self.thin(lease, now, keep)?;
         removed += self.purge(lease)?;
-        let before = now.plus_millis(-keep.log_ms);
-        for sql in LOGS {
+        let logs = LOGS.map(|sql| (sql, keep.logs_from(now)));
+        for (sql, before) in logs.into_iter().chain([(DEAD, Retention::dead_from(now))]) {
             removed +=
                 self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
         }

@@ -227,7 +227,7 @@ pub(super) fn purge(connection: &Connection, cache: &mut Cache) -> Answer<Option
 }
 
 /// What the logs are cut with, one after another.
-pub(super) const LOGS: [&str; 8] = [
+pub(super) const LOGS: [&str; 7] = [
     "DELETE FROM quarantine WHERE id IN (SELECT id FROM (SELECT id, at FROM quarantine WHERE id > 0 ORDER BY id LIMIT ?2) WHERE at < ?1)",
     "DELETE FROM alert_events WHERE seq IN \
      (SELECT seq FROM (SELECT seq, at FROM alert_events WHERE seq > 0 ORDER BY seq LIMIT ?2) WHERE at < ?1)",
@@ -236,13 +236,15 @@ pub(super) const LOGS: [&str; 8] = [
      (SELECT place FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at < ?1 LIMIT ?2)",
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'sent' \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
-    "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'dead' \
-     ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'cancelled' \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'held' \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
 ];
+
+/// What deliveries that were given up are cut with, at a time of their own.
+pub(super) const DEAD: &str = "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox \
+     WHERE state = 'dead' ORDER BY place LIMIT ?2) WHERE created_at < ?1)";
 
 /// Removes a slice of one log.
 pub(super) fn cut_log(connection: &Connection, sql: &str, before: Timestamp) -> Answer<usize> {

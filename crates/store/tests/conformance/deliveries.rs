@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use nightbell_alerts::{EventKind, NoticeKind};
 use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_store::{
-    Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Settled, StoreError,
+    Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Retention, Settled,
+    StoreError,
 };
 
 crate::conformance!(
@@ -25,6 +26,7 @@ crate::conformance!(
     a_second_delivery_of_the_same_kind_is_ignored,
     a_person_can_retry_and_cancel,
     a_deleted_channel_takes_what_waits_along,
+    what_was_given_up_is_kept_for_thirty_days,
     deliveries_are_listed_and_counted,
 );
 
@@ -296,6 +298,23 @@ fn a_deleted_channel_takes_what_waits_along(engine: &mut dyn Engine) {
         .unwrap();
     engine.store().apply(lease, &[Change::DeleteChannel(ChannelId::from_bits(1))], None).unwrap();
     assert_eq!(one(engine, 1).state, DeliveryState::Cancelled);
+}
+
+fn what_was_given_up_is_kept_for_thirty_days(engine: &mut dyn Engine) {
+    const DAY: i64 = 86_400_000;
+    let fired = |id| of_incident(id, id, NoticeKind::Fired);
+    put(engine, &[fired(1), fired(2), fired(3)]);
+    claim_some(engine, 0, 100, 2);
+    settle(engine, 1, Settled::Dead { error: "gone".to_owned() }, 1);
+    settle(engine, 2, sent(), 1);
+    let left = |engine: &dyn Engine, day: i64, log_days: i64| {
+        let keep = Retention { log_ms: log_days * DAY, ..Retention::default() };
+        engine.store().retain(engine.lease(), at(day * DAY), &keep).unwrap();
+        ids(&engine.store().deliveries(&DeliveryQuery { limit: 9, ..Default::default() }).unwrap().items)
+    };
+    assert_eq!(left(engine, 29, 90), [3, 2, 1]);
+    assert_eq!(left(engine, 30, 7), [3, 1], "whatever is set for logs");
+    assert_eq!(left(engine, 31, 90), [3], "what waits still is not old");
 }
 
 fn deliveries_are_listed_and_counted(engine: &mut dyn Engine) {
