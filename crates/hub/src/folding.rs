@@ -20,12 +20,14 @@ const STORM_SIZE: usize = 3;
 const LULL_MS: i64 = 5_000;
 /// The same for pages that may go at once.
 const URGENT_LULL_MS: i64 = 1_000;
+/// The same once a page of the storm went out: somebody is up already, and the next message is to be the whole list.
+const NEXT_LULL_MS: i64 = 15_000;
 /// No page waits longer than this for others of a storm, nor an end for the ends of those it began with.
 const STORM_MS: i64 = 60_000;
-/// No page that may go at once waits longer than this for others.
+/// Ends that keep coming are waited for so long: a storm that grew over a minute ends over a minute, and a bit.
+const ENDING_MS: i64 = 90_000;
+/// The first page of a storm that may go at once waits no longer than this for others.
 const URGENT_STORM_MS: i64 = 10_000;
-/// After so many messages of one rule within the last minute, the next ones are gathered even if they may go at once.
-const RECENT_MESSAGES: usize = 2;
 /// How long after the last host was expected to be found silent its page is waited for.
 pub const COMING_MS: i64 = 1_500;
 /// How long deliveries that belong to a digest wait for it.
@@ -42,18 +44,27 @@ pub struct Group {
     pub rule: String,
     /// What it says.
     pub kind: NoticeKind,
-    /// The message that told of the beginnings, for what comes after them.
+    /// The storm it belongs to: of beginnings the one that was told of already, of what comes after that of its beginnings.
     storm: Option<Ulid>,
+}
+
+/// Whether several notifications may travel in one message on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folds {
+    /// Each is a message of its own.
+    Never,
+    /// Those that are due together: a program reads them, which is not to be kept waiting.
+    Due,
+    /// Those of a storm: people read them, who are not to be called twice for one thing.
+    Storms,
 }
 
 /// What has to be known beside the deliveries.
 pub trait Circumstances {
     /// Whether several notifications may travel in one message on this channel.
-    fn folds(&self, channel: ChannelId) -> bool;
+    fn folds(&self, channel: ChannelId) -> Folds;
     /// When the last of the hosts that are silent now is expected to be paged under a rule, if any is on its way there.
     fn coming(&self, rule: &str) -> Option<Timestamp>;
-    /// How many messages of a group went out within the last minute.
-    fn recent(&self, group: &Group) -> usize;
 }
 
 /// How much may be under way.
@@ -72,8 +83,6 @@ pub struct Room<'a> {
 pub struct Chosen {
     /// Its deliveries; the first one leads and names it.
     pub ids: Vec<Ulid>,
-    /// Its group, where it was put together here.
-    pub group: Option<Group>,
     /// How many of those that began together with these have not ended yet.
     pub rest: u32,
 }
@@ -142,11 +151,14 @@ impl Bundle {
         }
         let is_about_an_incident =
             matches!(one.kind, Fired | Resolved | NoDataStart | NoDataEnd | Repeat | Escalated) && one.attempts == 0;
-        if !is_about_an_incident || !around.folds(one.channel) {
-            return Self::Alone(one.id);
-        }
+        let folds = if is_about_an_incident { around.folds(one.channel) } else { Folds::Never };
+        let storm = match folds {
+            Folds::Never => return Self::Alone(one.id),
+            Folds::Due => None,
+            Folds::Storms => one.storm,
+        };
         let rule = one.instance.split('/').next().unwrap_or_default().to_owned();
-        Self::New(Group { channel: one.channel, rule, kind: one.kind, storm: one.storm })
+        Self::New(Group { channel: one.channel, rule, kind: one.kind, storm })
     }
 
     /// When its message may go.
@@ -171,8 +183,7 @@ impl Bundle {
             ids.swap(0, at);
         }
         let rest = members.iter().map(|one| one.storm_rest).max().unwrap_or(0);
-        let group = if let Self::New(group) = self { Some(group.clone()) } else { None };
-        Chosen { ids, group, rest }
+        Chosen { ids, rest }
     }
 }
 
@@ -186,16 +197,32 @@ impl Group {
             (first, last, due) = (first.min(one.created_at), last.max(one.created_at), due.min(one.due_at));
             is_urgent |= one.due_at <= one.created_at;
         }
+        let at_once = if is_urgent { first.plus_millis(BREATH_MS) } else { due };
+        if around.folds(self.channel) != Folds::Storms {
+            return at_once;
+        }
+        match self.storm {
+            Some(_) if is_beginning(self.kind) => at_once.max(last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(STORM_MS))),
+            Some(_) if members.iter().any(|one| one.storm_rest > 0) => {
+                let ending = last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(ENDING_MS));
+                due.max(first.plus_millis(STORM_MS)).max(ending)
+            }
+            Some(_) => at_once,
+            None => self.first_ready((first, last, at_once), members.len(), (is_urgent, around)),
+        }
+    }
+
+    /// The same for the first message of a storm, or for a lone page, which looks alike.
+    fn first_ready(
+        &self,
+        (first, last, at_once): (Timestamp, Timestamp, Timestamp),
+        count: usize,
+        (is_urgent, around): (bool, &dyn Circumstances),
+    ) -> Timestamp {
         let (lull_ms, most_ms) = if is_urgent { (URGENT_LULL_MS, URGENT_STORM_MS) } else { (LULL_MS, STORM_MS) };
-        if self.storm.is_some() && members.iter().any(|one| one.storm_rest > 0) {
-            return due.max(first.plus_millis(STORM_MS));
-        }
-        let mut ready = if is_urgent { first.plus_millis(BREATH_MS) } else { due };
-        if members.len() >= STORM_SIZE && self.storm.is_none() {
+        let mut ready = at_once;
+        if count >= STORM_SIZE {
             ready = ready.max(last.plus_millis(lull_ms));
-        }
-        if is_urgent && around.recent(self) >= RECENT_MESSAGES {
-            ready = ready.max(first.plus_millis(most_ms));
         }
         if self.kind == NoticeKind::Fired
             && let Some(at) = around.coming(&self.rule)
@@ -204,6 +231,11 @@ impl Group {
         }
         ready.min(first.plus_millis(most_ms))
     }
+}
+
+/// Whether it tells of a beginning: what storms are made of.
+const fn is_beginning(kind: NoticeKind) -> bool {
+    matches!(kind, NoticeKind::Fired | NoticeKind::NoDataStart)
 }
 
 #[cfg(test)]

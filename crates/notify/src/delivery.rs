@@ -65,9 +65,9 @@ impl Message<'_> {
         std::iter::once(self.notification).chain(&self.folded)
     }
 
-    /// The incidents of a message that speaks of several.
+    /// The incidents it speaks of.
     pub(crate) fn incidents(&self) -> Vec<String> {
-        if self.folded.is_empty() { Vec::new() } else { self.all().map(|one| one.incident_id.clone()).collect() }
+        self.all().map(|one| one.incident_id.clone()).collect()
     }
 
     /// The same about `notification` alone, without pictures.

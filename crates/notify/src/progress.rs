@@ -37,7 +37,7 @@ pub(crate) struct Posted {
     /// The picture on it, by the chat's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) picture: Option<String>,
-    /// The incidents it speaks of, if they are several.
+    /// The incidents it speaks of; of one that an older hub posted none, where it is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) incidents: Vec<String>,
 }
@@ -73,6 +73,21 @@ pub fn unreached(progress: &str) -> Option<String> {
     let names: Vec<&str> = refused.iter().map(|refused| refused.address.as_str()).collect();
     let why = refused.first()?.why.as_str();
     Some(with_receivers_words(&format!("not to {}", names.join(", not to ")), why))
+}
+
+/// The messages of these incidents that a chat holds and whose place `message` may take, oldest first.
+pub(crate) fn replaced_by(message: &Message<'_>) -> Vec<Posted> {
+    let posted = message.thread.iter().filter_map(|earlier| Progress::read(earlier.progress.as_ref()).posted);
+    let mut replaced: Vec<Posted> = Vec::new();
+    for one in posted.filter(|one| one.is_all_of(message)) {
+        // What was posted of the same incidents later is no beginning, and stays what it is.
+        let is_known = |incident: &String| replaced.iter().any(|other| other.incidents.contains(incident));
+        let is_first = if one.incidents.is_empty() { replaced.is_empty() } else { !one.incidents.iter().all(is_known) };
+        if is_first {
+            replaced.push(one);
+        }
+    }
+    replaced
 }
 
 /// The first message of this incident that a chat holds.

@@ -214,6 +214,8 @@ pub struct DeliveryQuery {
     pub channel: Option<ChannelId>,
     /// Only of this incident.
     pub incident: Option<IncidentId>,
+    /// Only the beginnings of this storm.
+    pub storm: Option<Ulid>,
     /// Only those older than this cursor.
     pub before: Option<u64>,
     /// At most so many.
@@ -265,7 +267,8 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     fn waiting(&self, until: Timestamp) -> Result<Vec<Waiting>, StoreError>;
 
     /// Takes deliveries for sending, each list as one message whose id is that of its first: state `sending`, lease until
-    /// `until`, attempts + 1, and the message noted with each, so that a retry is the same message. What does not wait any more,
+    /// `until`, attempts + 1, and the message noted with each, so that a retry is the same message; with beginnings also the storm
+    /// they belong to (beginnings of one rule that a channel is told of within a minute of each other). What does not wait any more,
     /// or waits behind an older one of its (channel, instance), is left out of the answer, which has a list for each that was
     /// asked for. A lease that ran out counts as an attempt that may have arrived: such deliveries wait again from here on.
     ///

@@ -64,6 +64,7 @@ async fn list(
         state: state.transpose()?,
         channel: id_in_query::<ChannelId>("channel", params.channel.as_deref())?,
         incident: id_in_query::<IncidentId>("incident", params.incident.as_deref())?,
+        storm: None,
         before: cursor(params.cursor.as_deref())?,
         limit: page_size(params.limit)?,
     };

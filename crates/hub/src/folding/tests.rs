@@ -4,22 +4,19 @@ use super::*;
 use nightbell_model::IncidentId;
 
 struct Around {
-    folds: bool,
+    folds: Folds,
     coming_ms: Option<i64>,
-    recent: usize,
 }
 
-const USUAL: Around = Around { folds: true, coming_ms: None, recent: 0 };
+const USUAL: Around = Around { folds: Folds::Storms, coming_ms: None };
+const MACHINE: Around = Around { folds: Folds::Never, ..USUAL };
 
 impl Circumstances for Around {
-    fn folds(&self, _channel: ChannelId) -> bool {
+    fn folds(&self, _channel: ChannelId) -> Folds {
         self.folds
     }
     fn coming(&self, rule: &str) -> Option<Timestamp> {
         self.coming_ms.filter(|_| rule == "offline").map(Timestamp::from_millis)
-    }
-    fn recent(&self, _group: &Group) -> usize {
-        self.recent
     }
 }
 
@@ -74,8 +71,7 @@ fn a_lone_page_goes_at_its_time() {
     for (wait_ms, expected) in [(0, 300), (5_000, 5_000), (10_000, 10_000)] {
         assert_eq!(goes_at(&[page(1, "offline", (0, wait_ms))], &USUAL), (expected, 1), "{wait_ms}");
     }
-    let machine = Around { folds: false, ..USUAL };
-    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &machine), (0, 1), "a program is not kept waiting");
+    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &MACHINE), (0, 1), "a program is not kept waiting");
 }
 
 #[test]
@@ -83,8 +79,7 @@ fn what_comes_within_the_wait_of_the_first_travels_with_it() {
     let waiting = [page(1, "hot", (0, 10_000)), page(2, "hot", (9_000, 10_000)), page(3, "full", (0, 10_000))];
     assert_eq!(decide(&waiting, &USUAL, 9_999), (vec![], Some(10_000)));
     assert_eq!(decide(&waiting, &USUAL, 10_000), (vec![vec![1, 2], vec![3]], None));
-    let machine = Around { folds: false, ..USUAL };
-    assert_eq!(decide(&waiting, &machine, 19_000).0, vec![vec![1], vec![2], vec![3]]);
+    assert_eq!(decide(&waiting, &MACHINE, 19_000).0, vec![vec![1], vec![2], vec![3]]);
     let mut other = waiting.clone();
     other[1].kind = NoticeKind::Resolved;
     assert_eq!(decide(&other, &USUAL, 20_000).0, vec![vec![1], vec![2], vec![3]], "beginnings and ends are told apart");
@@ -105,12 +100,38 @@ fn a_storm_is_waited_for_as_long_as_it_lasts_and_not_longer_than_a_minute() {
     assert_eq!(decide(&storm(600, 17, 0), &USUAL, 10_000).0.len(), 1);
 }
 
+/// A page of a storm of which something was told already.
+fn next(id: u128, times: (i64, i64)) -> Waiting {
+    Waiting { storm: Some(Ulid::from_bits(100)), ..page(id, "hot", times) }
+}
+
 #[test]
-fn the_third_urgent_page_of_a_rule_within_a_minute_waits_for_more() {
-    let again = Around { recent: 2, ..USUAL };
-    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &again), (10_000, 1));
-    assert_eq!(goes_at(&[page(1, "hot", (0, 0))], &Around { recent: 1, ..USUAL }), (300, 1));
-    assert_eq!(goes_at(&[page(1, "hot", (0, 10_000))], &again), (10_000, 1), "what waits anyway waits no longer");
+fn after_the_first_page_of_a_storm_the_next_is_the_list() {
+    let storm = |step_ms: i64, count: i64, wait_ms: i64| -> Vec<Waiting> {
+        (1..=count).map(|n| next(n.unsigned_abs().into(), (n * step_ms, wait_ms))).collect()
+    };
+    // However far apart the others come, urgent or not: one message, once nothing has come for a while.
+    for (step_ms, wait_ms) in [(500, 0), (2_000, 0), (10_000, 0), (500, 10_000), (10_000, 10_000)] {
+        assert_eq!(goes_at(&storm(step_ms, 5, wait_ms), &USUAL), ((5 * step_ms + 15_000).min(step_ms + 60_000), 1), "{step_ms}");
+    }
+    // Nobody waits for more than a minute.
+    assert_eq!(decide(&storm(10_000, 7, 0), &USUAL, 69_999), (vec![], Some(70_000)));
+    assert_eq!(decide(&storm(10_000, 7, 0), &USUAL, 70_000).0.len(), 1);
+    // A second host alone is told of a little later.
+    assert_eq!(goes_at(&[next(1, (0, 0))], &USUAL), (15_000, 1));
+    // One that began before it and waits still goes by itself.
+    assert_eq!(decide(&[page(1, "hot", (0, 0)), next(2, (200, 0))], &USUAL, 15_200).0, vec![vec![1], vec![2]]);
+}
+
+#[test]
+fn a_program_gets_what_is_due_together_and_waits_for_no_storm() {
+    let program = Around { folds: Folds::Due, ..USUAL };
+    assert_eq!(goes_at(&[next(1, (0, 0)), next(2, (250, 0))], &program), (300, 1));
+    assert_eq!(
+        goes_at(&[page(1, "hot", (0, 10_000)), page(2, "hot", (9_000, 10_000)), next(3, (9_900, 10_000))], &program).0,
+        10_000
+    );
+    assert_eq!(goes_at(&[end(1, 0, 5), end(2, 3_000, 5)], &program), (5_000, 1), "nor for the ends of others");
 }
 
 #[test]
@@ -136,6 +157,10 @@ fn the_ends_of_a_storm_are_said_once_all_are_back_or_after_a_minute() {
     // The rest of an earlier message later, as one.
     assert_eq!(goes_at(&[end(3, 100_000, 1)], &USUAL), (160_000, 1));
     assert_eq!(goes_at(&[end(3, 100_000, 0), end(4, 130_000, 0)], &USUAL), (130_000, 1));
+    // Those that keep coming are waited for a little longer.
+    let slow: Vec<Waiting> = (0_i64..9).map(|n| end(n.unsigned_abs().into(), n * 10_000, 1)).collect();
+    assert_eq!(decide(&slow[..7], &USUAL, 60_000), (vec![], Some(75_000)));
+    assert_eq!(goes_at(&slow, &USUAL), (90_000, 1));
     let room = Room { all: 9, per_channel: 9, busy: &HashMap::new() };
     assert_eq!(plan(&some, &USUAL, &room, at(60_000)).messages[0].rest, 2, "the message can say that some are missing");
 }
@@ -159,8 +184,7 @@ fn what_belongs_to_a_digest_waits_for_it_and_not_for_ever() {
     assert_eq!(decide(&waiting, &USUAL, 20_000).0, vec![vec![1, 2]], "better a list without a digest than none");
     let digest = Waiting { kind: NoticeKind::Digest, fold: Some(Ulid::from_bits(50)), ..page(50, "", (6_000, 0)) };
     let with = [of_digest(1), of_digest(2), digest];
-    let machine = Around { folds: false, ..USUAL };
-    assert_eq!(decide(&with, &machine, 10_000).0, vec![vec![50, 2, 1]]);
+    assert_eq!(decide(&with, &MACHINE, 10_000).0, vec![vec![50, 2, 1]]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! What choosing messages has to know of the world: which channels take several notifications at once, which hosts are about to
-//! be found silent, and what went out of late. The choice itself is [`crate::folding`]'s.
+//! What choosing messages has to know of the world: which channels take several notifications at once, and which hosts are about
+//! to be found silent. The choice itself is [`crate::folding`]'s.
 
 use crate::fleet::{Fleet, Vitals};
-use crate::folding::{COMING_MS, Circumstances, Group};
+use crate::folding::{COMING_MS, Circumstances, Folds};
 use crate::registry::Registry;
 use nightbell_alerts::{Rule, Scope};
 use nightbell_model::{ChannelId, Timestamp};
@@ -16,8 +16,6 @@ use std::sync::Arc;
 const OVERDUE: i64 = 2;
 /// After so many it is.
 const SILENT: i64 = 3;
-/// Messages older than this are not of late any more, in milliseconds.
-const RECENT_MS: i64 = 60_000;
 
 /// The world as the outbox sees it.
 #[derive(Debug)]
@@ -26,40 +24,28 @@ pub(super) struct Crowd {
     fleet: Arc<Fleet>,
     /// The hub's start: silence is not counted from before.
     started: Timestamp,
-    recent: HashMap<Group, Vec<Timestamp>>,
 }
 
 impl Crowd {
     pub(super) fn new(registry: Arc<Registry>, fleet: Arc<Fleet>, started: Timestamp) -> Self {
-        Self { registry, fleet, started, recent: HashMap::new() }
+        Self { registry, fleet, started }
     }
 
-    fn folds(&self, channel: ChannelId) -> bool {
+    fn folds(&self, channel: ChannelId) -> Folds {
         let holdings = self.registry.read();
-        let Some(row) = holdings.channels.get(&channel) else { return false };
+        let Some(row) = holdings.channels.get(&channel) else { return Folds::Never };
         let config = serde_json::from_str(&row.config_json).ok().and_then(|json| ChannelConfig::parse(&row.kind, &json).ok());
-        config.is_some_and(|config| config.folds())
-    }
-
-    /// Forgets what went out of late: the clock was set.
-    pub(super) fn forget(&mut self) {
-        self.recent.clear();
+        match config {
+            Some(config) if !config.folds() => Folds::Never,
+            Some(ChannelConfig::Webhook(_)) => Folds::Due,
+            Some(_) => Folds::Storms,
+            None => Folds::Never,
+        }
     }
 
     /// The world as it is at `now`.
     pub(super) fn at(&self, now: Timestamp) -> Present<'_> {
         Present { crowd: self, now, folding: RefCell::default() }
-    }
-
-    /// Notes that a message of a group went out.
-    pub(super) fn went(&mut self, group: Option<&Group>, now: Timestamp) {
-        self.recent.retain(|_, times| {
-            times.retain(|at| now.millis_since(*at) < RECENT_MS);
-            !times.is_empty()
-        });
-        if let Some(group) = group {
-            self.recent.entry(group.clone()).or_default().push(now);
-        }
     }
 }
 
@@ -69,7 +55,7 @@ pub(super) struct Present<'a> {
     crowd: &'a Crowd,
     now: Timestamp,
     /// Which channels were asked about already, and what the answer was.
-    folding: RefCell<HashMap<ChannelId, bool>>,
+    folding: RefCell<HashMap<ChannelId, Folds>>,
 }
 
 impl Present<'_> {
@@ -84,7 +70,7 @@ impl Present<'_> {
 }
 
 impl Circumstances for Present<'_> {
-    fn folds(&self, channel: ChannelId) -> bool {
+    fn folds(&self, channel: ChannelId) -> Folds {
         *self.folding.borrow_mut().entry(channel).or_insert_with(|| self.crowd.folds(channel))
     }
 
@@ -97,11 +83,6 @@ impl Circumstances for Present<'_> {
         let fleet = self.crowd.fleet.read();
         let watched = holdings.agents.values().filter(|row| !row.paused && is_in_scope(rule, row));
         watched.filter_map(|row| self.expected(fleet.get(&row.id)?, rule.hold_ms)).max()
-    }
-
-    fn recent(&self, group: &Group) -> usize {
-        let is_recent = |at: &&Timestamp| self.now.millis_since(**at) < RECENT_MS;
-        self.crowd.recent.get(group).map_or(0, |times| times.iter().filter(is_recent).count())
     }
 }
 

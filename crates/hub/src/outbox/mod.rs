@@ -148,7 +148,6 @@ impl Outbox {
         }
         let now = clock::now();
         if let Some(by_ms) = self.steps.check(now, clock::boot_millis()) {
-            self.crowd.forget();
             let _logged = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
         }
         let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
@@ -169,7 +168,6 @@ impl Outbox {
         let claimed = self.in_store(move |store, lease| store.claim(lease, now, now.plus_millis(LEASE_MS), &messages)).await;
         for (chosen, deliveries) in plan.messages.iter().zip(claimed.unwrap_or_default()) {
             if let Some(first) = deliveries.first() {
-                self.crowd.went(chosen.group.as_ref(), now);
                 self.start(first.row.channel, Parcel { deliveries, rest: chosen.rest });
             }
         }
@@ -281,5 +279,6 @@ const fn fresh(row: NewDelivery) -> Delivery {
         maybe_repeat: false,
         plain: false,
         progress: None,
+        storm: None,
     }
 }

@@ -16,7 +16,9 @@ use nightbell_charts::Theme;
 use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_notify::retry::{self, Decision};
 use nightbell_notify::{ChannelConfig, Charts, Earlier, Message, Notification, Notifier, Outcome, Report};
-use nightbell_store::{ChannelRow, Delivery, LeaseToken, MetricStore, Settled, StateStore, StoreError};
+use nightbell_store::{
+    ChannelRow, Delivery, DeliveryQuery, LeaseToken, MetricStore, NewDelivery, Settled, StateStore, StoreError,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,10 @@ const TOP_WAIT: Duration = Duration::from_millis(1_500);
 const TOP_LOOK: Duration = Duration::from_millis(25);
 /// What a host says later than this after the breach does not speak of it any more, in milliseconds.
 const TOP_AFTER_MS: i64 = 5_000;
+/// The most earlier deliveries that are looked through for a message.
+const LOOKED_AT: usize = 50;
+/// The most hosts that are named as paged before.
+const NAMED: usize = 10;
 /// How often writing down an outcome is tried before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
 
@@ -118,7 +124,8 @@ impl Sender {
         notifications.iter_mut().for_each(|folded| self.complete(folded, zone));
         notification.maybe_repeat = parcel.deliveries.iter().any(|delivery| delivery.maybe_repeat);
         let overtaken = self.overtaken(&notification, lead).await;
-        notification.hub_note = hub_note.map(str::to_owned).or(overtaken).or_else(|| unfinished(parcel));
+        let told_before = self.told_before(parcel).await;
+        notification.hub_note = hub_note.map(str::to_owned).or(overtaken).or_else(|| unfinished(parcel)).or(told_before);
         let charts = if lead.plain { Charts::default() } else { self.charts(&config, &notification).await };
         // A digest tells what the deliveries that travel with it would have said.
         let folded = if lead.row.kind == NoticeKind::Digest { Vec::new() } else { notifications };
@@ -127,7 +134,7 @@ impl Sender {
             notification: &notification,
             charts,
             plain: lead.plain,
-            thread: self.thread(lead).await,
+            thread: self.thread(parcel).await,
             folded,
             progress: lead.progress.clone(),
         };
@@ -214,15 +221,26 @@ impl Sender {
         }
     }
 
-    /// Earlier messages of the same incident on the same channel, oldest first: mail threads by them, chats edit the first.
-    async fn thread(&self, delivery: &Delivery) -> Vec<Earlier> {
-        let (store, incident, channel, own) =
-            (Arc::clone(&self.store), delivery.row.incident, delivery.row.channel, delivery.row.id);
-        let read = move || earlier(&*store, &query(incident, channel), own);
-        match tokio::task::spawn_blocking(read).await {
+    /// Earlier messages of the same incidents on the same channel, oldest first: mail threads by them, chats edit them.
+    async fn thread(&self, parcel: &Parcel) -> Vec<Earlier> {
+        let store = Arc::clone(&self.store);
+        let rows: Vec<NewDelivery> = parcel.deliveries.iter().map(|delivery| delivery.row.clone()).collect();
+        match tokio::task::spawn_blocking(move || earlier(&*store, &rows)).await {
             Ok(Ok(thread)) => thread,
             Ok(Err(_)) | Err(_) => Vec::new(),
         }
+    }
+
+    /// Who of the storm that a list belongs to was told of in an earlier message and goes on.
+    async fn told_before(&self, parcel: &Parcel) -> Option<String> {
+        let storm = parcel.deliveries.first()?.storm?;
+        let own: Vec<Ulid> = parcel.deliveries.iter().map(|delivery| delivery.row.id).collect();
+        if own.contains(&storm) {
+            return None;
+        }
+        let store = Arc::clone(&self.store);
+        let names = tokio::task::spawn_blocking(move || going_on(&*store, storm, &own)).await.ok()?.ok()?;
+        told_before(&names)
     }
 
     /// What an outcome means, by the retry rules; a broken channel is marked, a working one unmarked, and somebody else is told
@@ -317,14 +335,38 @@ fn unfinished(parcel: &Parcel) -> Option<String> {
     (is_end && parcel.rest > 0).then(|| words(parcel.rest))
 }
 
-fn query(incident: nightbell_model::IncidentId, channel: ChannelId) -> nightbell_store::DeliveryQuery {
-    nightbell_store::DeliveryQuery { incident: Some(incident), channel: Some(channel), limit: 50, ..Default::default() }
+/// The hosts whose beginnings were told in earlier messages of a storm and that go on, oldest first, each once.
+fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<String>, StoreError> {
+    let mut rows = store.deliveries(&DeliveryQuery { storm: Some(storm), limit: LOOKED_AT, ..Default::default() })?.items;
+    rows.retain(|other| other.row.id < own.iter().copied().min().unwrap_or_default());
+    let mut names: Vec<String> = Vec::new();
+    for row in rows.into_iter().rev() {
+        let is_open = store.incident(row.row.incident)?.is_some_and(|(incident, _)| incident.resolved_at.is_none());
+        let page = serde_json::from_str::<Notification>(&row.row.payload_json).ok().filter(|_| is_open);
+        names.extend(page.map(|page| page.agent.name).filter(|name| !names.contains(name)));
+    }
+    Ok(names)
 }
 
-/// The messages that earlier deliveries travelled in, each once.
-fn earlier(store: &dyn StateStore, of: &nightbell_store::DeliveryQuery, own: Ulid) -> Result<Vec<Earlier>, StoreError> {
-    let mut rows = store.deliveries(of)?.items;
-    rows.retain(|other| other.row.id < own);
+/// That some were told of before, in words.
+fn told_before(names: &[String]) -> Option<String> {
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (names.len(), more) {
+        (0, _) => None,
+        (_, 0) => Some(format!("Paged before and still on: {named}.")),
+        _ => Some(format!("Paged before and still on: {named} and {more} more.")),
+    }
+}
+
+/// The messages that earlier deliveries of the same incidents travelled in, each once.
+fn earlier(store: &dyn StateStore, of: &[NewDelivery]) -> Result<Vec<Earlier>, StoreError> {
+    let mut rows = Vec::new();
+    for own in of {
+        let query =
+            DeliveryQuery { incident: Some(own.incident), channel: Some(own.channel), limit: LOOKED_AT, ..Default::default() };
+        rows.extend(store.deliveries(&query)?.items.into_iter().filter(|other| other.row.id < own.id));
+    }
     rows.sort_unstable_by_key(|other| other.row.id);
     let mut thread: Vec<Earlier> = Vec::new();
     for row in rows {

@@ -95,11 +95,15 @@ async fn one_rule_that_fires_on_many_is_one_page_and_a_lone_one_is_not_kept_wait
     let body = text(&page);
     let hosts = (0..10).filter(|n| body.contains(&format!("host-{n:02}"))).count();
     assert_eq!(hosts, 10, "{body}");
+    assert!(body.contains("Paged before and still on: lone."), "{body}");
+    // Told alone or in the list, they are one storm with one end.
+    lone.send(&json!({"cpu.usage_percent": 5})).await;
     for agent in &mut agents {
         agent.send(&json!({"cpu.usage_percent": 5})).await;
     }
     let clear = text(&relay.nth(3).await);
     assert_eq!((0..10).filter(|n| clear.contains(&format!("host-{n:02}"))).count(), 10, "{clear}");
+    assert!(clear.contains("lone"), "{clear}");
     assert_eq!(relay.taken().len(), 3);
 }
 

@@ -15,7 +15,7 @@ use crate::delivery::{Message, Outcome, Report};
 use crate::http::{Answer, seconds_to_wait};
 use crate::notification::NoticeWord;
 use crate::notifier::Notifier;
-use crate::progress::{Posted, Progress, first_posted};
+use crate::progress::{Posted, Progress, replaced_by};
 use chrono::Utc;
 use embed::Picture;
 use endpoint::Endpoint;
@@ -33,14 +33,14 @@ struct Way<'a> {
     allow_private: bool,
 }
 
-/// Sends one message, and edits the first one of its incident where that is over or taken.
+/// Sends one message, and edits the first ones of its incidents where those are over or taken.
 pub(crate) async fn deliver(notifier: &Notifier, config: &DiscordConfig, message: &Message<'_>) -> Report {
     let Some(endpoint) = Endpoint::of(&config.target, &notifier.services.discord) else {
         return Outcome::broken("the webhook's URL cannot be read").into();
     };
     let way = Way { notifier, endpoint, allow_private: config.allow_private };
-    let first = if message.plain { None } else { first_posted(&message.thread).filter(|first| first.is_all_of(message)) };
-    if let (NoticeWord::Acked, Some(first)) = (message.notification.kind, &first) {
+    let begun = if message.plain { Vec::new() } else { replaced_by(message) };
+    if let (NoticeWord::Acked, Some(first)) = (message.notification.kind, begun.first()) {
         let outcome = way.edit(message, first).await;
         if !matches!(outcome, Outcome::Broken { .. } | Outcome::Unacceptable { .. }) {
             return outcome.into();
@@ -48,11 +48,9 @@ pub(crate) async fn deliver(notifier: &Notifier, config: &DiscordConfig, message
         // Somebody removed the message: then it is said anew.
     }
     let mut report = way.post(message).await;
-    if let (Outcome::Sent { detail }, Some(first), true) = (&mut report.outcome, &first, !message.notification.is_open())
-        && let Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } =
-            way.edit(message, first).await
+    if let (Outcome::Sent { detail }, false) = (&mut report.outcome, message.notification.is_open())
+        && !way.edit_all(message, &begun).await
     {
-        tracing::debug!(error, "the first message of an incident cannot be edited");
         detail.push_str(", but its first message could not be edited");
     }
     report
@@ -75,6 +73,20 @@ impl Way<'_> {
             }
             Err(outcome) => outcome.into(),
         }
+    }
+
+    /// Brings earlier messages up to date; false if one of them cannot be.
+    async fn edit_all(&self, message: &Message<'_>, begun: &[Posted]) -> bool {
+        let mut all = true;
+        for first in begun {
+            if let Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } =
+                self.edit(message, first).await
+            {
+                tracing::debug!(error, "the first message of an incident cannot be edited");
+                all = false;
+            }
+        }
+        all
     }
 
     async fn edit(&self, message: &Message<'_>, first: &Posted) -> Outcome {

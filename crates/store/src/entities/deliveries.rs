@@ -91,9 +91,10 @@ pub struct Waiting {
     pub attempts: u32,
     /// The message it travelled in at its last attempt, or is to travel in: the id of that message's leading delivery.
     pub fold: Option<Ulid>,
-    /// The message in which the beginning of its incident was told, if the beginnings of others were told in it too.
+    /// The storm it belongs to, by the delivery that began it: of a beginning, if others of its rule were told on its channel
+    /// within the minute before; of anything else, if others began with its incident.
     pub storm: Option<Ulid>,
-    /// How many incidents of that message have not ended and have nothing of this kind waiting or said yet.
+    /// How many incidents of that storm have not ended and have nothing of this kind waiting or said yet; 0 for a beginning.
     pub storm_rest: u32,
 }
 
@@ -122,6 +123,8 @@ pub struct Delivery {
     pub plain: bool,
     /// What its channel wants remembered of earlier attempts (JSON object): recipients that were reached, ids of messages.
     pub progress: Option<String>,
+    /// The storm that it belongs to, by the delivery that began it; only of beginnings that were tried.
+    pub storm: Option<Ulid>,
 }
 
 /// What became of one attempt.

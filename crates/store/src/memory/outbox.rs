@@ -2,7 +2,7 @@
 
 use super::page;
 use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
-use crate::outbox::{refusal, too_short};
+use crate::outbox::{LONGEST_STORM_MS, STORM_MS, bounds, is_beginning, refusal, too_short};
 use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
@@ -60,6 +60,7 @@ impl Outbox {
             maybe_repeat: false,
             plain: false,
             progress: None,
+            storm: None,
         };
         self.entries.push(Entry { place: self.last_place, delivery, due_at: row.not_before, lease_until: None });
         is_cancelled.then(|| too_short(row))
@@ -86,13 +87,11 @@ impl Outbox {
 
     fn waits(&self, entry: &Entry) -> Waiting {
         let row = &entry.delivery.row;
-        let has_storm = row.kind != NoticeKind::Fired && row.fold.is_none();
-        let storm = if has_storm { self.storm(row) } else { Vec::new() };
-        let said = |begun: &&Delivery, kind: NoticeKind, n: u32| {
-            let same = |other: &NewDelivery| (other.incident, other.channel) == (begun.row.incident, begun.row.channel);
-            self.entries.iter().map(|entry| &entry.delivery.row).any(|other| same(other) && other.kind == kind && other.n == n)
+        let (storm, rest) = match row.fold {
+            Some(_) => (None, 0),
+            None if is_beginning(row.kind) => (self.going_on(row), 0),
+            None => self.storm_behind(row),
         };
-        let rest = storm.iter().filter(|begun| !said(begun, NoticeKind::Resolved, 0) && !said(begun, row.kind, row.n)).count();
         Waiting {
             id: row.id,
             channel: row.channel,
@@ -103,18 +102,43 @@ impl Outbox {
             due_at: entry.due_at,
             attempts: entry.delivery.attempts,
             fold: row.fold,
-            storm: storm.first().and_then(|begun| begun.row.fold),
-            storm_rest: u32::try_from(rest).unwrap_or(u32::MAX),
+            storm,
+            storm_rest: rest,
         }
     }
 
-    /// All beginnings that were told in one message with that of this delivery's incident, if there are several.
-    fn storm(&self, row: &NewDelivery) -> Vec<&Delivery> {
-        let begins = || self.entries.iter().map(|entry| &entry.delivery).filter(|told| told.row.kind == NoticeKind::Fired);
-        let own = begins().find(|told| (told.row.incident, told.row.channel) == (row.incident, row.channel));
-        let Some(fold) = own.and_then(|own| own.row.fold) else { return Vec::new() };
-        let all: Vec<&Delivery> = begins().filter(|told| told.row.fold == Some(fold)).collect();
-        if all.len() > 1 { all } else { Vec::new() }
+    /// The storm that the beginning of a delivery's incident belongs to, if others do, and how many of those are still to come.
+    fn storm_behind(&self, row: &NewDelivery) -> (Option<Ulid>, u32) {
+        let (begin, end) = bounds(row.kind);
+        let is_begin = |told: &NewDelivery| (told.incident, told.kind, told.channel) == (row.incident, begin, row.channel);
+        let own = self.entries.iter().find(|entry| is_begin(&entry.delivery.row)).and_then(|entry| entry.delivery.storm);
+        let all: Vec<&NewDelivery> =
+            self.entries.iter().filter(|entry| entry.delivery.storm == own).map(|entry| &entry.delivery.row).collect();
+        if own.is_none() || all.len() < 2 {
+            return (None, 0);
+        }
+        let said = |begun: &NewDelivery, kind: NoticeKind, n: u32| {
+            let same = |other: &NewDelivery| (other.incident, other.channel) == (begun.incident, begun.channel);
+            self.entries.iter().map(|entry| &entry.delivery.row).any(|other| same(other) && other.kind == kind && other.n == n)
+        };
+        let rest = all.iter().filter(|begun| !said(begun, end, 0) && !said(begun, row.kind, row.n)).count();
+        (own, u32::try_from(rest).unwrap_or(u32::MAX))
+    }
+
+    /// The storm that is going on for a beginning: another instance of its rule was told of on its channel within the minute before.
+    fn going_on(&self, row: &NewDelivery) -> Option<Ulid> {
+        let rule = |instance: &str| instance.chars().take(26).collect::<String>();
+        let told = self.entries.iter().filter(|entry| {
+            let other = &entry.delivery.row;
+            (other.channel, other.kind) == (row.channel, row.kind)
+                && rule(&other.instance) == rule(&row.instance)
+                && other.instance != row.instance
+                && entry.delivery.first_attempt_at.is_some_and(|at| at > row.created_at.plus_millis(-STORM_MS))
+        });
+        let told = told.map(|entry| &entry.delivery).filter(|told| told.storm.is_some());
+        let storm = told.max_by_key(|told| told.first_attempt_at)?.storm;
+        let began = self.entries.iter().find(|entry| entry.delivery.storm == storm)?.delivery.row.created_at;
+        storm.filter(|_| row.created_at.millis_since(began) < LONGEST_STORM_MS)
     }
 
     /// Takes deliveries, each list as one message.
@@ -122,16 +146,25 @@ impl Outbox {
         for entry in self.entries.iter_mut().filter(|entry| entry.lease_until.is_some_and(|until| until <= now)) {
             requeue(entry, Some("no result before the lease ran out"));
         }
-        messages.iter().map(|ids| ids.iter().filter_map(|id| self.take(*id, ids[0], (now, until))).collect()).collect()
+        let mut take = |ids: &Vec<Ulid>| {
+            let Some(leader) = ids.first() else { return Vec::new() };
+            let begins = self.one(*leader).filter(|led| is_beginning(led.row.kind));
+            let storm = begins.and_then(|led| self.going_on(&led.row)).unwrap_or(*leader);
+            ids.iter().filter_map(|id| self.take(*id, (*leader, storm), (now, until))).collect()
+        };
+        messages.iter().map(&mut take).collect()
     }
 
-    fn take(&mut self, id: Ulid, message: Ulid, (now, until): (Timestamp, Timestamp)) -> Option<Delivery> {
+    fn take(&mut self, id: Ulid, (message, storm): (Ulid, Ulid), (now, until): (Timestamp, Timestamp)) -> Option<Delivery> {
         let at = self.entries.iter().position(|entry| entry.delivery.row.id == id)?;
         if self.entries[at].delivery.state != DeliveryState::Queued || !self.is_head(at) {
             return None;
         }
         let entry = &mut self.entries[at];
         entry.lease_until = Some(until);
+        if is_beginning(entry.delivery.row.kind) {
+            entry.delivery.storm = entry.delivery.storm.or(Some(storm));
+        }
         let delivery = &mut entry.delivery;
         delivery.state = DeliveryState::Sending;
         delivery.attempts += 1;
@@ -241,6 +274,7 @@ impl Outbox {
             query.state.is_none_or(|state| delivery.state == state)
                 && query.channel.is_none_or(|channel| delivery.row.channel == channel)
                 && query.incident.is_none_or(|incident| delivery.row.incident == incident)
+                && query.storm.is_none_or(|storm| delivery.storm == Some(storm))
         };
         let found = self.entries.iter().filter(|entry| fits(&entry.delivery));
         page(found.map(|entry| (entry.place, entry.delivery.clone())), query.before, query.limit)

@@ -4,10 +4,10 @@ use super::cells::{at, at_opt, named, parsed, parsed_opt};
 use super::failure::Answer;
 use super::filter::Filter;
 use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
-use crate::outbox::too_short;
+use crate::outbox::{LONGEST_STORM_MS, STORM_MS, bounds, is_beginning, too_short};
 use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
-use nightbell_model::{Timestamp, Ulid};
+use nightbell_model::{ChannelId, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::HashMap;
 
@@ -70,6 +70,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         maybe_repeat: row.get("maybe_repeat")?,
         plain: row.get("plain")?,
         progress: row.get("progress")?,
+        storm: parsed_opt(row, "storm")?,
     })
 }
 
@@ -105,34 +106,60 @@ pub(super) fn waiting(connection: &Connection, until: Timestamp) -> Answer<Vec<W
     found.into_iter().map(|(waiting, n)| in_its_storm(connection, waiting, n, &mut storms)).collect()
 }
 
-/// The incidents of a message that have neither ended nor anything of a kind and number.
+/// The incidents of a storm that have neither ended nor anything of a kind and number.
 type Rests = HashMap<(String, NoticeKind, u32), u32>;
 
-/// Notes in which message the beginning of the incident was told, where that told of several.
+/// Notes which storm a delivery belongs to: a beginning that was not told yet to one that is going on, what comes after to that
+/// of its beginning, where that told of several.
 fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut Rests) -> Answer<Waiting> {
-    if waiting.kind == NoticeKind::Fired || waiting.fold.is_some() {
+    if waiting.fold.is_some() {
         return Ok(waiting);
     }
-    let sql = "SELECT fold FROM outbox AS begun WHERE incident = ?1 AND kind = 'fired' AND channel = ?2 \
-               AND EXISTS (SELECT 1 FROM outbox AS other WHERE other.fold = begun.fold AND other.kind = 'fired' AND other.id <> begun.id)";
-    let of = params![waiting.incident.to_string(), waiting.channel.to_string()];
+    if is_beginning(waiting.kind) {
+        let storm = going_on(connection, (waiting.channel, waiting.kind), &waiting.instance, waiting.created_at)?;
+        return Ok(Waiting { storm: storm.and_then(|id| id.parse().ok()), ..waiting });
+    }
+    let (begin, end) = bounds(waiting.kind);
+    let sql = "SELECT storm FROM outbox AS begun WHERE incident = ?1 AND kind = ?2 AND channel = ?3 \
+               AND EXISTS (SELECT 1 FROM outbox AS other WHERE other.storm = begun.storm AND other.id <> begun.id)";
+    let of = params![waiting.incident.to_string(), begin.name(), waiting.channel.to_string()];
     let storm: Option<String> = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional()?;
     let Some(storm) = storm else { return Ok(waiting) };
     let kind = waiting.kind;
     let rest = match rests.get(&(storm.clone(), kind, n)) {
         Some(rest) => *rest,
         None => {
-            let sql = "SELECT count(*) FROM outbox AS begun WHERE fold = ?1 AND kind = 'fired' AND NOT EXISTS \
-                       (SELECT 1 FROM outbox AS said WHERE said.incident = begun.incident AND said.kind = 'resolved' \
+            let sql = "SELECT count(*) FROM outbox AS begun WHERE storm = ?1 AND NOT EXISTS \
+                       (SELECT 1 FROM outbox AS said WHERE said.incident = begun.incident AND said.kind = ?4 \
                        AND said.n = 0 AND said.channel = begun.channel) AND NOT EXISTS \
                        (SELECT 1 FROM outbox AS said WHERE said.incident = begun.incident AND said.kind = ?2 AND said.n = ?3 \
                        AND said.channel = begun.channel)";
-            let rest = connection.prepare_cached(sql)?.query_row(params![storm, kind.name(), n], |row| row.get(0))?;
+            let of = params![storm, kind.name(), n, end.name()];
+            let rest = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0))?;
             rests.insert((storm.clone(), kind, n), rest);
             rest
         }
     };
     Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, ..waiting })
+}
+
+/// The storm that is going on for a beginning made at `made_at`: another instance of its rule was told of on its channel within
+/// the minute before.
+fn going_on(
+    connection: &Connection,
+    (channel, kind): (ChannelId, NoticeKind),
+    instance: &str,
+    made_at: Timestamp,
+) -> Answer<Option<String>> {
+    let sql = "SELECT storm FROM outbox WHERE storm IS NOT NULL AND channel = ?1 AND kind = ?2 \
+               AND substr(instance, 1, 26) = substr(?3, 1, 26) AND first_attempt_at > ?4 AND instance <> ?3 \
+               ORDER BY first_attempt_at DESC LIMIT 1";
+    let of = params![channel.to_string(), kind.name(), instance, made_at.plus_millis(-STORM_MS).as_millis()];
+    let storm: Option<String> = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional()?;
+    let Some(storm) = storm else { return Ok(None) };
+    let sql = "SELECT created_at FROM outbox WHERE storm = ?1 ORDER BY place LIMIT 1";
+    let began: i64 = connection.prepare_cached(sql)?.query_row([&storm], |row| row.get(0))?;
+    Ok(Some(storm).filter(|_| made_at.as_millis() - began < LONGEST_STORM_MS))
 }
 
 /// Takes deliveries, each list as one message.
@@ -145,21 +172,40 @@ pub(super) fn claim(
     let sql = "UPDATE outbox SET state = 'queued', maybe_repeat = 1, lease_until = NULL, \
                last_error = 'no result before the lease ran out' WHERE state = 'sending' AND lease_until <= ?1";
     connection.prepare_cached(sql)?.execute([now.as_millis()])?;
+    messages.iter().map(|message| take(connection, message, (now, until))).collect()
+}
+
+fn take(connection: &Connection, message: &[Ulid], (now, until): (Timestamp, Timestamp)) -> Answer<Vec<Delivery>> {
     let sql = format!(
         "UPDATE outbox AS one SET state = 'sending', attempts = attempts + 1, lease_until = ?2, next_attempt_at = NULL, \
-         first_attempt_at = coalesce(first_attempt_at, ?3), fold = coalesce(fold, ?4) \
+         first_attempt_at = coalesce(first_attempt_at, ?3), fold = coalesce(fold, ?4), \
+         storm = CASE WHEN kind IN ('fired', 'nodata_start') THEN coalesce(storm, ?5) END \
          WHERE id = ?1 AND state = 'queued' AND {NO_OLDER} RETURNING *"
     );
+    let Some(leader) = message.first() else { return Ok(Vec::new()) };
+    let storm = storm_of(connection, *leader)?;
     let mut update = connection.prepare_cached(&sql)?;
-    let mut take = |message: &Vec<Ulid>| {
-        let mut taken = Vec::with_capacity(message.len());
-        for id in message {
-            let values = params![id.to_string(), until.as_millis(), now.as_millis(), message[0].to_string()];
-            taken.extend(update.query_row(values, read).optional()?);
-        }
-        Ok(taken)
+    let mut taken = Vec::with_capacity(message.len());
+    for id in message {
+        let values = params![id.to_string(), until.as_millis(), now.as_millis(), leader.to_string(), storm];
+        taken.extend(update.query_row(values, read).optional()?);
+    }
+    Ok(taken)
+}
+
+/// The storm that the beginnings of a message with this leader belong to: one that is going on, or their own.
+fn storm_of(connection: &Connection, leader: Ulid) -> Answer<String> {
+    let sql = "SELECT channel, kind, instance, created_at FROM outbox WHERE id = ?1 AND kind IN ('fired', 'nodata_start')";
+    let read = |row: &Row<'_>| {
+        let kind = named(row, "kind", NoticeKind::from_name)?;
+        Ok(((parsed(row, "channel")?, kind), row.get::<_, String>("instance")?, at(row, "created_at")?))
     };
-    messages.iter().map(&mut take).collect()
+    let begins = connection.prepare_cached(sql)?.query_row([leader.to_string()], read).optional()?;
+    let storm = match begins {
+        Some((of, instance, made_at)) => going_on(connection, of, &instance, made_at)?,
+        None => None,
+    };
+    Ok(storm.unwrap_or_else(|| leader.to_string()))
 }
 
 /// Moves what waits and what is being sent along with a clock that was set.
@@ -256,6 +302,7 @@ pub(super) fn list(connection: &Connection, query: &DeliveryQuery) -> Answer<Pag
     filter.and_is("state", query.state.map(|state| state.name().to_owned()));
     filter.and_is("channel", query.channel.map(|id| id.to_string()));
     filter.and_is("incident", query.incident.map(|id| id.to_string()));
+    filter.and_is("storm", query.storm.map(|id| id.to_string()));
     filter.page(connection, query.limit, read)
 }
 

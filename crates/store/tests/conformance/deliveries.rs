@@ -14,6 +14,7 @@ crate::conformance!(
     instances_and_channels_do_not_wait_for_each_other,
     a_message_of_several_stays_together,
     ends_know_who_else_was_told_of_in_the_same_message,
+    beginnings_within_a_minute_of_each_other_are_one_storm,
     what_is_to_travel_in_a_message_says_so_from_the_start,
     a_clock_that_is_set_holds_up_nothing,
     nothing_goes_out_before_its_time,
@@ -149,6 +150,42 @@ fn ends_know_who_else_was_told_of_in_the_same_message(engine: &mut dyn Engine) {
     assert_eq!(storms(engine), [(11, Some(1), 2), (14, None, 0)]);
     put(engine, &[of_incident(12, 1, NoticeKind::Repeat), of_incident(13, 3, NoticeKind::Resolved)]);
     assert_eq!(storms(engine), [(11, Some(1), 1), (14, None, 0), (12, Some(1), 0), (13, Some(1), 1)]);
+}
+
+/// A beginning of rule `rule` on host `host`, made at `ms`.
+fn begin(id: u128, (rule, host): (u128, u128), ms: i64) -> NewDelivery {
+    let instance = format!("{}/{}/x", Ulid::from_bits(rule), Ulid::from_bits(host));
+    NewDelivery { instance, incident: IncidentId::from_bits(id), ..delivery(id, NoticeKind::Fired, 0, ms) }
+}
+
+fn beginnings_within_a_minute_of_each_other_are_one_storm(engine: &mut dyn Engine) {
+    let storm = |engine: &dyn Engine, ms| {
+        let waiting = engine.store().waiting(at(ms)).unwrap();
+        waiting.into_iter().map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), one.storm_rest)).collect::<Vec<_>>()
+    };
+    let tell = |engine: &dyn Engine, rows: &[NewDelivery], ms| {
+        put(engine, rows);
+        let seen = storm(engine, ms);
+        let all = message(&rows.iter().map(|row| row.id.bits()).collect::<Vec<_>>());
+        let taken = engine.store().claim(engine.lease(), at(ms), at(ms + 100), &[all]).unwrap().concat();
+        for one in &taken {
+            settle(engine, one.row.id.bits(), sent(), ms + 1);
+        }
+        assert!(taken.iter().all(|one| one.storm == taken[0].storm), "{taken:#?}");
+        (seen[0].1, taken[0].storm.map(|id| id.bits()))
+    };
+    assert_eq!(tell(engine, &[begin(1, (7, 1), 0)], 0), (None, Some(1)), "it begins one");
+    assert_eq!(tell(engine, &[begin(2, (8, 2), 10_000)], 10_000), (None, Some(2)), "another rule");
+    assert_eq!(tell(engine, &[begin(3, (7, 1), 20_000)], 20_000), (None, Some(3)), "the same host is no crowd");
+    assert_eq!(tell(engine, &[begin(4, (7, 2), 59_999), begin(5, (7, 3), 60_500)], 75_000), (Some(3), Some(3)));
+    engine.reopen();
+    assert_eq!(tell(engine, &[begin(6, (7, 4), 134_999)], 140_000), (Some(3), Some(3)), "it goes on while they keep coming");
+    assert_eq!(tell(engine, &[begin(7, (7, 5), 200_000)], 200_000), (None, Some(7)), "a minute later it does not");
+    let end = |id, of: NewDelivery| NewDelivery { id: Ulid::from_bits(id), kind: NoticeKind::Resolved, ..of };
+    put(engine, &[end(14, begin(4, (7, 2), 300_000)), end(17, begin(7, (7, 5), 300_000))]);
+    assert_eq!(storm(engine, 300_000), [(14, Some(3), 3), (17, None, 0)], "told alone or in a list, they end together");
+    let query = DeliveryQuery { storm: Some(Ulid::from_bits(3)), limit: 9, ..Default::default() };
+    assert_eq!(ids(&engine.store().deliveries(&query).unwrap().items), [6, 5, 4, 3]);
 }
 
 fn a_clock_that_is_set_holds_up_nothing(engine: &mut dyn Engine) {

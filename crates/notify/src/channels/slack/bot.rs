@@ -7,7 +7,7 @@ use crate::delivery::{Message, Outcome, Report, with_receivers_words};
 use crate::http::Answer;
 use crate::notification::NoticeWord;
 use crate::notifier::Notifier;
-use crate::progress::{Posted, Progress, first_posted};
+use crate::progress::{Posted, Progress, first_posted, replaced_by};
 use chrono::Utc;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ impl Bot<'_> {
                 &upload.map_or_else(|why| format!(" but not its picture: {}", words(why)), |()| " and its picture".to_owned()),
             );
         }
-        if let Some(first) = first.filter(|first| replaces(message) && first.is_all_of(message)) {
+        for first in if replaces(message) { replaced_by(message) } else { Vec::new() } {
             let mut update = blocks::payload(message);
             (update["channel"], update["ts"]) = (json!(first.channel), json!(first.id));
             if let Err(why) = self.call("chat.update", &update).await {
