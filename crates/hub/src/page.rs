@@ -4,9 +4,9 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
-use nightbell_alerts::{DOUBT_RULE, IncidentRecord, Notice, NoticeKind, Transform};
+use nightbell_alerts::{Ack, DOUBT_RULE, IncidentRecord, Notice, NoticeKind, Transform};
 use nightbell_model::{AgentId, Timestamp, Ulid, catalogue};
-use nightbell_notify::{AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess};
 use nightbell_store::{ChannelRow, NewDelivery};
 
 /// Top processes older than this at the breach say nothing about it.
@@ -114,6 +114,7 @@ impl Context<'_> {
             timezone: self.holdings.settings.timezone.name().to_owned(),
             doubt: (incident.key.rule == DOUBT_RULE).then(|| doubt(incident)),
             shape: self.shape(incident).to_owned(),
+            ack: incident.ack.as_ref().filter(|_| notice.kind == NoticeKind::Acked).map(ack),
             ..Notification::new(NoticeWord::from(notice.kind))
         }
     }
@@ -177,6 +178,11 @@ fn doubt(incident: &IncidentRecord) -> DoubtFacts {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of agents; NaN is none")]
     let count = |value: f64| value as u32;
     DoubtFacts { overdue: count(incident.value), agents: count(incident.threshold) }
+}
+
+/// Who is on it.
+fn ack(ack: &Ack) -> AckFacts {
+    AckFacts { by: ack.by.clone(), note: ack.note.clone(), until: ack.until.map(rfc3339) }
 }
 
 /// A number that JSON can say.

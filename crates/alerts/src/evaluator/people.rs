@@ -3,14 +3,17 @@
 use super::Evaluator;
 use super::slot::{Slot, World};
 use crate::apply::hand_out;
-use crate::record::{Ack, Effects, Event, EventKind, IncidentRecord};
+use crate::instance::Instance;
+use crate::record::{Ack, Effects, Event, EventKind, IncidentRecord, Notice, NoticeKind};
 use crate::settle::settle;
+use crate::site::Site;
 use crate::step::Outcome;
 use nightbell_model::{IncidentId, Timestamp};
+use std::sync::Arc;
 
 impl Evaluator {
-    /// Notes that somebody is on an open incident: its repeats and escalation stop, its end will still be said. False if the
-    /// incident is not open.
+    /// Notes that somebody is on an open incident, and says so to who was told of it: its repeats and escalation stop, its end will
+    /// still be said. False if the incident is not open.
     pub fn acknowledge(&mut self, incident: IncidentId, ack: Ack, now: Timestamp, out: &mut Effects) -> bool {
         let said = if ack.note.is_empty() { ack.by.clone() } else { format!("{}: {}", ack.by, ack.note) };
         self.amend(incident, (EventKind::Ack, said), now, (out, |incident| incident.ack = Some(ack)))
@@ -50,10 +53,13 @@ impl Evaluator {
             out.incidents.push(incident.clone());
             out.events.push(people_event(kind, incident, said, now));
         }
+        if kind == EventKind::Ack {
+            tell_who_is_on_it(&site, instance, out);
+        }
         if !site.folding {
             settle(&site, instance, Outcome::default(), out);
-            hand_out(&site, instance, out);
         }
+        hand_out(&site, instance, out);
         let wake = site.wake_of(instance);
         self.queue.arm(slot, wake);
         true
@@ -63,6 +69,32 @@ impl Evaluator {
 impl Slot {
     fn holds(&self, id: IncidentId) -> bool {
         self.instances.iter().any(|instance| instance.incident().is_some_and(|open| open.id == id))
+    }
+}
+
+/// Says who is on an incident to the channels that were told of it, but for those that are not even told of its end now: their
+/// digest will say how it stands.
+fn tell_who_is_on_it(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
+    let series = instance.series.clone();
+    let Some(detail) = instance.detail.as_deref_mut() else { return };
+    let Some(open) = detail.incident.clone().map(Arc::new) else { return };
+    for told in detail.told.iter_mut().filter(|told| told.incident == Some(open.id)) {
+        if site.defer(&series, told.channel).is_some() {
+            continue;
+        }
+        out.notices.push(Notice {
+            kind: NoticeKind::Acked,
+            n: told.repeats,
+            channel: told.channel,
+            value: detail.value,
+            at: site.now,
+            not_before: site.now,
+            suppressed: 0,
+            late: false,
+            incident: Arc::clone(&open),
+        });
+        told.repeats = told.repeats.saturating_add(1);
+        told.dirty = true;
     }
 }
 

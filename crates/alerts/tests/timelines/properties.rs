@@ -382,14 +382,20 @@ impl Run {
                     at - last
                 );
             }
+            NoticeKind::Acked => {
+                assert_eq!(believed, Some(id), "somebody is on what was not told: {notice:?}");
+                assert!(notice.incident.acked_until(notice.at).is_some(), "{notice:?}");
+                assert!(muted.is_none_or(|defers| !defers), "inside quiet hours: {notice:?}");
+            }
             _ => {}
         }
         if matches!(notice.kind, NoticeKind::Fired | NoticeKind::Escalated | NoticeKind::Repeat) {
             let repeat = self.hub.rules.iter().find(|rule| rule.id == notice.incident.key.rule).unwrap().repeat_ms;
             self.last_said.insert(slot.clone(), (at, repeat));
         }
-        let ends = matches!(notice.kind, NoticeKind::Resolved | NoticeKind::NoDataEnd) && !notice.late;
-        assert!(ends || muted.is_none(), "said inside a mute: {notice:?}");
+        // Silences let through what calms: that it is over, and that somebody is on it.
+        let calms = matches!(notice.kind, NoticeKind::Resolved | NoticeKind::NoDataEnd | NoticeKind::Acked) && !notice.late;
+        assert!(calms || muted.is_none(), "said inside a mute: {notice:?}");
         if notice.kind == NoticeKind::Fired || notice.late {
             let cooldown = self.hub.rules.iter().find(|rule| rule.id == notice.incident.key.rule).unwrap().cooldown_ms;
             if let Some((last, least)) = self.last_fired.insert(slot, (at, cooldown)) {

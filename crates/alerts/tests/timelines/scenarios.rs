@@ -295,7 +295,8 @@ fn notice_text(notice: &Notice) -> String {
         NoticeKind::Escalated => 'S',
         NoticeKind::HubDoubt => 'D',
         NoticeKind::HubDoubtEnd => 'd',
-        NoticeKind::Test | NoticeKind::Acked | NoticeKind::Digest | NoticeKind::ChannelBroken => '?',
+        NoticeKind::Acked => 'A',
+        NoticeKind::Test | NoticeKind::Digest | NoticeKind::ChannelBroken => '?',
     };
     let key = &notice.incident.key;
     let mut text = format!("{letter} {} {}/{}", name(notice.channel.bits()), name(key.rule.bits()), name(key.agent.bits()));
