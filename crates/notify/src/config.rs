@@ -161,7 +161,8 @@ impl ChannelConfig {
         }
     }
 
-    /// `config` as it may be shown: each secret that is set reads `"set"`, and of a URL that is a secret only the host is left.
+    /// `config` as it may be shown: each secret that is set reads `"set"`, and of a URL that is or may hold a secret only the host
+    /// is left.
     #[must_use]
     pub fn redacted(kind: &str, config: &Value) -> Value {
         secrets::redacted(kind, config)
@@ -172,6 +173,13 @@ impl ChannelConfig {
     #[must_use]
     pub fn merge_secrets(kind: &str, old: &Value, new: Value) -> Value {
         secrets::merge(kind, old, new)
+    }
+
+    /// Whether the text at a JSON pointer of a configuration is an address that may stand in a file in clear: a webhook's URL, unless
+    /// it looks as if it had a key in it.
+    #[must_use]
+    pub fn is_plain_address(kind: &str, pointer: &str, text: &str) -> bool {
+        kind == "webhook" && pointer == "/url" && !secrets::bears_a_key(text)
     }
 
     /// The pictures that this channel shows, so that only those are drawn.
@@ -218,7 +226,7 @@ fn webhook(fields: &mut Fields<'_>) -> Option<WebhookConfig> {
         _ => WebhookFormat::Standard,
     };
     let pagerduty = format == WebhookFormat::PagerDuty;
-    let url = if pagerduty && !fields.has("url") { None } else { Some(fields.url("url")?) };
+    let url = if pagerduty && !fields.has("url") { None } else { Some(fields.whole_url("url")?) };
     let secrets = webhook_secrets(fields);
     let headers = fields.headers("headers");
     let routing_key = if pagerduty { Some(fields.secret("routing_key")?) } else { fields.optional_secret("routing_key") };

@@ -11,6 +11,9 @@ use std::fmt;
 /// A URL that fits wherever one with a token in it is asked for.
 const SOME_URL: &str = "https://hooks.example.org/api/webhooks/1/token";
 
+/// The address of a webhook, by JSON pointer.
+const ADDRESS: &str = "/url";
+
 /// What references stand for.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
@@ -85,7 +88,8 @@ pub(super) fn wanted(declared: &Declared) -> BTreeSet<String> {
 /// Puts the secrets of a declared channel into its configuration; what stood for them, by pointer.
 ///
 /// # Errors
-/// The references that lead nowhere, and the secrets that stand in the file themselves.
+/// The references that lead nowhere, and the secrets that stand in the file themselves. A webhook's address may stand there: whoever
+/// writes it knows whether there is a key in it.
 pub(super) fn fill(entry: &Entry, config: &mut Value, secrets: &Secrets) -> Result<BTreeMap<String, String>, Vec<Fault>> {
     let (mut references, mut faults) = (BTreeMap::new(), Vec::new());
     each_text(config, "", &mut |pointer, text| {
@@ -100,7 +104,7 @@ pub(super) fn fill(entry: &Entry, config: &mut Value, secrets: &Secrets) -> Resu
     });
     if faults.is_empty() {
         for pointer in hidden(entry.text("kind").unwrap_or_default(), config) {
-            if !references.contains_key(&pointer) {
+            if !references.contains_key(&pointer) && pointer != ADDRESS {
                 let what = "is a secret, which has no place in a file: write \"env:NAME\" or \"file:PATH\"";
                 faults.push(entry.fault(&format!("/config{pointer}"), what));
             }
@@ -113,12 +117,13 @@ fn why(reference: &str) -> &'static str {
     if reference.starts_with("env:") { "this variable is not set" } else { "there is no such file, or it is empty" }
 }
 
-/// The JSON pointers of what a channel's configuration does not show.
+/// The JSON pointers of what a channel's configuration does not show; an address without a key in it is no secret in a file.
 pub(super) fn hidden(kind: &str, config: &Value) -> Vec<String> {
     let shown = ChannelConfig::redacted(kind, config);
     let mut pointers = Vec::new();
     each_text(&mut config.clone(), "", &mut |pointer, text| {
-        if shown.pointer(pointer).and_then(Value::as_str) != Some(text) {
+        let is_shown = shown.pointer(pointer).and_then(Value::as_str) == Some(text);
+        if !is_shown && !ChannelConfig::is_plain_address(kind, pointer, text) {
             pointers.push(pointer.to_owned());
         }
     });

@@ -25,7 +25,7 @@ fn signing(place: &str) -> String {
 fn channels(echo: &Double) -> Vec<Value> {
     let (port, there) = (echo.url.port().unwrap(), |path: &str| echo.at(path));
     vec![
-        json!({"name": "hook", "kind": "webhook", "config": {"url": there("hook"), "secret": signing("A"), "previous_secret": signing("B"),
+        json!({"name": "hook", "kind": "webhook", "config": {"url": there(&format!("hook/{}", canary("address70"))), "secret": signing("A"), "previous_secret": signing("B"),
             "headers": {"authorization": format!("Bearer {}", canary("header"))}, "allow_private": true}}),
         json!({"name": "duty", "kind": "webhook", "config": {"url": there("duty"), "format": "pagerduty",
             "routing_key": canary("routing"), "allow_private": true}}),
@@ -69,7 +69,7 @@ impl Seen {
     }
 
     fn search(&self) {
-        let places = ["header", "routing", "password", "discord", "slack", "nowhere", "bot"].map(canary);
+        let places = ["address70", "header", "routing", "password", "discord", "slack", "nowhere", "bot"].map(canary);
         let keys = ["A", "B"].map(|place| signing(place)[6..].to_owned());
         for (from, bytes) in &self.0 {
             let text = String::from_utf8_lossy(bytes);

@@ -197,13 +197,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A URL whose path is a secret: encrypted unless it stays in a private network.
-    pub(super) fn secret_url(&mut self, name: &str, allow_private: bool) -> Option<Url> {
+    /// A URL that is shown without its path.
+    pub(super) fn whole_url(&mut self, name: &str) -> Option<Url> {
         let url = self.url(name)?;
         if url.path().contains('…') || url.path().contains("%E2%80%A6") {
             self.fault(name, "is the shortened form it is shown in: give the whole URL");
             return None;
         }
+        Some(url)
+    }
+
+    /// A URL whose path is a secret: encrypted unless it stays in a private network.
+    pub(super) fn secret_url(&mut self, name: &str, allow_private: bool) -> Option<Url> {
+        let url = self.whole_url(name)?;
         if url.scheme() != "https" && !allow_private {
             self.fault(name, "is not https: it would show its token to everybody on the way");
             return None;

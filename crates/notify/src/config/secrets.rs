@@ -14,6 +14,8 @@ enum Shown {
     Placeholder,
     /// As scheme and host.
     Host,
+    /// As scheme and host, or whole if nothing more is in it: many services put a key into the rest.
+    Address,
     /// Each value of an object as `"set"`.
     Values,
 }
@@ -22,6 +24,7 @@ enum Shown {
 fn secret_fields(kind: &str) -> &'static [(&'static str, Shown)] {
     match kind {
         "webhook" => &[
+            ("url", Shown::Address),
             ("secret", Shown::Placeholder),
             ("previous_secret", Shown::Placeholder),
             ("routing_key", Shown::Placeholder),
@@ -30,6 +33,7 @@ fn secret_fields(kind: &str) -> &'static [(&'static str, Shown)] {
         "smtp" => &[("password", Shown::Placeholder)],
         "discord" | "slack" => &[("webhook_url", Shown::Host), ("bot_token", Shown::Placeholder)],
         _ => &[
+            ("url", Shown::Address),
             ("secret", Shown::Placeholder),
             ("previous_secret", Shown::Placeholder),
             ("headers", Shown::Values),
@@ -47,10 +51,36 @@ fn shown(value: &Value, how: Shown) -> Value {
         (Value::Object(values), Shown::Values) => {
             return values.iter().map(|(name, value)| (name.clone(), shown(value, Shown::Placeholder))).collect();
         }
-        (Value::String(url), Shown::Host) => host_only(url),
+        (Value::String(url), Shown::Address) if is_bare(url) => url.clone(),
+        (Value::String(url), Shown::Host | Shown::Address) => host_only(url),
         _ => PLACEHOLDER.to_owned(),
     };
     Value::String(text)
+}
+
+/// Whether an address has nothing in it but scheme and host.
+fn is_bare(url: &str) -> bool {
+    let Ok(url) = Url::parse(url.trim()) else { return false };
+    url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
+/// Whether an address looks as if it had a key in it: a query, a login, or a part of its path that nobody would choose as a name.
+pub(super) fn bears_a_key(url: &str) -> bool {
+    /// So long a part is no name.
+    const LONG: usize = 32;
+    /// Nor is so long a one with letters and digits.
+    const MIXED: usize = 16;
+    let Ok(url) = Url::parse(url.trim()) else { return false };
+    let is_key = |part: &str| {
+        let has = |wanted: fn(&char) -> bool| part.chars().any(|letter| wanted(&letter));
+        part.len() >= LONG || (part.len() >= MIXED && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic))
+    };
+    let has_login = !url.username().is_empty() || url.password().is_some();
+    url.query().is_some() || has_login || url.path_segments().is_some_and(|mut parts| parts.any(is_key))
 }
 
 /// `https://discord.com/…`

@@ -139,6 +139,9 @@ fn what_is_shown_has_no_secret_in_it() {
             json!({"url": "https://e.example/x", "secret": "CANARY", "previous_secret": "CANARY2", "headers": {"X-A": "CANARY", "X-B": "CANARY"}}),
         ),
         ("webhook", json!({"headers": "CANARY"})),
+        ("webhook", json!({"url": "https://e.example/in/CANARY"})),
+        ("webhook", json!({"url": "https://e.example?key=CANARY", "format": "alertmanager"})),
+        ("webhook", json!({"url": "https://CANARY@e.example"})),
         ("webhook", json!({"format": "pagerduty", "routing_key": "CANARY"})),
         ("smtp", json!({"host": "h", "password": "CANARY"})),
         ("discord", json!({"webhook_url": "https://discord.com/api/webhooks/1/CANARY"})),
@@ -153,8 +156,27 @@ fn what_is_shown_has_no_secret_in_it() {
     }
     let shown = ChannelConfig::redacted("discord", &json!({"webhook_url": HOOK}));
     assert_eq!(shown, json!({"webhook_url": "https://discord.com/…"}));
+    for bare in ["https://e.example", "https://e.example:8443/"] {
+        assert_eq!(ChannelConfig::redacted("webhook", &json!({"url": bare})), json!({"url": bare}));
+    }
+    assert!(one("webhook", json!({"url": "https://f.example/…"})).contains("give the whole URL"), "of another host");
     assert!(!format!("{:?}", accepted("smtp", &mail())).contains("hunter22"));
     assert!(!format!("{:?}", accepted("discord", &json!({"webhook_url": HOOK}))).contains("s3cr3t"));
+}
+
+#[test]
+fn an_address_in_a_file_is_hidden_where_it_looks_like_a_key() {
+    for (url, plain) in [
+        ("https://e.example/hook", true),
+        ("http://10.0.0.1:9093/api/v2/alerts", true),
+        ("https://e.example/alertmanager-webhook", true),
+        ("https://e.example/in?channel=1", false),
+        ("https://user@e.example/in", false),
+        ("https://hooks.example/services/T024BE7LD/B01234567/a1b2c3d4e5f6g7h8i9j0k1l2", false),
+    ] {
+        assert_eq!(ChannelConfig::is_plain_address("webhook", "/url", url), plain, "{url}");
+    }
+    assert!(!ChannelConfig::is_plain_address("discord", "/webhook_url", "https://e.example/hook"));
 }
 
 #[test]
