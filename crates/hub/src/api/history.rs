@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use columns::History;
 use nightbell_model::{AgentId, Frame, SeriesKey, Tier, Timestamp};
-use nightbell_store::{AgentRow, RangeQuery};
+use nightbell_store::{AgentRow, Damaged, MetricStore, RangeQuery};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -127,15 +127,20 @@ impl Request {
         Ok(Self { agent, asked, query })
     }
 
-    async fn frame(&self, app: &App) -> Result<Frame, Problem> {
+    async fn frame(&self, app: &App) -> Result<(Frame, Vec<Damaged>), Problem> {
         let query = self.query.clone();
-        let frame = app.read_metrics(move |store| store.range(&query)).await?;
+        let read = move |store: &dyn MetricStore| {
+            let frame = store.range(&query)?;
+            // What is found damaged while it is read is in the list, too.
+            Ok((frame, store.damage(query.agent, query.start, query.end)?))
+        };
+        let (frame, damaged) = app.read_metrics(read).await?;
         if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
             let why =
                 format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier, or for CSV");
             return Err(Problem::invalid_field("metrics", why));
         }
-        Ok(frame)
+        Ok((frame, damaged))
     }
 
     /// What the answer depends on; `None` while it still grows.
@@ -144,10 +149,12 @@ impl Request {
         if !may_be_closed(end, now) {
             return Ok(None);
         }
-        let revision = app.read_metrics(move |store| store.revision(agent, start, end)).await?;
+        let read =
+            move |store: &dyn MetricStore| Ok((store.revision(agent, start, end)?, store.damage(agent, start, end)?.len()));
+        let (revision, damaged) = app.read_metrics(read).await?;
         let query = &self.query;
         let asked = (start.as_millis(), end.as_millis(), query.max_points, query.tier, &query.series);
-        Ok(revision.map(|revision| Validator::of((form, revision, asked, agent.bits(), &self.agent.name))))
+        Ok(revision.map(|revision| Validator::of((form, revision, damaged, asked, agent.bits(), &self.agent.name))))
     }
 
     async fn answer(&self, app: &App, headers: &HeaderMap, form: Form) -> Result<Response, Problem> {
@@ -166,14 +173,15 @@ impl Request {
     }
 
     async fn json(&self, app: &App) -> Result<Response, Problem> {
-        let body = columns::json(self.agent.id, self.asked, &self.frame(app).await?);
+        let (frame, damaged) = self.frame(app).await?;
+        let body = columns::json(self.agent.id, self.asked, &frame, &damaged);
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
     }
 
     /// A tier named outright is given whole, however long that is; what the hub chooses fits into the point budget.
     async fn csv(&self, app: &App) -> Result<Response, Problem> {
         let Some(tier) = self.query.tier else {
-            let frame = self.frame(app).await?;
+            let (frame, _damaged) = self.frame(app).await?;
             return csv_response(&self.agent, what(frame.columns.iter().map(|column| &column.key)), &frame);
         };
         let RangeQuery { agent, series, start, end, now, .. } = self.query.clone();

@@ -8,7 +8,7 @@ use crate::api::wire::seconds::Seconds;
 use crate::digits::{push_integer, push_json, push_json_number};
 use crate::page::rfc3339;
 use nightbell_model::{AgentId, Column, Frame};
-#[cfg(test)]
+use nightbell_store::Damaged;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -30,9 +30,28 @@ pub(super) struct History {
     #[schema(value_type = Option<f64>)]
     step_seconds: Option<Seconds>,
     points: usize,
+    /// What was found damaged in the span and is missing from the answer; left out where nothing is.
+    #[cfg_attr(test, serde(skip_serializing_if = "Vec::is_empty"))]
+    #[schema(required = false)]
+    damaged: Vec<DamagedView>,
     /// Epoch milliseconds.
     t: Vec<i64>,
     series: Vec<HistorySeries>,
+}
+
+/// A stretch of history that cannot be read any more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DamagedView {
+    start: String,
+    end: String,
+    /// What is wrong with it.
+    why: String,
+}
+
+impl From<&Damaged> for DamagedView {
+    fn from(damaged: &Damaged) -> Self {
+        Self { start: rfc3339(damaged.start), end: rfc3339(damaged.end), why: damaged.why.clone() }
+    }
 }
 
 /// One series; a gap is null.
@@ -53,7 +72,7 @@ struct HistorySeries {
 }
 
 /// The answer as [`History`] has it.
-pub(super) fn json(agent: AgentId, asked: Asked, frame: &Frame) -> Vec<u8> {
+pub(super) fn json(agent: AgentId, asked: Asked, frame: &Frame, damaged: &[Damaged]) -> Vec<u8> {
     let numbers = frame.times.len() * (2 + 3 * frame.columns.len());
     let mut out = Vec::with_capacity(numbers * NUMBER_BYTES + 256 * (1 + frame.columns.len()));
     out.extend_from_slice(b"{\"agent\":");
@@ -68,6 +87,10 @@ pub(super) fn json(agent: AgentId, asked: Asked, frame: &Frame) -> Vec<u8> {
     push_json(&mut out, &frame.step_ms.map(Seconds));
     out.extend_from_slice(b",\"points\":");
     push_json(&mut out, &frame.times.len());
+    if !damaged.is_empty() {
+        out.extend_from_slice(b",\"damaged\":");
+        push_json(&mut out, &damaged.iter().map(DamagedView::from).collect::<Vec<_>>());
+    }
     out.extend_from_slice(b",\"t\":");
     list(&mut out, &frame.times, |out, time| push_integer(out, time.as_millis()));
     out.extend_from_slice(b",\"series\":");
@@ -121,7 +144,7 @@ mod tests {
     use nightbell_model::{Tier, Timestamp};
 
     /// The same by the general way.
-    fn plainly(agent: AgentId, asked: Asked, frame: &Frame) -> String {
+    fn plainly(agent: AgentId, asked: Asked, frame: &Frame, damaged: &[Damaged]) -> String {
         let series = frame.columns.iter().map(|column| HistorySeries {
             metric: column.key.metric().to_owned(),
             labels: labels(&column.key),
@@ -137,6 +160,7 @@ mod tests {
             tier: tier_name(frame),
             step_seconds: frame.step_ms.map(Seconds),
             points: frame.times.len(),
+            damaged: damaged.iter().map(DamagedView::from).collect(),
             t: frame.times.iter().map(|time| time.as_millis()).collect(),
             series: series.collect(),
         };
@@ -169,8 +193,12 @@ mod tests {
             ..raw.clone()
         };
         for frame in [raw, buckets, Frame::empty(start, end)] {
-            let text = String::from_utf8(json(agent, asked, &frame)).expect("text");
-            assert_eq!(text, plainly(agent, asked, &frame));
+            let damaged = Damaged { start, end, why: "its checksum does not fit".to_owned() };
+            for damaged in [&[][..], &[damaged][..]] {
+                let text = String::from_utf8(json(agent, asked, &frame, damaged)).expect("text");
+                assert_eq!(text, plainly(agent, asked, &frame, damaged));
+                assert_eq!(text.contains("damaged"), !damaged.is_empty());
+            }
         }
     }
 }
