@@ -100,6 +100,24 @@ async fn what_was_too_short_to_page_and_a_broken_channel_are_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_waits_goes_nowhere_or_can_never_come_has_a_reason() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let receiver = Receiver::new().await;
+    let channel = world.channel("ops", &receiver.url).await;
+    let unknown = rule(&world, json!({"metric": "shop.orders", "allow_unknown": true})).await;
+    assert_eq!(codes(&world, &unknown, &agent.id).await, ["no_sample", "unknown_metric"]);
+    let patient = rule(&world, json!({"name": "waits", "channels": [channel]})).await;
+    world.put("/routes", json!({"items": [{"channels": []}, {"channels": [channel]}]})).await;
+    let routed = rule(&world, json!({"name": "routed"})).await;
+    agent.now(json!({"cpu.usage_percent": 95})).await;
+    assert!(codes(&world, &patient, &agent.id).await.contains(&"gathering".to_owned()), "its page is not due yet");
+    assert!(codes(&world, &routed, &agent.id).await.contains(&"no_route".to_owned()), "the first route names nobody");
+    world.patch(&format!("/channels/{channel}"), json!({"enabled": false})).await;
+    assert!(codes(&world, &patient, &agent.id).await.contains(&"channel_disabled".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kind_is_kept_with_what_it_stands_for() {
     let world = World::new().await;
     let made = world.post("/rules", json!({"name": "SMTP", "kind": "port_closed", "labels": {"port": "25"}})).await;

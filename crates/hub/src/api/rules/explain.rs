@@ -8,11 +8,14 @@ use crate::app::App;
 use crate::clock;
 use crate::fleet::Fleet;
 use crate::page::rfc3339;
+use crate::routing;
 use axum::Json;
 use axum::extract::State;
 use nightbell_alerts::explain::{absence, reasons};
-use nightbell_alerts::{Aggregate, Evaluator, EventKind, InstanceView, Outlook, Reason, Rule, State as AlertState, Transform};
-use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, Timestamp};
+use nightbell_alerts::{
+    Aggregate, Evaluator, EventKind, IncidentRecord, InstanceView, Outlook, Reason, Rule, State as AlertState, Transform,
+};
+use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, Timestamp, catalogue};
 use nightbell_store::{Delivery, DeliveryQuery, DeliveryState, EventQuery, LoggedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,8 +94,8 @@ pub(crate) struct TrendView {
 pub(crate) struct ReasonView {
     /// Its name: not_breaching, in_band, pending, firing, keep_firing, no_data, stale, no_sample, no_threshold, no_rate, no_trend,
     /// no_clear_trend, cooldown, silence, maintenance, quiet_hours, host_offline, acked, late_burst, self_doubt, no_channel,
-    /// channel_broken, channel_failing, too_short, next_notice; of a rule that does not apply disabled, replaced,
-    /// out_of_scope or paused.
+    /// no_route, channel_disabled, channel_broken, channel_failing, gathering, too_short, next_notice; of a rule that does not apply disabled,
+    /// replaced, out_of_scope or paused; of one whose metric nobody has sent yet unknown_metric.
     code: &'static str,
     /// The reason in words.
     text: String,
@@ -110,6 +113,8 @@ pub(crate) struct ReasonView {
 struct Told {
     agent: AgentId,
     incident: Option<IncidentId>,
+    /// The open incident, where routes say whom it is told to.
+    routed: Option<IncidentRecord>,
     /// Whom it tells: the rule's own channels, or those that a route gives it.
     channels: Vec<ChannelId>,
     reasons: Vec<Reason>,
@@ -143,7 +148,8 @@ fn told(mut view: InstanceView<'_>, fleet: &Fleet, rule: &Rule, (now, doubting):
         reasons: Vec::new(),
     };
     let channels = view.told.iter().map(|told| told.channel).collect();
-    Told { agent, incident: view.incident.map(|incident| incident.id), channels, reasons, view: explained }
+    let routed = view.incident.filter(|_| rule.channels.is_empty()).cloned();
+    Told { agent, incident: view.incident.map(|incident| incident.id), routed, channels, reasons, view: explained }
 }
 
 /// An agent on which the rule has no series.
@@ -168,7 +174,7 @@ fn untold(evaluator: &Evaluator, rule: &Rule, agent: AgentId) -> Told {
         next_notice_at: None,
         reasons: Vec::new(),
     };
-    Told { agent, incident: None, channels: Vec::new(), reasons: vec![reason], view: explained }
+    Told { agent, incident: None, routed: None, channels: Vec::new(), reasons: vec![reason], view: explained }
 }
 
 fn trend(outlook: Outlook) -> TrendView {
@@ -196,8 +202,25 @@ async fn explain(
     let mut all = describe(&app, &rule, found).await?;
     if let (Some(agent), Some(explained)) = (only, all.first_mut()) {
         explained.reasons.extend(too_short(&app, id, agent).await?);
+        explained.reasons.extend(unknown_metric(&app, &rule).await?);
     }
     Ok(Json(Listing::whole(all)))
+}
+
+/// That nobody has ever sent what the rule looks at.
+async fn unknown_metric(app: &App, rule: &Rule) -> Result<Option<ReasonView>, Problem> {
+    let metric = rule.selector.metric.clone();
+    if catalogue::find(&metric).is_some() || rule.is_offline() {
+        return Ok(None);
+    }
+    let text = format!("no agent has sent {metric} yet, and it is not in the catalogue");
+    let is_known = app.read_metrics(move |store| store.knows_metric(&metric)).await?;
+    Ok((!is_known).then(|| plain("unknown_metric", text)))
+}
+
+/// A reason that nothing more is known of.
+const fn plain(code: &'static str, text: String) -> ReasonView {
+    ReasonView { code, text, until: None, silence: None, rule: None, channel: None }
 }
 
 /// That an incident of late ended before its page was due.
@@ -208,14 +231,7 @@ async fn too_short(app: &App, rule: RuleId, agent: AgentId) -> Result<Option<Rea
     let recent = |event: &&LoggedEvent| event.event.rule == Some(rule) && now.millis_since(event.event.at) <= RECENT_MS;
     let last = events.iter().filter(recent).find(|event| event.event.reason == TOO_SHORT);
     let text = |event: &LoggedEvent| format!("what fired last ended before its page was due, at {}", rfc3339(event.event.at));
-    Ok(last.map(|event| ReasonView {
-        code: "too_short",
-        text: text(event),
-        until: None,
-        silence: None,
-        rule: None,
-        channel: None,
-    }))
+    Ok(last.map(|event| plain("too_short", text(event))))
 }
 
 /// How an open incident stands now, and why; `None` if it is not open any more.
@@ -263,9 +279,17 @@ async fn describe(app: &App, rule: &Rule, found: Vec<Told>) -> Result<Vec<Explai
         rule: reason.rule.map(|id| id.to_string()),
         channel: reason.channel.map(named),
     };
+    let nowhere = |told: &Told| {
+        let is_told_to_nobody = |incident: &IncidentRecord| routing::told_to(&holdings, incident).is_empty();
+        let is_routed = !holdings.settings.routes.is_empty() && told.routed.as_ref().is_some_and(is_told_to_nobody);
+        is_routed.then(|| {
+            Reason::new("no_route", "no route names a channel for it, by its severity, tags and the hour at which it fired")
+        })
+    };
     let explained = |told: Told| {
         let is_about = |trouble: &&Trouble| trouble.incident.is_none_or(|id| Some(id) == told.incident);
-        let all = told.reasons.into_iter().chain(trouble.iter().filter(is_about).map(Trouble::reason));
+        let nowhere = nowhere(&told);
+        let all = told.reasons.into_iter().chain(nowhere).chain(trouble.iter().filter(is_about).map(Trouble::reason));
         Explained { agent: names::agent(&holdings, told.agent), reasons: all.map(shown).collect(), ..told.view }
     };
     Ok(found.into_iter().map(explained).collect())
@@ -292,8 +316,12 @@ impl Trouble {
 async fn troubles(app: &App, channels: &BTreeSet<ChannelId>) -> Result<Vec<Trouble>, Problem> {
     let mut found = Vec::new();
     for channel in channels {
-        let broken = app.registry.read().channels.get(channel).and_then(|row| row.broken.clone());
-        if let Some(why) = broken {
+        let row = app.registry.read().channels.get(channel).cloned();
+        if row.as_ref().is_some_and(|row| !row.enabled) {
+            let text = "the channel is switched off".to_owned();
+            found.push(Trouble { channel: *channel, incident: None, code: "channel_disabled", text, until: None });
+        }
+        if let Some(why) = row.and_then(|row| row.broken) {
             let text = format!("the channel refuses what it is sent: {why}");
             found.push(Trouble { channel: *channel, incident: None, code: "channel_broken", text, until: None });
         }
@@ -312,6 +340,10 @@ fn trouble(delivery: &Delivery) -> Option<Trouble> {
         DeliveryState::Queued if delivery.attempts > 0 => {
             let text = format!("{} attempts failed, the last one: {why}", delivery.attempts);
             Some(Trouble { channel, incident, code: "channel_failing", text, until: delivery.next_attempt_at })
+        }
+        DeliveryState::Queued => {
+            let text = "its page waits for others of its kind to travel with".to_owned();
+            Some(Trouble { channel, incident, code: "gathering", text, until: None })
         }
         DeliveryState::Dead => {
             Some(Trouble { channel, incident, code: "channel_failing", text: format!("given up: {why}"), until: None })
