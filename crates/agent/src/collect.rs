@@ -5,13 +5,17 @@
 
 mod cpu;
 mod diskio;
+mod errand;
 mod facts;
 mod filesystems;
+mod groups;
 mod kernel;
+mod listening;
 mod memory;
 mod mounts;
 mod network;
 mod own;
+mod ports;
 mod power;
 mod pressure;
 mod processes;
@@ -29,12 +33,17 @@ mod users;
 
 use crate::clock::Moment;
 use crate::sheet::{Gap, Names, Sheet};
+use crate::watch::Watch;
 pub use facts::facts;
 pub use own::Dealings;
 pub use processes::{Process, Top};
 use source::{Reader, Source};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a heartbeat waits for what was asked at its beginning on other threads; what comes later is told with the next.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where the kernel's trees are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,14 +95,17 @@ pub struct Collector {
     sensors: sensors::Sensors,
     power: power::Power,
     processes: processes::Processes,
+    groups: groups::Groups,
+    ports: ports::Ports,
     users: users::Users,
     own: own::Own,
 }
 
 impl Collector {
-    /// Readers of the host below `roots`; with `with_counters` the raw kernel counters are noted too.
+    /// Readers of the host below `roots` and of what is watched on it; with `with_counters` the raw kernel counters are noted
+    /// too.
     #[must_use]
-    pub fn new(roots: &Roots, with_counters: bool) -> Self {
+    pub fn new(roots: &Roots, watch: &Watch, with_counters: bool) -> Self {
         Self {
             reader: Reader::new(),
             sheet: Sheet::new(with_counters),
@@ -110,6 +122,8 @@ impl Collector {
             sensors: sensors::Sensors::new(roots),
             power: power::Power::new(roots),
             processes: processes::Processes::new(roots),
+            groups: groups::Groups::new(roots, &watch.processes),
+            ports: ports::Ports::new(roots, &watch.ports),
             users: users::Users::new(roots),
             own: own::Own::new(),
         }
@@ -120,6 +134,7 @@ impl Collector {
     pub fn collect(&mut self, now: Moment, dealings: &Dealings) -> Reading {
         let (reader, sheet) = (&mut self.reader, &mut self.sheet);
         sheet.begin();
+        self.ports.ask(sheet);
         let stat = self.stat.parse(reader, sheet, stat::parse);
         if let Some(stat) = &stat {
             self.cpu.collect(stat, sheet);
@@ -133,8 +148,12 @@ impl Collector {
         self.filesystems.collect(reader, sheet);
         self.sensors.collect(&self.diskio, reader, sheet);
         self.power.collect(reader, sheet);
-        self.processes.collect(sheet);
+        self.processes.collect(&mut self.groups, reader, now, sheet);
         self.users.collect(reader, sheet);
+        // The first heartbeat waits for nobody.
+        let patience = if self.last.is_some() { PATIENCE } else { Duration::ZERO };
+        let deadline = Instant::now() + patience;
+        self.ports.collect(deadline, reader, sheet);
         self.own.collect(reader, now, dealings, sheet);
         reader.shrink();
         let resumed = self.last.replace(now).is_some_and(|last| now.slept_since(last));

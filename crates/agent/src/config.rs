@@ -8,6 +8,7 @@ mod sources;
 use crate::collect::Roots;
 use crate::endpoint::Endpoint;
 use crate::error::AgentError;
+use crate::watch::Watch;
 pub use nightbell_protocol::Encoding;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct AgentConfig {
     pub ca_file: Option<PathBuf>,
     /// Where the kernel's trees are.
     pub roots: Roots,
+    /// What is watched beside the host itself.
+    pub watch: Watch,
     /// Whether SIGTERM and SIGINT end the agent; a program that handles them itself says no.
     pub install_signal_handlers: bool,
 }
@@ -71,6 +74,7 @@ impl Default for AgentConfig {
             allow_plaintext: false,
             ca_file: None,
             roots: Roots::default(),
+            watch: Watch::default(),
             install_signal_handlers: true,
         }
     }

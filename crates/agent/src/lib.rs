@@ -2,7 +2,7 @@
 //!
 //! [`run()`] is all that a program needs; the hub calls it too, to watch its own host. Inside, readings (`collect`) become rows
 //! on a `sheet`, wait in a `buffer` until the hub calls them durable, and travel by `wire`; `schedule`, `backoff` and `courier`
-//! decide when, and know no clock. Containers, disks' health, services and GPUs are left to later parts.
+//! decide when, and know no clock. GPUs are left to later parts.
 
 pub mod backoff;
 pub mod buffer;
@@ -21,6 +21,7 @@ pub mod schedule;
 pub mod sheet;
 mod signals;
 mod state;
+pub mod watch;
 mod wire;
 
 pub use collect::Roots;
@@ -29,3 +30,4 @@ pub use error::AgentError;
 pub use once::once;
 pub use run::run;
 pub use state::{enrolled_as, has_credential};
+pub use watch::Watch;

@@ -34,7 +34,7 @@ fn start() -> Result<(), AgentError> {
     let command = cli::command()?;
     log::start(command.log);
     match command.task {
-        Task::Once { roots, json } => writeln!(std::io::stdout(), "{}", nightbell_agent::once(&roots, json))
+        Task::Once { roots, watch, json } => writeln!(std::io::stdout(), "{}", nightbell_agent::once(&roots, &watch, json))
             .map_err(|source| AgentError::System { action: "write to standard output", source }),
         Task::Run(config) => tokio::runtime::Builder::new_current_thread()
             .enable_all()

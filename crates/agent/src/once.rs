@@ -3,6 +3,7 @@
 use crate::clock::{self, Moment};
 use crate::collect::{Collector, Dealings, Reading, Roots, facts};
 use crate::sheet::{RawCounter, unscaled};
+use crate::watch::Watch;
 use nightbell_model::catalogue::{self, Unit};
 use nightbell_model::series::SeriesKey;
 use serde_json::{Map, Value, json};
@@ -12,12 +13,12 @@ use std::time::Duration;
 /// The time between the two samples from which rates are made.
 const BETWEEN: Duration = Duration::from_millis(250);
 
-/// Reads the host below `roots` twice, 250 ms apart, and gives one heartbeat: as one JSON object
+/// Reads the host below `roots`, and what is watched on it, twice, 250 ms apart, and gives one heartbeat: as one JSON object
 /// `{"agent", "samples":[{"metric","labels","value","unit"}], "gaps":[{"source","why"}], "counters"}`, or as a line of text for
 /// each value. Blocks meanwhile.
 #[must_use]
-pub fn once(roots: &Roots, json: bool) -> String {
-    let mut collector = Collector::new(roots, true);
+pub fn once(roots: &Roots, watch: &Watch, json: bool) -> String {
+    let mut collector = Collector::new(roots, watch, true);
     let dealings = Dealings::default();
     collector.collect(Moment::now(), &dealings);
     std::thread::sleep(BETWEEN);

@@ -2,6 +2,7 @@
 
 use crate::clock::Moment;
 use crate::collect::{Collector, Dealings, Reading, Roots, Top};
+use crate::watch::Watch;
 use tokio::task::JoinHandle;
 
 /// A reading that takes longer is given up.
@@ -43,6 +44,7 @@ type Outcome = (Box<Collector>, Done);
 #[derive(Debug)]
 pub(crate) struct Probe {
     roots: Roots,
+    watch: Watch,
     idle: Option<Box<Collector>>,
     running: Option<JoinHandle<Outcome>>,
     started_ms: i64,
@@ -50,10 +52,10 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// A probe of the host below `roots`.
-    pub(crate) fn new(roots: &Roots) -> Self {
-        let collector = Box::new(Collector::new(roots, false));
-        Self { roots: roots.clone(), idle: Some(collector), running: None, started_ms: 0, given_up: false }
+    /// A probe of the host below `roots` and of what is watched on it.
+    pub(crate) fn new(roots: &Roots, watch: &Watch) -> Self {
+        let collector = Box::new(Collector::new(roots, watch, false));
+        Self { roots: roots.clone(), watch: watch.clone(), idle: Some(collector), running: None, started_ms: 0, given_up: false }
     }
 
     /// Whether nothing is being read.
@@ -103,7 +105,7 @@ impl Probe {
             Err(error) => {
                 // A bug in a parser: the next heartbeat begins with a new collector.
                 tracing::error!(%error, "a reading has failed");
-                self.idle = Some(Box::new(Collector::new(&self.roots, false)));
+                self.idle = Some(Box::new(Collector::new(&self.roots, &self.watch, false)));
                 None
             }
         }

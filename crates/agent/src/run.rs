@@ -88,7 +88,7 @@ impl Agent {
         Self {
             courier: Courier::new(boot_id, Buffer::default()),
             schedule: Schedule::new(identity, interval_ms, now.boot_ms),
-            probe: Probe::new(&config.roots),
+            probe: Probe::new(&config.roots, &config.watch),
             dealings: Dealings::default(),
             offset: Offset::default(),
             last_ms: now.boot_ms,

@@ -4,6 +4,7 @@
 //! Counting alone needs the names of the folders only.
 
 use super::Roots;
+use super::groups::Groups;
 use super::scan::{self, float};
 use super::source::{Reader, reason};
 use crate::clock::Moment;
@@ -69,11 +70,14 @@ struct Ticks {
 
 /// One line of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
-struct Line<'a> {
-    name: &'a [u8],
-    ticks: u64,
-    start: u64,
-    rss_pages: u64,
+pub(crate) struct Line<'a> {
+    pub(crate) name: &'a [u8],
+    /// `Z` for one that has ended and waits for its parent.
+    pub(crate) state: u8,
+    pub(crate) ticks: u64,
+    pub(crate) threads: u64,
+    pub(crate) start: u64,
+    pub(crate) rss_pages: u64,
 }
 
 impl Processes {
@@ -82,10 +86,12 @@ impl Processes {
         Self { path: roots.proc.clone(), dir: None, count: None, beat: 0, last: Vec::new(), last_at: None, top: Top::default() }
     }
 
-    /// Writes `proc.total`.
-    pub(crate) fn collect(&mut self, sheet: &mut Sheet) {
+    /// Writes `proc.total`, and `process.*` of the groups that are watched: then every process is looked at anyhow.
+    pub(crate) fn collect(&mut self, groups: &mut Groups, reader: &mut Reader, now: Moment, sheet: &mut Sheet) {
         self.beat = self.beat.wrapping_add(1);
-        if self.count.is_none_or(|count| count <= MANY) || self.beat.is_multiple_of(4) {
+        if !groups.is_empty() {
+            self.count = groups.collect(self, reader, now, sheet);
+        } else if self.count.is_none_or(|count| count <= MANY) || self.beat.is_multiple_of(4) {
             let mut count = 0;
             match self.each(|_, _| count += 1) {
                 Ok(()) => self.count = Some(count),
@@ -138,7 +144,7 @@ impl Processes {
     }
 
     /// Calls `visit` with the folder and the id of every process.
-    fn each(&mut self, mut visit: impl FnMut(&OwnedFd, u32)) -> Result<(), Errno> {
+    pub(crate) fn each(&mut self, mut visit: impl FnMut(&OwnedFd, u32)) -> Result<(), Errno> {
         let dir = match self.dir.take() {
             Some(dir) => dir,
             None => rustix::fs::open(&self.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?,
@@ -175,14 +181,16 @@ fn keep(list: &mut Vec<Process>, beats: impl Fn(&Process) -> bool, process: impl
 }
 
 /// The name stands in parentheses and may hold some itself, so the last one ends it.
-fn parse(bytes: &[u8]) -> Option<Line<'_>> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Line<'_>> {
     let open = bytes.iter().position(|byte| *byte == b'(')?;
     let close = bytes.iter().rposition(|byte| *byte == b')')?;
     let name = bytes.get(open + 1..close)?;
     let mut fields = scan::words(&bytes[close + 1..]);
-    let (user, system) = (fields.nth(11).and_then(scan::number)?, fields.next().and_then(scan::number)?);
-    let (start, rss_pages) = (fields.nth(6).and_then(scan::number)?, fields.nth(1).and_then(scan::number)?);
-    Some(Line { name, ticks: user.checked_add(system)?, start, rss_pages })
+    let state = *fields.next()?.first()?;
+    let (user, system) = (fields.nth(10).and_then(scan::number)?, fields.next().and_then(scan::number)?);
+    let (threads, start) = (fields.nth(4).and_then(scan::number)?, fields.nth(1).and_then(scan::number)?);
+    let rss_pages = fields.nth(1).and_then(scan::number)?;
+    Some(Line { name, state, ticks: user.checked_add(system)?, threads, start, rss_pages })
 }
 
 #[cfg(test)]
@@ -205,7 +213,10 @@ mod tests {
     #[test]
     fn a_name_may_hold_anything() {
         let line = stat(7, "a) (b c", 42, 9, 3);
-        assert_eq!(parse(line.as_bytes()), Some(Line { name: b"a) (b c", ticks: 42, start: 9, rss_pages: 3 }));
+        assert_eq!(
+            parse(line.as_bytes()),
+            Some(Line { name: b"a) (b c", state: b'S', ticks: 42, threads: 1, start: 9, rss_pages: 3 })
+        );
         for bad in [&b""[..], b")(", b"7 (x", b"7 (x) S 1", b"\xff"] {
             assert_eq!(parse(bad), None);
         }
@@ -241,7 +252,7 @@ mod tests {
         let (mut processes, mut sheet) = (Processes::new(&roots), Sheet::new(false));
         for expected in [2.0, 3.0] {
             sheet.begin();
-            processes.collect(&mut sheet);
+            processes.collect(&mut Groups::new(&roots, &[]), &mut Reader::new(), at(0), &mut sheet);
             assert_eq!(super::super::testing::value(&mut sheet, "proc.total"), Some(expected));
             put(dir.path(), 43, "");
         }

@@ -39,7 +39,7 @@ fn host(folder: &str) -> io::Result<(tempfile::TempDir, Collector)> {
     let dir = tempfile::tempdir()?;
     copy(&Path::new(FIXTURES).join(folder).join("first"), dir.path())?;
     let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys"), cgroup: dir.path().join("cgroup") };
-    let mut collector = Collector::new(&roots, true);
+    let mut collector = Collector::new(&roots, &Watch::default(), true);
     let usage = filesystems::Usage { total: 1_000_000, free: 400_000, available: 350_000, inodes: 200, inodes_free: 150 };
     collector.filesystems = FileSystems::asking(&roots, Arc::new(move |_| Ok(usage)), Duration::from_secs(2));
     Ok((dir, collector))
@@ -130,7 +130,7 @@ fn rates_are_over_the_time_awake_and_sleep_is_marked() -> io::Result<()> {
 fn every_missing_source_is_named_and_nothing_becomes_zero() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let roots = Roots { proc: dir.path().into(), sys: dir.path().into(), cgroup: dir.path().into() };
-    let mut collector = Collector::new(&roots, false);
+    let mut collector = Collector::new(&roots, &Watch::default(), false);
     let reading = read(&mut collector, 0);
     let named: Vec<&str> = reading.gaps.iter().map(|gap| &*gap.source).collect();
     for source in [

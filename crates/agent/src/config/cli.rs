@@ -4,6 +4,7 @@ use super::sources::{self, Layer};
 use super::{AgentConfig, Encoding, Transport};
 use crate::collect::Roots;
 use crate::error::AgentError;
+use crate::watch::{Group, Port, Watch};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,12 @@ struct Flags {
     /// Certificates (PEM) to trust beside the system's own.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<String>,
+    /// Processes to watch as a group: NAME=PATTERN, or a name alone; can be given several times.
+    #[arg(long = "process", value_name = "NAME=PATTERN")]
+    processes: Vec<String>,
+    /// A TCP port to watch: PORT of this host, or HOST:PORT; can be given several times.
+    #[arg(long = "port", value_name = "PORT|HOST:PORT")]
+    ports: Vec<String>,
     /// What to log: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -87,6 +94,8 @@ pub enum Task {
     Once {
         /// Where the kernel's trees are.
         roots: Roots,
+        /// What is watched beside the host itself.
+        watch: Watch,
         /// As JSON.
         json: bool,
     },
@@ -121,14 +130,14 @@ fn read(mut flags: Flags, environment: &[(String, String)]) -> Result<Command, A
     let log = layer.get("log").map_or(Ok(tracing::Level::INFO), |setting| {
         setting.parse("error, warn, info, debug or trace", |value| value.parse().ok())
     })?;
-    let roots = roots(&layer);
-    let task = if once { Task::Once { roots, json } } else { Task::Run(Box::new(config(&layer, roots)?)) };
+    let (roots, watch) = (roots(&layer), watch(&layer)?);
+    let task = if once { Task::Once { roots, watch, json } } else { Task::Run(Box::new(config(&layer, roots, watch)?)) };
     Ok(Command { task, log })
 }
 
 fn layer(flags: Flags) -> Layer {
     let mut layer = Layer::new();
-    let tags = (!flags.tags.is_empty()).then(|| flags.tags.join(","));
+    let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
     for (key, value) in [
         ("hub", flags.hub),
         ("token", flags.token),
@@ -137,19 +146,26 @@ fn layer(flags: Flags) -> Layer {
         ("interval", flags.interval),
         ("name", flags.name),
         ("role", flags.role),
-        ("tags", tags),
+        ("tags", list(flags.tags)),
         ("transport", flags.transport),
         ("encoding", flags.encoding),
         ("reconnect_max", flags.reconnect_max),
         ("allow_plaintext", flags.allow_plaintext.then(|| "true".to_owned())),
         ("ca_file", flags.ca_file),
         ("log", flags.log),
+        ("processes", list(flags.processes)),
+        ("ports", list(flags.ports)),
         ("proc", flags.proc_root),
         ("sys", flags.sys_root),
         ("cgroup", flags.cgroup_root),
     ] {
         if let Some(value) = value {
-            let origin = if key == "tags" { "--tag".to_owned() } else { format!("--{}", key.replace('_', "-")) };
+            let origin = match key {
+                "tags" => "--tag".to_owned(),
+                "processes" => "--process".to_owned(),
+                "ports" => "--port".to_owned(),
+                key => format!("--{}", key.replace('_', "-")),
+            };
             layer.insert(key, sources::Setting { value, origin });
         }
     }
@@ -162,7 +178,17 @@ fn roots(layer: &Layer) -> Roots {
     Roots { proc: path("proc", proc), sys: path("sys", sys), cgroup: path("cgroup", cgroup) }
 }
 
-fn config(layer: &Layer, roots: Roots) -> Result<AgentConfig, AgentError> {
+fn watch(layer: &Layer) -> Result<Watch, AgentError> {
+    let processes = layer.get("processes").map_or(Ok(Vec::new()), |setting| {
+        setting.parse("at most 64 different groups such as web=nginx, worker=*celery*worker*", Group::list)
+    })?;
+    let ports = layer.get("ports").map_or(Ok(Vec::new()), |setting| {
+        setting.parse("at most 24 different ports such as 22, db.example.org:5432", Port::list)
+    })?;
+    Ok(Watch { processes, ports })
+}
+
+fn config(layer: &Layer, roots: Roots, watch: Watch) -> Result<AgentConfig, AgentError> {
     let default = AgentConfig::default();
     let text = |key: &str| layer.get(key).map(|setting| setting.value.clone());
     let Some(hub) = text("hub") else {
@@ -211,6 +237,7 @@ fn config(layer: &Layer, roots: Roots) -> Result<AgentConfig, AgentError> {
         allow_plaintext,
         ca_file: text("ca_file").map(PathBuf::from),
         roots,
+        watch,
         install_signal_handlers: true,
     })
 }

@@ -69,6 +69,8 @@ fn wrong_settings_name_their_place_the_cause_and_the_mend() -> std::io::Result<(
     assert_eq!(refused(&["--interval", "15"], &[hub]), "--interval: \"15\" cannot be used; write a time such as 15s or 1m");
     assert!(refused(&[], &[hub, ("NIGHTBELL_AGENT_TRANSPORT", "udp")]).starts_with("NIGHTBELL_AGENT_TRANSPORT: \"udp\""));
     assert!(refused(&["--encoding", "xml"], &[hub]).contains("cbor or json"));
+    assert!(refused(&["--process", "web="], &[hub]).starts_with("--process: \"web=\" cannot be used; write at most 64"));
+    assert!(refused(&["--port", "ssh"], &[hub]).starts_with("--port: \"ssh\" cannot be used; write at most 24"));
     assert!(refused(&["--log", "loud"], &[hub]).contains("error, warn, info"));
     assert!(refused(&["--config", "/nowhere"], &[hub]).contains("/nowhere: cannot be read"));
     let dir = tempfile::tempdir()?;
@@ -94,8 +96,17 @@ fn ranges_are_checked() {
 }
 
 #[test]
+fn what_is_watched_may_stand_in_every_source() {
+    let names = |config: AgentConfig| config.watch.processes.into_iter().map(|group| group.name).collect::<Vec<_>>();
+    let environment = [("NIGHTBELL_AGENT_HUB", "wss://hub"), ("NIGHTBELL_AGENT_PROCESSES", "web=nginx, db=postgres")];
+    assert_eq!(names(configured(&[], &environment)), ["web", "db"]);
+    assert_eq!(names(configured(&["--process", "cron", "--process", "ssh=sshd"], &environment)), ["cron", "ssh"]);
+    assert_eq!(configured(&["--hub", "wss://hub"], &[]).watch, Watch::default());
+}
+
+#[test]
 fn once_needs_no_hub() {
     let command = command(&["--once", "--json", "--proc", "/tmp/p"], &[]).expect("once");
-    assert!(matches!(command.task, Task::Once { roots, json: true } if roots.proc == std::path::Path::new("/tmp/p")));
+    assert!(matches!(command.task, Task::Once { roots, json: true, .. } if roots.proc == std::path::Path::new("/tmp/p")));
     assert!(Flags::try_parse_from(["nightbell-agent", "--json"]).is_err());
 }

@@ -9,7 +9,7 @@ const PREFIX: &str = "NIGHTBELL_AGENT_";
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = ".agent.env";
 /// Every setting.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "allow_plaintext",
     "ca_file",
     "cgroup",
@@ -19,7 +19,9 @@ const KEYS: [&str; 18] = [
     "interval",
     "log",
     "name",
+    "ports",
     "proc",
+    "processes",
     "reconnect_max",
     "role",
     "state",

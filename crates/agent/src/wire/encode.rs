@@ -102,7 +102,7 @@ mod tests {
     fn a_heartbeat_takes_at_most_400_bytes_for_120_series() {
         let tree = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/host8/first"));
         let roots = Roots { proc: tree.join("proc"), sys: tree.join("sys"), cgroup: tree.join("cgroup") };
-        let mut collector = Collector::new(&roots, false);
+        let mut collector = Collector::new(&roots, &crate::watch::Watch::default(), false);
         collector.collect(Moment { boot_ms: 0, awake_ns: 0 }, &Dealings::default());
         let now = Moment { boot_ms: 15_000, awake_ns: 15_000_000_000 };
         let Reading { names, row, .. } = collector.collect(now, &Dealings::default());

@@ -1,0 +1,193 @@
+//! What is watched beside the host itself, as the user wrote it: processes by pattern and whatever else has no place in
+//! `/proc` that would name it.
+//!
+//! Pure: text becomes a wish or is refused. What the wishes cost and bring is left to `collect`.
+
+/// A process carries one bit for each group it belongs to.
+pub(crate) const MAX_GROUPS: usize = 64;
+
+/// Each port elsewhere may have a thread while it keeps silent.
+pub(crate) const MAX_PORTS: usize = 24;
+
+/// Everything that is watched by wish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// Groups of processes.
+    pub processes: Vec<Group>,
+    /// TCP ports.
+    pub ports: Vec<Port>,
+}
+
+/// A TCP port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Port {
+    /// Of this host.
+    Here(u16),
+    /// Of another host, or of one address of this one.
+    Elsewhere {
+        /// The label `port` of its series, as the user wrote it.
+        label: String,
+        /// Name or address.
+        host: String,
+        /// Number.
+        port: u16,
+    },
+}
+
+/// Processes that are counted together under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The label `process` of its series.
+    pub name: String,
+    /// Whose name, program or command line fits belongs to the group.
+    pub pattern: Pattern,
+}
+
+/// A text in which `*` stands for any text and `?` for any byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Group {
+    /// The groups of `web=nginx, worker=*celery*worker*, sshd`: a name alone is its own pattern.
+    pub(crate) fn list(text: &str) -> Option<Vec<Self>> {
+        let groups: Vec<Self> = items(text).map(Self::parse).collect::<Option<_>>()?;
+        let twice = groups.iter().enumerate().any(|(at, group)| groups[..at].iter().any(|other| other.name == group.name));
+        (groups.len() <= MAX_GROUPS && !twice).then_some(groups)
+    }
+
+    fn parse(item: &str) -> Option<Self> {
+        let (name, pattern) = item.split_once('=').map_or((item, item), |(name, pattern)| (name.trim(), pattern.trim()));
+        // A pattern for everything would be a mistake, and a name with a star would look like one.
+        let plain = !name.is_empty() && !name.contains(['*', '?']) && pattern.contains(|c| c != '*');
+        plain.then(|| Self { name: name.to_owned(), pattern: Pattern(pattern.to_owned()) })
+    }
+}
+
+impl Port {
+    /// The ports of `22, db.example.org:5432, [::1]:8080`.
+    pub(crate) fn list(text: &str) -> Option<Vec<Self>> {
+        let ports: Vec<Self> = items(text).map(Self::parse).collect::<Option<_>>()?;
+        let twice = ports.iter().enumerate().any(|(at, port)| ports[..at].contains(port));
+        (ports.len() <= MAX_PORTS && !twice).then_some(ports)
+    }
+
+    fn parse(item: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let Some((host, port)) = item.rsplit_once(':') else { return number(item).map(Self::Here) };
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let plain = bare.is_some() || !host.contains([':', '[', ']', '/']);
+        let host = bare.unwrap_or(host);
+        let port = number(port).filter(|_| plain && !host.is_empty())?;
+        Some(Self::Elsewhere { label: item.to_owned(), host: host.to_owned(), port })
+    }
+}
+
+impl Pattern {
+    /// Whether the whole of `text` fits.
+    pub(crate) fn fits(&self, text: &[u8]) -> bool {
+        let pattern = self.0.as_bytes();
+        let (mut at, mut read) = (0, 0);
+        // Where the last star stood, and up to where its text reached.
+        let mut star: Option<(usize, usize)> = None;
+        while read < text.len() {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    star = Some((at, read));
+                    at += 1;
+                }
+                Some(byte) if *byte == b'?' || *byte == text[read] => {
+                    at += 1;
+                    read += 1;
+                }
+                _ => {
+                    let Some((place, reached)) = &mut star else { return false };
+                    *reached += 1;
+                    (at, read) = (*place + 1, *reached);
+                }
+            }
+        }
+        pattern[at..].iter().all(|byte| *byte == b'*')
+    }
+}
+
+/// The items of a list in one setting.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fits(pattern: &str, text: &str) -> bool {
+        Pattern(pattern.to_owned()).fits(text.as_bytes())
+    }
+
+    #[test]
+    fn stars_and_question_marks() {
+        for (pattern, text) in [
+            ("nginx", "nginx"),
+            ("nginx*", "nginx"),
+            ("*", ""),
+            ("php-fpm?.?", "php-fpm8.2"),
+            ("*celery*worker*", "python -m celery -A app worker -l info"),
+            ("*aab", "aaaab"),
+            ("a*b*c", "a-b-b-c"),
+        ] {
+            assert!(fits(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("nginx", "nginx: worker"), ("nginx", "NGINX"), ("", "x"), ("a?", "a"), ("*b", "abc"), ("a*a", "a")]
+        {
+            assert!(!fits(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn groups_as_people_write_them() {
+        let groups = Group::list(" web = nginx* ,sshd,, db=/usr/lib/postgresql/*/bin/postgres ").expect("groups");
+        let written: Vec<_> = groups.iter().map(|group| (&*group.name, &*group.pattern.0)).collect();
+        assert_eq!(written, [("web", "nginx*"), ("sshd", "sshd"), ("db", "/usr/lib/postgresql/*/bin/postgres")]);
+        for bad in ["=nginx", "web=", "*", "web=**", "ng*", "a=x,a=y"] {
+            assert_eq!(Group::list(bad), None, "{bad}");
+        }
+        let names = |count: usize| (0..count).map(|at| format!("p{at}")).collect::<Vec<_>>().join(",");
+        assert_eq!(Group::list(&names(64)).map(|groups| groups.len()), Some(64));
+        assert_eq!(Group::list(&names(65)), None);
+    }
+
+    #[test]
+    fn ports_as_people_write_them() {
+        let elsewhere = |label: &str, host: &str, port| Port::Elsewhere { label: label.into(), host: host.into(), port };
+        assert_eq!(
+            Port::list("22, db.example.org:5432,[::1]:8080"),
+            Some(vec![
+                Port::Here(22),
+                elsewhere("db.example.org:5432", "db.example.org", 5432),
+                elsewhere("[::1]:8080", "::1", 8080)
+            ])
+        );
+        for bad in ["0", "65536", "ssh", ":22", "db:", "db:x", "::1:22", "http://db:80", "22,22", "[]:1"] {
+            assert_eq!(Port::list(bad), None, "{bad}");
+        }
+        let numbers = |count: usize| (1..=count).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
+        assert_eq!((Port::list(&numbers(24)).map(|ports| ports.len()), Port::list(&numbers(25))), (Some(24), None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_fits_as_its_slow_definition_says(pattern in "[ab*?]{0,7}", text in "[ab]{0,9}") {
+            fn slow(pattern: &[u8], text: &[u8]) -> bool {
+                match (pattern.first(), text.first()) {
+                    (None, None) => true,
+                    (Some(b'*'), None) => slow(&pattern[1..], text),
+                    (Some(b'*'), Some(_)) => slow(&pattern[1..], text) || slow(pattern, &text[1..]),
+                    (Some(byte), Some(other)) => (*byte == b'?' || byte == other) && slow(&pattern[1..], &text[1..]),
+                    _ => false,
+                }
+            }
+            prop_assert_eq!(fits(&pattern, &text), slow(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+}
