@@ -28,6 +28,7 @@ mod stat;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timesync;
 mod track;
 mod users;
 
@@ -98,6 +99,7 @@ pub struct Collector {
     groups: groups::Groups,
     ports: ports::Ports,
     users: users::Users,
+    timesync: timesync::TimeSync,
     own: own::Own,
 }
 
@@ -125,6 +127,7 @@ impl Collector {
             groups: groups::Groups::new(roots, &watch.processes),
             ports: ports::Ports::new(roots, &watch.ports),
             users: users::Users::new(roots),
+            timesync: timesync::TimeSync::new(roots),
             own: own::Own::new(),
         }
     }
@@ -135,6 +138,7 @@ impl Collector {
         let (reader, sheet) = (&mut self.reader, &mut self.sheet);
         sheet.begin();
         self.ports.ask(sheet);
+        self.timesync.ask(sheet);
         let stat = self.stat.parse(reader, sheet, stat::parse);
         if let Some(stat) = &stat {
             self.cpu.collect(stat, sheet);
@@ -154,6 +158,7 @@ impl Collector {
         let patience = if self.last.is_some() { PATIENCE } else { Duration::ZERO };
         let deadline = Instant::now() + patience;
         self.ports.collect(deadline, reader, sheet);
+        self.timesync.collect(deadline, sheet);
         self.own.collect(reader, now, dealings, sheet);
         reader.shrink();
         let resumed = self.last.replace(now).is_some_and(|last| now.slept_since(last));
