@@ -3,6 +3,7 @@
 //! The parsers are pure; the folder of each tree can be another one (`--proc`, `--sys`), so that recorded hosts can be read.
 //! A source that cannot be read is a named gap and never a zero. When to read, and what becomes of the row, is left to others.
 
+mod bus;
 mod cpu;
 mod diskio;
 mod errand;
@@ -30,6 +31,7 @@ mod testing;
 mod tests;
 mod timesync;
 mod track;
+mod units;
 mod users;
 
 use crate::clock::Moment;
@@ -98,6 +100,7 @@ pub struct Collector {
     processes: processes::Processes,
     groups: groups::Groups,
     ports: ports::Ports,
+    units: units::Units,
     users: users::Users,
     timesync: timesync::TimeSync,
     own: own::Own,
@@ -126,6 +129,7 @@ impl Collector {
             processes: processes::Processes::new(roots),
             groups: groups::Groups::new(roots, &watch.processes),
             ports: ports::Ports::new(roots, &watch.ports),
+            units: units::Units::new(roots, watch.units.as_deref()),
             users: users::Users::new(roots),
             timesync: timesync::TimeSync::new(roots),
             own: own::Own::new(),
@@ -139,6 +143,7 @@ impl Collector {
         sheet.begin();
         self.ports.ask(sheet);
         self.timesync.ask(sheet);
+        self.units.ask(sheet);
         let stat = self.stat.parse(reader, sheet, stat::parse);
         if let Some(stat) = &stat {
             self.cpu.collect(stat, sheet);
@@ -159,6 +164,7 @@ impl Collector {
         let deadline = Instant::now() + patience;
         self.ports.collect(deadline, reader, sheet);
         self.timesync.collect(deadline, sheet);
+        self.units.collect(deadline, sheet);
         self.own.collect(reader, now, dealings, sheet);
         reader.shrink();
         let resumed = self.last.replace(now).is_some_and(|last| now.slept_since(last));

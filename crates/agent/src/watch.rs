@@ -9,13 +9,30 @@ pub(crate) const MAX_GROUPS: usize = 64;
 /// Each port elsewhere may have a thread while it keeps silent.
 pub(crate) const MAX_PORTS: usize = 24;
 
+/// All their names travel in one question.
+pub(crate) const MAX_UNITS: usize = 100;
+/// What switches a source off.
+const OFF: &str = "off";
+/// Kinds of units; a name without one is a service.
+const KINDS: [&str; 11] =
+    ["service", "socket", "timer", "target", "mount", "automount", "path", "slice", "scope", "swap", "device"];
+
 /// Everything that is watched by wish.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// Groups of processes.
     pub processes: Vec<Group>,
     /// TCP ports.
     pub ports: Vec<Port>,
+    /// Units of systemd beside those that have failed, by name or pattern; nothing is asked at all without a list.
+    pub units: Option<Vec<String>>,
+}
+
+impl Default for Watch {
+    /// What costs nothing where it is not there.
+    fn default() -> Self {
+        Self { processes: Vec::new(), ports: Vec::new(), units: Some(Vec::new()) }
+    }
 }
 
 /// A TCP port.
@@ -110,6 +127,23 @@ impl Pattern {
     }
 }
 
+/// The units of `nginx, ssh*, backup.timer`; nothing for `off`.
+#[expect(clippy::option_option, reason = "a wish that cannot be read, and the wish for nothing")]
+pub(crate) fn units(text: &str) -> Option<Option<Vec<String>>> {
+    if text.trim() == OFF {
+        return Some(None);
+    }
+    let unit = |item: &str| {
+        let legal = item.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-_.\\@*?[]".contains(&byte));
+        let kind =
+            item.rsplit_once('.').is_some_and(|(name, kind)| !name.is_empty() && (KINDS.contains(&kind) || kind.contains('*')));
+        let complete = kind || item.ends_with('*');
+        legal.then(|| if complete { item.to_owned() } else { format!("{item}.service") })
+    };
+    let units: Vec<String> = items(text).map(unit).collect::<Option<_>>()?;
+    (units.len() <= MAX_UNITS).then_some(Some(units))
+}
+
 /// The items of a list in one setting.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
@@ -173,6 +207,19 @@ mod tests {
         }
         let numbers = |count: usize| (1..=count).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
         assert_eq!((Port::list(&numbers(24)).map(|ports| ports.len()), Port::list(&numbers(25))), (Some(24), None));
+    }
+
+    #[test]
+    fn units_as_people_write_them() {
+        let list = |names: &[&str]| Some(Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
+        assert_eq!(
+            units("nginx, ssh*,backup.timer , postgresql@15-main"),
+            list(&["nginx.service", "ssh*", "backup.timer", "postgresql@15-main.service"])
+        );
+        assert_eq!(units("my.app,*.timer"), list(&["my.app.service", "*.timer"]));
+        assert_eq!((units("off"), units("")), (Some(None), list(&[])));
+        assert_eq!((units("a b"), units("a/b"), units("ü")), (None, None, None));
+        assert_eq!(units(&"x,".repeat(101)), None);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use super::sources::{self, Layer};
 use super::{AgentConfig, Encoding, Transport};
 use crate::collect::Roots;
 use crate::error::AgentError;
-use crate::watch::{Group, Port, Watch};
+use crate::watch::{self, Group, Port, Watch};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +62,9 @@ struct Flags {
     /// A TCP port to watch: PORT of this host, or HOST:PORT; can be given several times.
     #[arg(long = "port", value_name = "PORT|HOST:PORT")]
     ports: Vec<String>,
+    /// A systemd unit to watch beside the failed ones, by name or pattern, or off; can be given several times.
+    #[arg(long = "unit", value_name = "UNIT|off")]
+    units: Vec<String>,
     /// What to log: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -130,7 +133,7 @@ fn read(mut flags: Flags, environment: &[(String, String)]) -> Result<Command, A
     let log = layer.get("log").map_or(Ok(tracing::Level::INFO), |setting| {
         setting.parse("error, warn, info, debug or trace", |value| value.parse().ok())
     })?;
-    let (roots, watch) = (roots(&layer), watch(&layer)?);
+    let (roots, watch) = (roots(&layer), watched(&layer)?);
     let task = if once { Task::Once { roots, watch, json } } else { Task::Run(Box::new(config(&layer, roots, watch)?)) };
     Ok(Command { task, log })
 }
@@ -155,6 +158,7 @@ fn layer(flags: Flags) -> Layer {
         ("log", flags.log),
         ("processes", list(flags.processes)),
         ("ports", list(flags.ports)),
+        ("units", list(flags.units)),
         ("proc", flags.proc_root),
         ("sys", flags.sys_root),
         ("cgroup", flags.cgroup_root),
@@ -164,6 +168,7 @@ fn layer(flags: Flags) -> Layer {
                 "tags" => "--tag".to_owned(),
                 "processes" => "--process".to_owned(),
                 "ports" => "--port".to_owned(),
+                "units" => "--unit".to_owned(),
                 key => format!("--{}", key.replace('_', "-")),
             };
             layer.insert(key, sources::Setting { value, origin });
@@ -178,14 +183,17 @@ fn roots(layer: &Layer) -> Roots {
     Roots { proc: path("proc", proc), sys: path("sys", sys), cgroup: path("cgroup", cgroup) }
 }
 
-fn watch(layer: &Layer) -> Result<Watch, AgentError> {
+fn watched(layer: &Layer) -> Result<Watch, AgentError> {
     let processes = layer.get("processes").map_or(Ok(Vec::new()), |setting| {
         setting.parse("at most 64 different groups such as web=nginx, worker=*celery*worker*", Group::list)
     })?;
     let ports = layer.get("ports").map_or(Ok(Vec::new()), |setting| {
         setting.parse("at most 24 different ports such as 22, db.example.org:5432", Port::list)
     })?;
-    Ok(Watch { processes, ports })
+    let units = layer.get("units").map_or(Ok(Watch::default().units), |setting| {
+        setting.parse("off, or at most 100 units such as nginx, ssh*, backup.timer", watch::units)
+    })?;
+    Ok(Watch { processes, ports, units })
 }
 
 fn config(layer: &Layer, roots: Roots, watch: Watch) -> Result<AgentConfig, AgentError> {

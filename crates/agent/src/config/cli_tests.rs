@@ -71,6 +71,7 @@ fn wrong_settings_name_their_place_the_cause_and_the_mend() -> std::io::Result<(
     assert!(refused(&["--encoding", "xml"], &[hub]).contains("cbor or json"));
     assert!(refused(&["--process", "web="], &[hub]).starts_with("--process: \"web=\" cannot be used; write at most 64"));
     assert!(refused(&["--port", "ssh"], &[hub]).starts_with("--port: \"ssh\" cannot be used; write at most 24"));
+    assert!(refused(&["--unit", "a b"], &[hub]).starts_with("--unit: \"a b\" cannot be used; write off, or at most 100"));
     assert!(refused(&["--log", "loud"], &[hub]).contains("error, warn, info"));
     assert!(refused(&["--config", "/nowhere"], &[hub]).contains("/nowhere: cannot be read"));
     let dir = tempfile::tempdir()?;
@@ -101,6 +102,7 @@ fn what_is_watched_may_stand_in_every_source() {
     let environment = [("NIGHTBELL_AGENT_HUB", "wss://hub"), ("NIGHTBELL_AGENT_PROCESSES", "web=nginx, db=postgres")];
     assert_eq!(names(configured(&[], &environment)), ["web", "db"]);
     assert_eq!(names(configured(&["--process", "cron", "--process", "ssh=sshd"], &environment)), ["cron", "ssh"]);
+    assert_eq!(configured(&["--hub", "wss://hub", "--unit", "off"], &[]).watch.units, None);
     assert_eq!(configured(&["--hub", "wss://hub"], &[]).watch, Watch::default());
 }
 

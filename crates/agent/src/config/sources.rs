@@ -9,7 +9,7 @@ const PREFIX: &str = "NIGHTBELL_AGENT_";
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = ".agent.env";
 /// Every setting.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "allow_plaintext",
     "ca_file",
     "cgroup",
@@ -30,6 +30,7 @@ const KEYS: [&str; 20] = [
     "token",
     "token_file",
     "transport",
+    "units",
 ];
 
 /// One setting as it was written, and where.
