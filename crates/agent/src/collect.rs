@@ -4,6 +4,7 @@
 //! A source that cannot be read is a named gap and never a zero. When to read, and what becomes of the row, is left to others.
 
 mod bus;
+mod containers;
 mod cpu;
 mod diskio;
 mod errand;
@@ -101,6 +102,7 @@ pub struct Collector {
     groups: groups::Groups,
     ports: ports::Ports,
     units: units::Units,
+    containers: containers::Containers,
     users: users::Users,
     timesync: timesync::TimeSync,
     own: own::Own,
@@ -130,6 +132,7 @@ impl Collector {
             groups: groups::Groups::new(roots, &watch.processes),
             ports: ports::Ports::new(roots, &watch.ports),
             units: units::Units::new(roots, watch.units.as_deref()),
+            containers: containers::Containers::new(roots, &watch.containers),
             users: users::Users::new(roots),
             timesync: timesync::TimeSync::new(roots),
             own: own::Own::new(),
@@ -144,6 +147,7 @@ impl Collector {
         self.ports.ask(sheet);
         self.timesync.ask(sheet);
         self.units.ask(sheet);
+        self.containers.ask(sheet);
         let stat = self.stat.parse(reader, sheet, stat::parse);
         if let Some(stat) = &stat {
             self.cpu.collect(stat, sheet);
@@ -165,6 +169,7 @@ impl Collector {
         self.ports.collect(deadline, reader, sheet);
         self.timesync.collect(deadline, sheet);
         self.units.collect(deadline, sheet);
+        self.containers.collect(deadline, reader, now, sheet);
         self.own.collect(reader, now, dealings, sheet);
         reader.shrink();
         let resumed = self.last.replace(now).is_some_and(|last| now.slept_since(last));

@@ -3,6 +3,8 @@
 //!
 //! Pure: text becomes a wish or is refused. What the wishes cost and bring is left to `collect`.
 
+use std::path::PathBuf;
+
 /// A process carries one bit for each group it belongs to.
 pub(crate) const MAX_GROUPS: usize = 64;
 
@@ -13,6 +15,8 @@ pub(crate) const MAX_PORTS: usize = 24;
 pub(crate) const MAX_UNITS: usize = 100;
 /// What switches a source off.
 const OFF: &str = "off";
+/// What leaves it to the agent to look.
+const AUTO: &str = "auto";
 /// Kinds of units; a name without one is a service.
 const KINDS: [&str; 11] =
     ["service", "socket", "timer", "target", "mount", "automount", "path", "slice", "scope", "swap", "device"];
@@ -26,12 +30,26 @@ pub struct Watch {
     pub ports: Vec<Port>,
     /// Units of systemd beside those that have failed, by name or pattern; nothing is asked at all without a list.
     pub units: Option<Vec<String>>,
+    /// Containers.
+    pub containers: Engine,
+}
+
+/// Who is asked for containers' names, states and health.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Containers are not watched.
+    Off,
+    /// Docker, if it runs here and lets us.
+    #[default]
+    Found,
+    /// Whoever listens on this socket.
+    At(PathBuf),
 }
 
 impl Default for Watch {
     /// What costs nothing where it is not there.
     fn default() -> Self {
-        Self { processes: Vec::new(), ports: Vec::new(), units: Some(Vec::new()) }
+        Self { processes: Vec::new(), ports: Vec::new(), units: Some(Vec::new()), containers: Engine::default() }
     }
 }
 
@@ -99,6 +117,17 @@ impl Port {
     }
 }
 
+impl Engine {
+    /// `auto`, `off`, or a socket: `/run/podman/podman.sock`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            OFF => Some(Self::Off),
+            AUTO => Some(Self::Found),
+            text => absolute(text.strip_prefix("unix://").unwrap_or(text)).map(Self::At),
+        }
+    }
+}
+
 impl Pattern {
     /// Whether the whole of `text` fits.
     pub(crate) fn fits(&self, text: &[u8]) -> bool {
@@ -142,6 +171,11 @@ pub(crate) fn units(text: &str) -> Option<Option<Vec<String>>> {
     };
     let units: Vec<String> = items(text).map(unit).collect::<Option<_>>()?;
     (units.len() <= MAX_UNITS).then_some(Some(units))
+}
+
+/// A path that does not depend on where the agent was started.
+fn absolute(text: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(text)).filter(|path| path.is_absolute())
 }
 
 /// The items of a list in one setting.
@@ -220,6 +254,14 @@ mod tests {
         assert_eq!((units("off"), units("")), (Some(None), list(&[])));
         assert_eq!((units("a b"), units("a/b"), units("ü")), (None, None, None));
         assert_eq!(units(&"x,".repeat(101)), None);
+    }
+
+    #[test]
+    fn engines_as_people_write_them() {
+        assert_eq!((Engine::parse("off"), Engine::parse(" auto ")), (Some(Engine::Off), Some(Engine::Found)));
+        let at = Some(Engine::At("/run/podman/podman.sock".into()));
+        assert_eq!((Engine::parse("/run/podman/podman.sock"), Engine::parse("unix:///run/podman/podman.sock")), (at.clone(), at));
+        assert_eq!((Engine::parse("podman"), Engine::parse("tcp://1.2.3.4:2375")), (None, None));
     }
 
     proptest! {

@@ -85,6 +85,12 @@ impl Source {
         Self { path: root.join(name), name: format!("/sys/{name}"), required: false, file: None }
     }
 
+    /// The file `name` of cgroup v2 (found under `root`), which lives as long as what it is about.
+    pub(crate) fn cgroup(root: &Path, name: &Path) -> Self {
+        let path = root.join(name);
+        Self { path, name: format!("/sys/fs/cgroup/{}", name.display()), required: false, file: None }
+    }
+
     /// The same, for a host that may not have it.
     pub(crate) fn if_there(self) -> Self {
         Self { required: false, ..self }

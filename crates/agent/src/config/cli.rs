@@ -4,7 +4,7 @@ use super::sources::{self, Layer};
 use super::{AgentConfig, Encoding, Transport};
 use crate::collect::Roots;
 use crate::error::AgentError;
-use crate::watch::{self, Group, Port, Watch};
+use crate::watch::{self, Engine, Group, Port, Watch};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +65,9 @@ struct Flags {
     /// A systemd unit to watch beside the failed ones, by name or pattern, or off; can be given several times.
     #[arg(long = "unit", value_name = "UNIT|off")]
     units: Vec<String>,
+    /// Whom to ask for containers: auto (Docker, if it runs and lets us), off, or the socket of an engine [default: auto].
+    #[arg(long, value_name = "auto|off|SOCKET")]
+    containers: Option<String>,
     /// What to log: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -159,6 +162,7 @@ fn layer(flags: Flags) -> Layer {
         ("processes", list(flags.processes)),
         ("ports", list(flags.ports)),
         ("units", list(flags.units)),
+        ("containers", flags.containers),
         ("proc", flags.proc_root),
         ("sys", flags.sys_root),
         ("cgroup", flags.cgroup_root),
@@ -193,7 +197,10 @@ fn watched(layer: &Layer) -> Result<Watch, AgentError> {
     let units = layer.get("units").map_or(Ok(Watch::default().units), |setting| {
         setting.parse("off, or at most 100 units such as nginx, ssh*, backup.timer", watch::units)
     })?;
-    Ok(Watch { processes, ports, units })
+    let containers = layer.get("containers").map_or(Ok(Engine::default()), |setting| {
+        setting.parse("auto, off, or a socket such as /run/podman/podman.sock", Engine::parse)
+    })?;
+    Ok(Watch { processes, ports, units, containers })
 }
 
 fn config(layer: &Layer, roots: Roots, watch: Watch) -> Result<AgentConfig, AgentError> {

@@ -72,6 +72,7 @@ fn wrong_settings_name_their_place_the_cause_and_the_mend() -> std::io::Result<(
     assert!(refused(&["--process", "web="], &[hub]).starts_with("--process: \"web=\" cannot be used; write at most 64"));
     assert!(refused(&["--port", "ssh"], &[hub]).starts_with("--port: \"ssh\" cannot be used; write at most 24"));
     assert!(refused(&["--unit", "a b"], &[hub]).starts_with("--unit: \"a b\" cannot be used; write off, or at most 100"));
+    assert!(refused(&["--containers", "podman"], &[hub]).starts_with("--containers: \"podman\" cannot be used; write auto"));
     assert!(refused(&["--log", "loud"], &[hub]).contains("error, warn, info"));
     assert!(refused(&["--config", "/nowhere"], &[hub]).contains("/nowhere: cannot be read"));
     let dir = tempfile::tempdir()?;

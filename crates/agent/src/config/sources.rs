@@ -9,11 +9,12 @@ const PREFIX: &str = "NIGHTBELL_AGENT_";
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = ".agent.env";
 /// Every setting.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "allow_plaintext",
     "ca_file",
     "cgroup",
     "config",
+    "containers",
     "encoding",
     "hub",
     "interval",
