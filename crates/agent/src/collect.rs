@@ -23,6 +23,7 @@ mod pressure;
 mod processes;
 mod scan;
 mod sensors;
+mod smart;
 mod sockets;
 mod source;
 mod stat;
@@ -103,6 +104,7 @@ pub struct Collector {
     ports: ports::Ports,
     units: units::Units,
     containers: containers::Containers,
+    smart: smart::Smart,
     users: users::Users,
     timesync: timesync::TimeSync,
     own: own::Own,
@@ -133,6 +135,7 @@ impl Collector {
             ports: ports::Ports::new(roots, &watch.ports),
             units: units::Units::new(roots, watch.units.as_deref()),
             containers: containers::Containers::new(roots, &watch.containers),
+            smart: smart::Smart::new(roots, &watch.smart),
             users: users::Users::new(roots),
             timesync: timesync::TimeSync::new(roots),
             own: own::Own::new(),
@@ -148,6 +151,7 @@ impl Collector {
         self.timesync.ask(sheet);
         self.units.ask(sheet);
         self.containers.ask(sheet);
+        self.smart.ask(now, sheet);
         let stat = self.stat.parse(reader, sheet, stat::parse);
         if let Some(stat) = &stat {
             self.cpu.collect(stat, sheet);
@@ -170,6 +174,7 @@ impl Collector {
         self.timesync.collect(deadline, sheet);
         self.units.collect(deadline, sheet);
         self.containers.collect(deadline, reader, now, sheet);
+        self.smart.collect(deadline, sheet);
         self.own.collect(reader, now, dealings, sheet);
         reader.shrink();
         let resumed = self.last.replace(now).is_some_and(|last| now.slept_since(last));

@@ -2,7 +2,7 @@
 
 use crate::clock::{self, Moment};
 use crate::collect::{Collector, Dealings, Reading, Roots, facts};
-use crate::sheet::{RawCounter, unscaled};
+use crate::sheet::{MISSING, RawCounter, unscaled};
 use crate::watch::Watch;
 use nightbell_model::catalogue::{self, Unit};
 use nightbell_model::series::SeriesKey;
@@ -20,10 +20,23 @@ const BETWEEN: Duration = Duration::from_millis(250);
 pub fn once(roots: &Roots, watch: &Watch, json: bool) -> String {
     let mut collector = Collector::new(roots, watch, true);
     let dealings = Dealings::default();
-    collector.collect(Moment::now(), &dealings);
+    let first = collector.collect(Moment::now(), &dealings);
     std::thread::sleep(BETWEEN);
-    let reading = collector.collect(Moment::now(), &dealings);
+    let mut reading = collector.collect(Moment::now(), &dealings);
+    keep_slow(&first, &mut reading);
     if json { as_json(roots, &reading, collector.counters()) } else { as_text(&reading) }
+}
+
+/// What has a period of its own is told once, perhaps in the first reading.
+fn keep_slow(first: &Reading, reading: &mut Reading) {
+    for (at, value) in first.row.iter().enumerate().filter(|(_, value)| **value != MISSING) {
+        let key: Option<SeriesKey> = first.names.keys[at].parse().ok();
+        let slow = key.and_then(|key| catalogue::find(key.metric())).is_some_and(|metric| metric.period_ms.is_some());
+        let place = reading.names.keys.iter().position(|name| *name == first.names.keys[at]);
+        if let Some(place) = place.filter(|place| slow && reading.row[*place] == MISSING) {
+            reading.row[place] = *value;
+        }
+    }
 }
 
 /// The present values with their keys.

@@ -32,6 +32,20 @@ pub struct Watch {
     pub units: Option<Vec<String>>,
     /// Containers.
     pub containers: Engine,
+    /// Disks' own health.
+    pub smart: Disks,
+}
+
+/// Where disks' reports of their health come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Disks {
+    /// Nobody asks.
+    Off,
+    /// smartctl, if it is there and we are root.
+    #[default]
+    Found,
+    /// A folder with what smartctl printed.
+    Folder(PathBuf),
 }
 
 /// Who is asked for containers' names, states and health.
@@ -49,7 +63,13 @@ pub enum Engine {
 impl Default for Watch {
     /// What costs nothing where it is not there.
     fn default() -> Self {
-        Self { processes: Vec::new(), ports: Vec::new(), units: Some(Vec::new()), containers: Engine::default() }
+        Self {
+            processes: Vec::new(),
+            ports: Vec::new(),
+            units: Some(Vec::new()),
+            containers: Engine::default(),
+            smart: Disks::default(),
+        }
     }
 }
 
@@ -124,6 +144,17 @@ impl Engine {
             OFF => Some(Self::Off),
             AUTO => Some(Self::Found),
             text => absolute(text.strip_prefix("unix://").unwrap_or(text)).map(Self::At),
+        }
+    }
+}
+
+impl Disks {
+    /// `auto`, `off`, or a folder: `/run/nightbell-smart`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            OFF => Some(Self::Off),
+            AUTO => Some(Self::Found),
+            text => absolute(text).map(Self::Folder),
         }
     }
 }
@@ -262,6 +293,13 @@ mod tests {
         let at = Some(Engine::At("/run/podman/podman.sock".into()));
         assert_eq!((Engine::parse("/run/podman/podman.sock"), Engine::parse("unix:///run/podman/podman.sock")), (at.clone(), at));
         assert_eq!((Engine::parse("podman"), Engine::parse("tcp://1.2.3.4:2375")), (None, None));
+    }
+
+    #[test]
+    fn disks_as_people_write_them() {
+        assert_eq!((Disks::parse("off"), Disks::parse("auto")), (Some(Disks::Off), Some(Disks::Found)));
+        assert_eq!(Disks::parse("/run/nightbell-smart"), Some(Disks::Folder("/run/nightbell-smart".into())));
+        assert_eq!(Disks::parse("sda"), None);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use super::sources::{self, Layer};
 use super::{AgentConfig, Encoding, Transport};
 use crate::collect::Roots;
 use crate::error::AgentError;
-use crate::watch::{self, Engine, Group, Port, Watch};
+use crate::watch::{self, Disks, Engine, Group, Port, Watch};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,6 +68,9 @@ struct Flags {
     /// Whom to ask for containers: auto (Docker, if it runs and lets us), off, or the socket of an engine [default: auto].
     #[arg(long, value_name = "auto|off|SOCKET")]
     containers: Option<String>,
+    /// Disks' own health: auto (smartctl, if we are root), off, or a folder with its reports [default: auto].
+    #[arg(long, value_name = "auto|off|DIR")]
+    smart: Option<String>,
     /// What to log: error, warn, info, debug or trace [default: info].
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -163,6 +166,7 @@ fn layer(flags: Flags) -> Layer {
         ("ports", list(flags.ports)),
         ("units", list(flags.units)),
         ("containers", flags.containers),
+        ("smart", flags.smart),
         ("proc", flags.proc_root),
         ("sys", flags.sys_root),
         ("cgroup", flags.cgroup_root),
@@ -200,7 +204,10 @@ fn watched(layer: &Layer) -> Result<Watch, AgentError> {
     let containers = layer.get("containers").map_or(Ok(Engine::default()), |setting| {
         setting.parse("auto, off, or a socket such as /run/podman/podman.sock", Engine::parse)
     })?;
-    Ok(Watch { processes, ports, units, containers })
+    let smart = layer.get("smart").map_or(Ok(Disks::default()), |setting| {
+        setting.parse("auto, off, or a folder such as /run/nightbell-smart", Disks::parse)
+    })?;
+    Ok(Watch { processes, ports, units, containers, smart })
 }
 
 fn config(layer: &Layer, roots: Roots, watch: Watch) -> Result<AgentConfig, AgentError> {

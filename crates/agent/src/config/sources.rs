@@ -9,7 +9,7 @@ const PREFIX: &str = "NIGHTBELL_AGENT_";
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = ".agent.env";
 /// Every setting.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "allow_plaintext",
     "ca_file",
     "cgroup",
@@ -25,6 +25,7 @@ const KEYS: [&str; 22] = [
     "processes",
     "reconnect_max",
     "role",
+    "smart",
     "state",
     "sys",
     "tags",

@@ -180,3 +180,24 @@ fn recorded_trees_can_be_read() {
     assert_eq!(cores, 7);
     assert!(samples.iter().any(|sample| sample["labels"]["sensor"] == "nvme@0000:02:00.0/composite" && sample["value"] == 41.9));
 }
+
+#[test]
+fn what_is_watched_is_in_the_one_heartbeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = r#"{"smartctl":{"exit_status":0},"device":{"name":"/dev/sda","type":"sat"},"power_on_time":{"hours":17}}"#;
+    std::fs::write(dir.path().join("sda.json"), report).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let smart = dir.path().display().to_string();
+    let ports = format!("{},{address}", address.port());
+    let output = output(&["--once", "--process", "us=nightbell-agent,none=no-such-program", "--port", &ports, "--smart", &smart]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.split(' ').nth(1)?.parse::<f64>().ok());
+    // Other tests run agents beside this one.
+    assert!(value("process.count{process=us}").is_some_and(|count| count >= 1.0), "{said}");
+    assert_eq!(value("process.count{process=none}"), Some(0.0));
+    assert_eq!(value(&format!("port.open{{port={}}}", address.port())), Some(1.0), "{said}");
+    assert_eq!(value(&format!("port.open{{port={address}}}")), Some(1.0));
+    assert!(value(&format!("port.connect_ms{{port={address}}}")).is_some());
+    assert_eq!(value("smart.power_on_hours{device=sda}"), Some(17.0));
+}
