@@ -22,6 +22,7 @@ const AlertsPage = lazy(() => import("./pages/alerts"));
 const IncidentPage = lazy(() => import("./pages/incident"));
 const RulesPage = lazy(() => import("./pages/rules"));
 const RulePage = lazy(() => import("./pages/rule"));
+const RoutesPage = lazy(() => import("./pages/routes"));
 const SilencesPage = lazy(() => import("./pages/silences"));
 const DeliveriesPage = lazy(() => import("./pages/deliveries"));
 
@@ -68,6 +69,9 @@ function Pages(): JSX.Element {
           </Match>
           <Match when={idAfter("/rules/")} keyed>
             {(id) => <RulePage id={id} />}
+          </Match>
+          <Match when={path() === "/routes"}>
+            <RoutesPage />
           </Match>
           <Match when={path() === "/silences"}>
             <SilencesPage />

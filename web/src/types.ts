@@ -128,13 +128,32 @@ export interface Channel {
   managed_by?: string | null;
 }
 
-/** When a channel's people are not to be woken. */
-export interface QuietHours {
+/** Hours of the day, on the days on which they begin; none is every day. */
+export interface Hours {
   weekdays: string[];
   from: string;
   to: string;
   timezone?: string | null;
+}
+
+/** When a channel's people are not to be woken. */
+export interface QuietHours extends Hours {
   critical_passes: boolean;
+}
+
+/** Whom rules without channels tell; empty conditions are met by everything. */
+export interface Route {
+  severities: string[];
+  tags: string[];
+  rules: string[];
+  when: Hours | null;
+  channels: string[];
+  continue: boolean;
+}
+
+export interface Routes {
+  items: Route[];
+  managed_by: string | null;
 }
 
 export interface Delivery {

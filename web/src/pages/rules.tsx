@@ -44,12 +44,21 @@ function scopeWord(rule: Rule): string {
   return tag ? `tag ${tag}` : agent ? (agentOf(agent)?.name ?? "one host") : "all hosts";
 }
 
+/** Whom a rule tells: its own channels, or the routes' choice. */
+function Told(props: { rule: Rule }): JSX.Element {
+  const count = () => props.rule.channels.length;
+  return (
+    <Show when={count() > 0} fallback={<a href="/routes">as the routes say</a>}>
+      {count()} {count() === 1 ? "channel" : "channels"}
+    </Show>
+  );
+}
+
 function RuleItem(props: { rule: Rule; onChange: () => void }): JSX.Element {
   const { busy, problem, run } = useAction(async () => {
     await enableRule(props.rule.id, !props.rule.enabled);
     props.onChange();
   });
-  const told = () => (props.rule.channels.length === 0 ? "as the routes say" : `${props.rule.channels.length} channel${props.rule.channels.length === 1 ? "" : "s"}`);
   return (
     <li class="list-item" classList={{ "is-off": !props.rule.enabled }}>
       <SeverityBadge severity={props.rule.severity} resolved={false} />
@@ -66,7 +75,7 @@ function RuleItem(props: { rule: Rule; onChange: () => void }): JSX.Element {
           </Show>
         </div>
         <div class="muted">
-          <code>{sentence(props.rule)}</code> · {scopeWord(props.rule)} · {told()}
+          <code>{sentence(props.rule)}</code> · {scopeWord(props.rule)} · <Told rule={props.rule} />
         </div>
         <ProblemNote problem={problem()} />
       </div>

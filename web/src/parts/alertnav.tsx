@@ -12,6 +12,7 @@ import { Icon } from "./icons";
 const PAGES: readonly [string, string][] = [
   ["/alerts", "Now"],
   ["/rules", "Rules"],
+  ["/routes", "Routes"],
   ["/silences", "Silences"],
   ["/deliveries", "Deliveries"],
 ];

@@ -2,17 +2,17 @@
 // that does not work.
 
 import { createResource, createSignal, For, type JSX, Show } from "solid-js";
+import { freshHours } from "../lib/routes";
 import { banner, loadBanner } from "../state/alerting";
 import { api, segment } from "../state/api";
 import { channels, loadChannels } from "../state/channels";
 import type { Channel, QuietHours } from "../types";
-import { Dialog, ProblemNote, SelectField, TextField, useAction } from "./forms";
+import { Dialog, ProblemNote, SelectField, useAction } from "./forms";
+import { HoursFields } from "./hours";
 import { Icon } from "./icons";
 
-const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-
 function fresh(): QuietHours {
-  return { weekdays: [], from: "22:00", to: "07:00", timezone: Intl.DateTimeFormat().resolvedOptions().timeZone, critical_passes: true };
+  return { ...freshHours(Intl.DateTimeFormat().resolvedOptions().timeZone), critical_passes: true };
 }
 
 export function QuietDialog(props: { channel: Channel; onClose: () => void }): JSX.Element {
@@ -47,23 +47,9 @@ export function QuietDialog(props: { channel: Channel; onClose: () => void }): J
 }
 
 function Hours(props: { hours: QuietHours; onChange: (part: Partial<QuietHours>) => void; onRemove: () => void }): JSX.Element {
-  const toggle = (day: string, on: boolean) => props.onChange({ weekdays: DAYS.filter((one) => (one === day ? on : props.hours.weekdays.includes(one))) });
   return (
     <fieldset class="fields">
-      <div class="field-row">
-        <TextField label="From" type="time" required value={props.hours.from.slice(0, 5)} onValue={(from) => props.onChange({ from })} />
-        <TextField label="To" type="time" required value={props.hours.to.slice(0, 5)} onValue={(to) => props.onChange({ to })} />
-      </div>
-      <div class="picks" role="group" aria-label="Days on which they begin; none is every day">
-        <For each={DAYS}>
-          {(day) => (
-            <label class="pick">
-              <input type="checkbox" checked={props.hours.weekdays.includes(day)} onChange={(event) => toggle(day, event.currentTarget.checked)} /> {day}
-            </label>
-          )}
-        </For>
-      </div>
-      <TextField label="Time zone" hint="Empty for the hub's." value={props.hours.timezone ?? ""} onValue={(zone) => props.onChange({ timezone: zone.trim() || null })} />
+      <HoursFields hours={props.hours} onChange={props.onChange} />
       <div class="picks">
         <label class="pick">
           <input type="checkbox" checked={props.hours.critical_passes} onChange={(event) => props.onChange({ critical_passes: event.currentTarget.checked })} /> Critical pages pass

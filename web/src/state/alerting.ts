@@ -3,8 +3,8 @@
 
 import { createSignal } from "solid-js";
 import type { Preview } from "../lib/replay";
-import type { Banner, Delivery, Explained, History, Page, Rule, Silence } from "../types";
-import { api, segment } from "./api";
+import type { Banner, Delivery, Explained, History, Page, Route, Routes, Rule, Silence } from "../types";
+import { api, etagOf, segment } from "./api";
 
 type Body = Record<string, unknown>;
 
@@ -39,6 +39,11 @@ export const explainRule = async (id: string, agent: string) =>
   (await api<Page<Explained>>("GET", `/rules/${segment(id)}/explain?agent=${segment(agent)}`)).items;
 
 export const metricNames = async () => (await api<Page<{ metric: string }>>("GET", "/metrics/catalog")).items.map((row) => row.metric);
+
+export const readRoutes = () => api<Routes>("GET", "/routes");
+
+/** Puts these in the place of all routes, unless somebody changed them since they were read. */
+export const saveRoutes = (before: Routes, items: readonly Route[]) => api<Routes>("PUT", "/routes", { body: { items }, ifMatch: etagOf(before) });
 
 export const listSilences = async () => (await api<Page<Silence>>("GET", "/silences")).items;
 

@@ -47,20 +47,36 @@ interface Options {
   signal?: AbortSignal;
   /** A 401 is an answer here (login), not the end of a session. */
   quiet?: boolean;
+  /** The version that is changed; the hub refuses if there is a newer one. */
+  ifMatch?: string;
+}
+
+const etags = new WeakMap<object, string>();
+
+/** The version of an object as the hub gave it. */
+export function etagOf(object: object): string {
+  return etags.get(object) ?? "*";
 }
 
 /** One call; `undefined` for an answer without a body. Throws `Problem`. */
 export async function api<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const init: RequestInit = { method, credentials: "same-origin", headers: { accept: "application/json" } };
+  const headers: Record<string, string> = { accept: "application/json" };
+  const init: RequestInit = { method, credentials: "same-origin", headers };
   if (options.signal) init.signal = options.signal;
+  if (options.ifMatch) headers["if-match"] = options.ifMatch;
   if (options.body !== undefined) {
     init.body = JSON.stringify(options.body);
-    init.headers = { accept: "application/json", "content-type": "application/json" };
+    headers["content-type"] = "application/json";
   }
   const answer = await send(path, init);
   const date = Date.parse(answer.headers.get("date") ?? "");
   if (!Number.isNaN(date)) learnClock(date);
-  if (answer.ok) return (await readJson(answer)) as T;
+  if (answer.ok) {
+    const said = await readJson(answer);
+    const etag = answer.headers.get("etag");
+    if (etag && said !== null && typeof said === "object") etags.set(said, etag);
+    return said as T;
+  }
   if (answer.status === 401 && !options.quiet) sessionLost();
   throw await problemOf(answer);
 }

@@ -24,16 +24,27 @@ use utoipa_axum::routes;
 
 /// The most routes there can be, and the most entries of one list.
 const MOST: usize = 200;
+/// What a GET shows that is not for writing.
+const READ_ONLY: [&str; 1] = ["managed_by"];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show, change))
 }
 
-/// All routes, in the order in which they are asked.
+/// All routes, in the order in which they are asked. While there is none, rules without channels tell every channel.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoutesBody {
     items: Vec<RouteBody>,
+}
+
+/// All routes as they are shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct RoutesView {
+    #[serde(flatten)]
+    routes: RoutesBody,
+    /// The file that declares them, which alone may change them; null if none does.
+    managed_by: Option<String>,
 }
 
 /// One route. The first that fits decides; conditions that are empty are met by everything.
@@ -80,7 +91,7 @@ struct HoursBody {
     timezone: Option<String>,
 }
 
-type WithEtag = ([(HeaderName, String); 1], Json<RoutesBody>);
+type WithEtag = ([(HeaderName, String); 1], Json<RoutesView>);
 
 fn shown(route: &Route) -> RouteBody {
     RouteBody {
@@ -98,9 +109,14 @@ fn shown(route: &Route) -> RouteBody {
     }
 }
 
+fn all(holdings: &Holdings) -> RoutesBody {
+    RoutesBody { items: holdings.settings.routes.iter().map(shown).collect() }
+}
+
 fn answer(holdings: &Holdings) -> WithEtag {
-    let body = RoutesBody { items: holdings.settings.routes.iter().map(shown).collect() };
-    ([(header::ETAG, etag(&body))], Json(body))
+    let routes = all(holdings);
+    let managed_by = holdings.settings.managed.get(&Managed::routes()).map(|source| source.file.clone());
+    ([(header::ETAG, etag(&routes))], Json(RoutesView { routes, managed_by }))
 }
 
 /// Routes have no version: their tag is made of what they say.
@@ -193,24 +209,24 @@ pub(crate) fn shown_routes(routes: &[Route]) -> Vec<Value> {
 }
 
 /// Shows whom rules without channels of their own tell
-#[utoipa::path(get, path = "/routes", tag = "channels", responses((status = 200, description = "All routes, in their order", body = RoutesBody)))]
+#[utoipa::path(get, path = "/routes", tag = "channels", responses((status = 200, description = "All routes, in their order", body = RoutesView)))]
 async fn show(State(app): State<Arc<App>>) -> WithEtag {
     answer(&app.registry.read())
 }
 
 /// Replaces all routes
-#[utoipa::path(put, path = "/routes", tag = "channels", request_body = RoutesBody, responses((status = 200, description = "Replaced", body = RoutesBody)))]
+#[utoipa::path(put, path = "/routes", tag = "channels", request_body = RoutesBody, responses((status = 200, description = "Replaced", body = RoutesView)))]
 async fn change(
     State(app): State<Arc<App>>,
     editor: Editor,
     headers: HeaderMap,
-    ApiJson(body): ApiJson<RoutesBody>,
+    ApiJson(body): ApiJson<Object>,
 ) -> Result<WithEtag, Problem> {
+    let body: RoutesBody = typed(body, &READ_ONLY)?;
     let _turn = turn().await;
     let routes = {
         let holdings = app.registry.read();
-        let before = RoutesBody { items: holdings.settings.routes.iter().map(shown).collect() };
-        check_if_match(&headers, &etag(&before))?;
+        check_if_match(&headers, &etag(&all(&holdings)))?;
         not_by_file(&holdings, &Managed::routes())?;
         read(Some(&holdings), &body)?
     };
