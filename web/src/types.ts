@@ -120,6 +120,8 @@ export interface Channel {
   id: string;
   name: string;
   kind: string;
+  /** Secrets read "set". */
+  config?: Record<string, unknown>;
   enabled?: boolean;
   broken?: boolean;
   broken_reason?: string | null;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { configOf, FIELDS, initialValues, isRequired, shownFields } from "./channelform";
+import { configOf, FIELDS, initialValues, isRequired, shownFields, valuesOf } from "./channelform";
 
 it("makes a mail channel's config with numbers and lists", () => {
   const values = { ...initialValues("smtp"), host: " mail.example.org ", from: "a@b.c", to: "x@y.z, , q@r.s" };
@@ -28,4 +28,21 @@ it("knows PagerDuty's own address", () => {
   const url = FIELDS.webhook[0]!;
   expect(isRequired(url, { format: "standard" })).toBe(true);
   expect(isRequired(url, { format: "pagerduty" })).toBe(false);
+});
+
+it("changes a channel and keeps what it does not show", () => {
+  const config = { url: "https://hooks.example.org/in", secret: "set", format: "standard", headers: { "x-team": "set" } };
+  expect(configOf("webhook", valuesOf("webhook", config), config)).toEqual(config);
+  const mail = { host: "mx", port: 25, tls: "none", from: "a@b.c", to: ["x@y.z", "q@r.s"], allow_private: false };
+  expect(configOf("smtp", { ...valuesOf("smtp", mail), port: "26" }, mail)).toEqual({ ...mail, port: 26 });
+  expect(configOf("webhook", { ...valuesOf("webhook", config), secret: "" }, config)).not.toHaveProperty("secret");
+});
+
+it("knows bots from webhooks", () => {
+  const names = (values: Record<string, string>) => shownFields("slack", values).map((field) => field.name);
+  expect(names(initialValues("slack"))).toEqual(["way", "webhook_url", "allow_private"]);
+  const bot = { bot_token: "set", channel: "C01" };
+  expect(names(valuesOf("slack", bot))).toEqual(["way", "bot_token", "channel", "allow_private"]);
+  expect(configOf("slack", valuesOf("slack", bot), bot)).toEqual(bot);
+  expect(shownFields("discord", initialValues("discord")).map((field) => field.name)).toEqual(["webhook_url", "allow_private"]);
 });

@@ -16,6 +16,8 @@ export interface FormField {
   /** Shown only while another field has this value. */
   when?: readonly [string, string];
   initial?: string;
+  /** Chooses between fields and is not sent. */
+  choice?: boolean;
 }
 
 export const KINDS: readonly (readonly [ChannelKind, string])[] = [
@@ -30,6 +32,15 @@ const PRIVATE: FormField = {
   label: "Address lies in a private network",
   type: "check",
   hint: "Without it the hub refuses to call private and loopback addresses.",
+};
+
+const WAY: FormField = {
+  name: "way",
+  label: "By",
+  type: "select",
+  choice: true,
+  initial: "webhook",
+  options: [["webhook", "Webhook"], ["bot", "Bot"]],
 };
 
 export const FIELDS: Record<ChannelKind, readonly FormField[]> = {
@@ -62,11 +73,18 @@ export const FIELDS: Record<ChannelKind, readonly FormField[]> = {
     { name: "to", label: "To", type: "list", required: true, placeholder: "ops@example.org", hint: "Several addresses: separate by commas." },
   ],
   discord: [
-    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, hint: "Discord: channel settings, Integrations, Webhooks." },
+    // Bots need a hub that was built for them: what has one keeps it, but none is offered.
+    { ...WAY, when: ["way", "bot"] },
+    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, when: ["way", "webhook"], hint: "Discord: channel settings, Integrations, Webhooks." },
+    { name: "bot_token", label: "Bot token", type: "password", required: true, when: ["way", "bot"] },
+    { name: "channel_id", label: "Channel id", type: "text", required: true, when: ["way", "bot"] },
     PRIVATE,
   ],
   slack: [
-    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, hint: "Slack: an app's Incoming Webhooks." },
+    WAY,
+    { name: "webhook_url", label: "Webhook URL", type: "url", required: true, when: ["way", "webhook"], hint: "Slack: an app's Incoming Webhooks." },
+    { name: "bot_token", label: "Bot token", type: "password", required: true, when: ["way", "bot"], hint: "xoxb-…; a bot adds pictures and keeps an incident in one thread." },
+    { name: "channel", label: "Channel", type: "text", required: true, when: ["way", "bot"], placeholder: "C0123456789" },
     PRIVATE,
   ],
 };
@@ -76,6 +94,18 @@ export type FormValues = Record<string, string>;
 /** The values a fresh form of this kind starts with. */
 export function initialValues(kind: ChannelKind): FormValues {
   return Object.fromEntries(FIELDS[kind].map((field) => [field.name, field.initial ?? ""]));
+}
+
+/** The values of a form that changes a channel; secrets stand in it as the hub shows them, and stay if they are left so. */
+export function valuesOf(kind: ChannelKind, config: Record<string, unknown>): FormValues {
+  const values = initialValues(kind);
+  if ("bot_token" in config) values.way = "bot";
+  for (const { name, choice } of FIELDS[kind]) {
+    const value = config[name];
+    if (choice || value === undefined || value === null) continue;
+    values[name] = Array.isArray(value) ? value.join(", ") : typeof value === "boolean" ? (value ? "on" : "") : String(value);
+  }
+  return values;
 }
 
 /** The fields to show for what is filled in so far. */
@@ -89,10 +119,11 @@ export function isRequired(field: FormField, values: FormValues): boolean {
   return Boolean(field.required) && !optional;
 }
 
-/** The `config` object; what is empty or hidden is left out. */
-export function configOf(kind: ChannelKind, values: FormValues): Record<string, unknown> {
-  const config: Record<string, unknown> = {};
-  for (const field of shownFields(kind, values)) {
+/** The `config` object; what is empty or hidden is left out, and what the form does not know stays as it was. */
+export function configOf(kind: ChannelKind, values: FormValues, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const config: Record<string, unknown> = { ...before };
+  for (const { name } of FIELDS[kind]) delete config[name];
+  for (const field of shownFields(kind, values).filter((field) => !field.choice)) {
     const text = field.type === "password" ? (values[field.name] ?? "") : (values[field.name] ?? "").trim();
     if (!text) continue;
     if (field.type === "number") config[field.name] = Number(text);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blank, bodyOf, faultOf, fieldsOf, KINDS, kindOf, labelsOf, levelOf, levelText, sentence, withKind } from "./ruleform";
+import { blank, bodyOf, faultOf, fieldsOf, KINDS, kindOf, labelsOf, levelOf, levelText, nextStep, sentence, withKind } from "./ruleform";
 
 const NOBODY = { channels: [], escalation: [] };
 
@@ -24,8 +24,15 @@ describe("a rule's form", () => {
   it("keeps what it does not show", () => {
     const before = { id: "r1", kind: "threshold", metric: "disk.used_percent", op: ">", threshold: { level: "crit" }, clear: { margin: 5 }, matchers: ["m"], key: "disk", fold_late: false,
       labels: { mount: "/" }, scope: { tag: "db" }, severity: "critical", for: "5m", name: "Disk", channels: ["a"], escalation: [{ after: "15m", channels: ["b"] }, { after: "1h", channels: ["c"] }] };
-    const body = bodyOf(fieldsOf(before), { channels: ["a"], escalation: ["b"] }, before);
+    const body = bodyOf(fieldsOf(before), { channels: ["a"], escalation: before.escalation }, before);
     expect(body).toEqual(before);
+  });
+
+  it("escalates by as many steps as there are", () => {
+    const steps = [{ after: "15m", channels: ["b"] }, { after: "30m", channels: [] }];
+    expect(bodyOf(blank(), { channels: [], escalation: steps }).escalation).toEqual(steps);
+    expect(bodyOf(blank(), NOBODY, { escalation: steps }).escalation).toEqual([]);
+    expect([nextStep([]), nextStep(steps), nextStep([{ after: "soon", channels: [] }])].map((step) => step.after)).toEqual(["15m", "60m", "15m"]);
   });
 
   it("writes levels as people do", () => {
@@ -40,7 +47,9 @@ describe("a rule's form", () => {
   });
 
   it("finds a field's fault by its pointer", () => {
-    const faults = [{ pointer: "/scope/agent", detail: "no such agent" }, { pointer: "#/for", detail: "no duration" }];
+    const faults = [{ pointer: "/scope/agent", detail: "no such agent" }, { pointer: "#/for", detail: "no duration" }, { pointer: "/escalation/1/after", detail: "too late" }];
+    expect(faultOf(faults, "escalation/0")).toBe("");
+    expect(faultOf(faults, "escalation/1")).toBe("too late");
     expect(faultOf(faults, "scope")).toBe("no such agent");
     expect(faultOf(faults, "for")).toBe("no duration");
     expect(faultOf(faults, "name")).toBe("");

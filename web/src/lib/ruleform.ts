@@ -40,7 +40,6 @@ const TEXTS = ["for", "keep_firing", "cooldown", "repeat", "missing", "missing_a
 const START: Fields = {
   name: "", kind: "threshold", metric: "cpu.usage_percent", labels: "", op: ">", threshold: "90", clear: "", horizon: "3d", window: "", per: "1h",
   scope: "global", severity: "warning", for: "5m", keep_firing: "", cooldown: "30m", repeat: "", missing: "", missing_after: "", aggregate: "",
-  after: "",
 };
 
 /** An empty form. */
@@ -108,14 +107,25 @@ export function fieldsOf(rule: Body): Fields {
   fields.clear = levelText(rule.clear);
   fields.labels = Object.entries((rule.labels ?? {}) as Record<string, string>).map(([name, value]) => `${name}=${value}`).join(", ");
   fields.scope = scopeText(rule.scope);
-  fields.after = (rule.escalation as { after: string }[] | undefined)?.[0]?.after ?? "";
   return fields;
 }
 
-/** The channels of a rule and of its first step of escalation. */
+/** A step of escalation: who is told too if nobody is on it by then. */
+export interface Step {
+  after: string;
+  channels: readonly string[];
+}
+
+/** The channels of a rule and the steps of its escalation. */
 export interface Told {
   channels: readonly string[];
-  escalation: readonly string[];
+  escalation: readonly Step[];
+}
+
+/** The next step of a form: twice as late as the last, if that is a plain number of something. */
+export function nextStep(steps: readonly Step[]): Step {
+  const [, number, unit] = /^(\d+)([smhd])$/.exec(steps.at(-1)?.after ?? "") ?? [];
+  return { after: number ? `${2 * Number(number)}${unit}` : "15m", channels: [] };
 }
 
 /** What the form says, laid over the rule that it changes: what the form does not show stays. */
@@ -138,14 +148,14 @@ export function bodyOf(fields: Fields, told: Told, before: Body = {}): Body {
   body.severity = fields.severity;
   body.scope = scopeOf(fields.scope ?? "global");
   body.channels = told.channels;
-  const later = ((before.escalation ?? []) as unknown[]).slice(1);
-  body.escalation = fields.after ? [{ after: fields.after, channels: told.escalation }, ...later] : [];
+  body.escalation = told.escalation;
   return body;
 }
 
-/** What the hub says of one field, by the first part of its pointer. */
+/** What the hub says of one field or what lies below it, by its pointer. */
 export function faultOf(faults: readonly { pointer: string; detail: string }[], field: string): string {
-  return faults.filter((fault) => fault.pointer.replace(/^#?\//, "").split("/")[0] === field).map((fault) => fault.detail).join("; ");
+  const within = (pointer: string) => pointer === field || pointer.startsWith(`${field}/`);
+  return faults.filter((fault) => within(fault.pointer.replace(/^#?\//, ""))).map((fault) => fault.detail).join("; ");
 }
 
 /** A rule's condition in one line. */

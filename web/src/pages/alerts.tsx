@@ -1,6 +1,7 @@
 // What is wrong now, what happened lately, and who is told.
 
 import { createEffect, createSignal, For, type JSX, onMount, Show } from "solid-js";
+import { reasonText } from "../lib/events";
 import { formatKey } from "../lib/serieskey";
 import { fullTime, shortTime } from "../lib/times";
 import { formatValue, unitOf } from "../lib/units";
@@ -110,8 +111,8 @@ function EventItem(props: { event: LogEvent }): JSX.Element {
         <Show when={series()}>
           <code class="muted">{series()}</code>
         </Show>
-        <Show when={props.event.reason}>
-          <span class="muted">{props.event.reason}</span>
+        <Show when={reasonText(props.event)}>
+          {(reason) => <span class="muted">{reason()}</span>}
         </Show>
       </div>
       <time class="num muted" datetime={props.event.ts} title={fullTime(Date.parse(props.event.ts))}>
@@ -154,6 +155,7 @@ function Channels(): JSX.Element {
 function ChannelItem(props: { channel: Channel }): JSX.Element {
   const [sure, setSure] = createSignal(false);
   const [quiet, setQuiet] = createSignal(false);
+  const [changing, setChanging] = createSignal(false);
   const { busy, problem, run } = useAction(() => deleteChannel(props.channel.id));
   return (
     <li class="channel">
@@ -171,7 +173,13 @@ function ChannelItem(props: { channel: Channel }): JSX.Element {
         <Show when={props.channel.managed_by}>
           <span class="tag">by {props.channel.managed_by}</span>
         </Show>
+        <Show when={props.channel.enabled === false}>
+          <span class="tag">off</span>
+        </Show>
         <Show when={mayEdit() && !props.channel.managed_by}>
+          <button type="button" class="button is-quiet" aria-label={`Edit ${props.channel.name}`} onClick={() => setChanging(true)}>
+            Edit
+          </button>
           <button type="button" class="button is-quiet" onClick={() => setQuiet(true)}>
             Quiet hours
           </button>
@@ -187,6 +195,9 @@ function ChannelItem(props: { channel: Channel }): JSX.Element {
         <p class="form-error">{props.channel.broken_reason}</p>
       </Show>
       <ProblemNote problem={problem()} />
+      <Show when={changing()}>
+        <ChannelDialog channel={props.channel} onClose={() => setChanging(false)} />
+      </Show>
       <Show when={quiet()}>
         <QuietDialog channel={props.channel} onClose={() => setQuiet(false)} />
       </Show>

@@ -1,7 +1,7 @@
 // One rule: its form, what it would have done, and why it pages now or not.
 
 import { createMemo, createResource, createSignal, type JSX, Show } from "solid-js";
-import { blank, bodyOf, type Fields, fieldsOf, kindOf, levelOf } from "../lib/ruleform";
+import { blank, bodyOf, type Fields, fieldsOf, kindOf, levelOf, type Step } from "../lib/ruleform";
 import { AlertNav } from "../parts/alertnav";
 import { Backtest } from "../parts/backtest";
 import { Explain } from "../parts/explain";
@@ -43,9 +43,11 @@ const partOf = (pointer: string) => pointer.replace(/^#?\//, "").split("/")[0] ?
 function Editor(props: { rule: Rule | null; onSaved: (rule: Rule) => void }): JSX.Element {
   const [fields, setFields] = createSignal<Fields>(props.rule ? fieldsOf(props.rule) : blank());
   const [told, setTold] = createSignal<readonly string[]>(props.rule?.channels ?? []);
-  const [later, setLater] = createSignal<readonly string[]>(props.rule?.escalation[0]?.channels ?? []);
+  const [steps, setSteps] = createSignal<readonly Step[]>(props.rule?.escalation ?? []);
   const [sure, setSure] = createSignal(false);
-  const body = createMemo(() => bodyOf(fields(), { channels: told(), escalation: later() }, props.rule ?? {}));
+  const body = createMemo(() => bodyOf(fields(), { channels: told(), escalation: steps() }, props.rule ?? {}));
+  // A step that names nobody yet is half written, and no reason to see nothing of the past.
+  const draft = () => ({ ...body(), escalation: steps().filter((step) => step.channels.length > 0) });
   const locked = () => !mayEdit() || Boolean(props.rule?.managed_by);
   const saving = useAction(async () => {
     const saved = await saveRule(props.rule?.id ?? null, body());
@@ -80,7 +82,7 @@ function Editor(props: { rule: Rule | null; onSaved: (rule: Rule) => void }): JS
           )}
         </Show>
         <fieldset disabled={locked()}>
-          <RuleFields fields={fields()} onFields={setFields} channels={told()} onChannels={setTold} escalation={later()} onEscalation={setLater} faults={saving.problem()?.fields ?? []} />
+          <RuleFields fields={fields()} onFields={setFields} channels={told()} onChannels={setTold} escalation={steps()} onEscalation={setSteps} faults={saving.problem()?.fields ?? []} />
         </fieldset>
         <ProblemNote problem={rest()} />
         <ProblemNote problem={removing.problem()} />
@@ -97,7 +99,7 @@ function Editor(props: { rule: Rule | null; onSaved: (rule: Rule) => void }): JS
           </div>
         </Show>
       </form>
-      <Backtest body={body()} threshold={fields().kind === "rate" ? null : number()} onThreshold={drag()} />
+      <Backtest body={draft()} threshold={fields().kind === "rate" ? null : number()} onThreshold={drag()} />
     </div>
   );
 }

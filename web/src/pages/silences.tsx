@@ -41,7 +41,7 @@ export default function SilencesPage(): JSX.Element {
       </div>
       <section class="card" aria-label="Silences">
         <ProblemNote problem={silences.error ? asProblem(silences.error) : null} />
-        <Show when={sorted().length > 0} fallback={<p class="empty">{silences.loading ? "Loading…" : "Nothing is silenced."}</p>}>
+        <Show when={sorted().length > 0} fallback={<p class="empty">{silences.loading ? "Loading…" : "Nothing is silenced: every page is sent."}</p>}>
           <ul class="list">
             <For each={sorted()}>{(silence) => <SilenceItem silence={silence} nameOf={nameOf} onChange={() => void refetch()} />}</For>
           </ul>

@@ -1,19 +1,21 @@
-// Adding a channel and trying it out, in one dialog.
+// Adding or changing a channel and trying it out, in one dialog.
 
 import { createSignal, For, type JSX, Match, onCleanup, Show, Switch } from "solid-js";
-import { type ChannelKind, configOf, type FormField, type FormValues, initialValues, isRequired, KINDS, shownFields } from "../lib/channelform";
-import { createChannel, testChannel } from "../state/channels";
+import { type ChannelKind, configOf, type FormField, type FormValues, initialValues, isRequired, KINDS, shownFields, valuesOf } from "../lib/channelform";
+import { changeChannel, createChannel, testChannel } from "../state/channels";
 import type { Channel, Delivery } from "../types";
 import { Dialog, Field, ProblemNote, SelectField, TextField, useAction } from "./forms";
 import { Icon } from "./icons";
 
 const TEXT_TYPE: Partial<Record<FormField["type"], string>> = { list: "text" };
 
-export default function ChannelDialog(props: { onClose: () => void }): JSX.Element {
-  const [made, setMade] = createSignal<Channel | null>(null);
+/** Without a channel it adds one. */
+export default function ChannelDialog(props: { channel?: Channel; onClose: () => void }): JSX.Element {
+  const [saved, setSaved] = createSignal<Channel | null>(null);
+  const title = () => (saved() ? "Try the channel" : props.channel ? `Change ${props.channel.name}` : "Add a channel");
   return (
-    <Dialog title={made() ? "Try the channel" : "Add a channel"} onClose={props.onClose}>
-      <Show when={made()} fallback={<ChannelForm onMade={setMade} />}>
+    <Dialog title={title()} onClose={props.onClose}>
+      <Show when={saved()} fallback={<ChannelForm channel={props.channel} onSaved={setSaved} />}>
         {(channel) => (
           <>
             <p>
@@ -32,29 +34,35 @@ export default function ChannelDialog(props: { onClose: () => void }): JSX.Eleme
   );
 }
 
-function ChannelForm(props: { onMade: (channel: Channel) => void }): JSX.Element {
-  const [kind, setKind] = createSignal<ChannelKind>("webhook");
-  const [name, setName] = createSignal("ops");
-  const [values, setValues] = createSignal<FormValues>(initialValues("webhook"));
+function ChannelForm(props: { channel: Channel | undefined; onSaved: (channel: Channel) => void }): JSX.Element {
+  const before = props.channel;
+  const config = before?.config ?? {};
+  const [kind, setKind] = createSignal<ChannelKind>((before?.kind ?? "webhook") as ChannelKind);
+  const [name, setName] = createSignal(before?.name ?? "ops");
+  const [enabled, setEnabled] = createSignal(before?.enabled ?? true);
+  const [values, setValues] = createSignal<FormValues>(before ? valuesOf(kind(), config) : initialValues("webhook"));
   const set = (field: string, value: string) => setValues((before) => ({ ...before, [field]: value }));
   const choose = (next: ChannelKind) => {
     setKind(next);
     setValues(initialValues(next));
   };
   const { busy, problem, run } = useAction(async () => {
-    props.onMade(await createChannel(name().trim(), kind(), configOf(kind(), values())));
+    const made = configOf(kind(), values(), config);
+    props.onSaved(before ? await changeChannel(before.id, { name: name().trim(), enabled: enabled(), config: made }) : await createChannel(name().trim(), kind(), made));
   });
   return (
     <form onSubmit={run}>
-      <div class="tabs" role="group" aria-label="Kind of channel">
-        <For each={KINDS}>
-          {([value, word]) => (
-            <button type="button" aria-pressed={kind() === value} onClick={() => choose(value)}>
-              {word}
-            </button>
-          )}
-        </For>
-      </div>
+      <Show when={!before}>
+        <div class="tabs" role="group" aria-label="Kind of channel">
+          <For each={KINDS}>
+            {([value, word]) => (
+              <button type="button" aria-pressed={kind() === value} onClick={() => choose(value)}>
+                {word}
+              </button>
+            )}
+          </For>
+        </div>
+      </Show>
       <TextField label="Name" value={name()} onValue={setName} required />
       <For each={shownFields(kind(), values())}>
         {(field) => (
@@ -66,6 +74,12 @@ function ChannelForm(props: { onMade: (channel: Channel) => void }): JSX.Element
           />
         )}
       </For>
+      <Show when={before}>
+        <label class="pick">
+          <input type="checkbox" checked={enabled()} onChange={(event) => setEnabled(event.currentTarget.checked)} /> Send pages to it
+        </label>
+        <small class="hint">What is secret is not shown; leave it as it stands to keep it.</small>
+      </Show>
       <ProblemNote problem={problem()} />
       <div class="actions">
         <button class="button is-primary" disabled={busy()}>

@@ -1,11 +1,13 @@
 // The fields of a rule: few for each kind, the rest folded under "more".
 
-import { createResource, For, type JSX, onMount, Show } from "solid-js";
-import { type Fields, faultOf, KINDS, kindOf, withKind } from "../lib/ruleform";
+import { createResource, For, Index, type JSX, onMount, Show } from "solid-js";
+import { type Fields, faultOf, KINDS, kindOf, nextStep, type Step, withKind } from "../lib/ruleform";
 import { metricNames } from "../state/alerting";
 import type { FieldError } from "../state/api";
-import { channels, loadChannels } from "../state/channels";
+import { loadChannels } from "../state/channels";
 import { SelectField, TextField } from "./forms";
+import { Icon } from "./icons";
+import { ChannelPicks } from "./picks";
 import { ScopeField } from "./scope";
 
 const OPS: readonly [string, string][] = [
@@ -42,8 +44,8 @@ export interface RuleFieldsProps {
   onFields: (fields: Fields) => void;
   channels: readonly string[];
   onChannels: (ids: readonly string[]) => void;
-  escalation: readonly string[];
-  onEscalation: (ids: readonly string[]) => void;
+  escalation: readonly Step[];
+  onEscalation: (steps: readonly Step[]) => void;
   faults: readonly FieldError[];
 }
 
@@ -66,8 +68,8 @@ export function RuleFields(props: RuleFieldsProps): JSX.Element {
         <ScopeField label="Hosts" all={["global", "All hosts"]} {...bind("scope")} />
         <SelectField label="Severity" options={SEVERITIES} {...bind("severity")} />
       </div>
-      <ChannelPicks label="Tell" chosen={props.channels} onChosen={props.onChannels} none="Nobody chosen: the routes say who is told." />
-      <details class="more" open={props.faults.some((fault) => MORE.some(([name]) => faultOf([fault], name)))}>
+      <ChannelPicks label="Tell" chosen={props.channels} onChosen={props.onChannels} none="As the routes say, if none is chosen." />
+      <details class="more" open={[...MORE.map(([name]) => name), "missing", "escalation"].some((name) => faultOf(props.faults, name))}>
         <summary>More: clearing, cooldown, repeats, escalation</summary>
         <div class="fields">
           <div class="field-row">
@@ -76,13 +78,38 @@ export function RuleFields(props: RuleFieldsProps): JSX.Element {
             </For>
             <SelectField label="When samples stop" options={MISSING} {...bind("missing")} />
           </div>
-          <TextField label="Escalate after" hint="If nobody is on it by then, such as 15m; empty for never." {...bind("after")} fault={faultOf(props.faults, "escalation")} />
-          <Show when={props.fields.after}>
-            <ChannelPicks label="Then tell also" chosen={props.escalation} onChosen={props.onEscalation} none="Nobody chosen." />
-          </Show>
+          <Steps steps={props.escalation} onSteps={props.onEscalation} faults={props.faults} />
         </div>
       </details>
     </div>
+  );
+}
+
+/** Who is told too while nobody is on it, step by step. */
+function Steps(props: { steps: readonly Step[]; onSteps: (steps: readonly Step[]) => void; faults: readonly FieldError[] }): JSX.Element {
+  const change = (at: number, part: Partial<Step>) => props.onSteps(props.steps.map((step, index) => (index === at ? { ...step, ...part } : step)));
+  return (
+    <>
+      <Index each={props.steps}>
+        {(step, at) => (
+          <fieldset class="fields is-inset">
+            <legend>Escalation, step {at + 1}</legend>
+            <TextField label="If nobody is on it after" hint="Counted from the first page, such as 15m." value={step().after} onValue={(after) => change(at, { after })} fault={faultOf(props.faults, `escalation/${at}`)} />
+            <ChannelPicks label="Tell also" chosen={step().channels} onChosen={(channels) => change(at, { channels })} none="At least one." />
+            <div class="acts">
+              <button type="button" class="button is-quiet" aria-label={`Remove step ${at + 1}`} onClick={() => props.onSteps(props.steps.filter((_, index) => index !== at))}>
+                Remove
+              </button>
+            </div>
+          </fieldset>
+        )}
+      </Index>
+      <div class="acts">
+        <button type="button" class="button" onClick={() => props.onSteps([...props.steps, nextStep(props.steps)])}>
+          <Icon name="plus" /> {props.steps.length > 0 ? "Another step" : "Escalate while nobody is on it"}
+        </button>
+      </div>
+    </>
   );
 }
 
@@ -121,25 +148,5 @@ function Condition(props: { kind: string; has: readonly string[]; bind: Bind }):
         <TextField label="For" hint="How long it must hold, such as 5m." {...props.bind("for")} />
       </div>
     </>
-  );
-}
-
-function ChannelPicks(props: { label: string; chosen: readonly string[]; onChosen: (ids: readonly string[]) => void; none: string }): JSX.Element {
-  const toggle = (id: string, on: boolean) => props.onChosen(on ? [...props.chosen, id] : props.chosen.filter((known) => known !== id));
-  return (
-    <fieldset class="picks">
-      <legend>{props.label}</legend>
-      <For each={channels() ?? []}>
-        {(channel) => (
-          <label class="pick">
-            <input type="checkbox" checked={props.chosen.includes(channel.id)} onChange={(event) => toggle(channel.id, event.currentTarget.checked)} />
-            {channel.name} <span class="tag">{channel.kind}</span>
-          </label>
-        )}
-      </For>
-      <Show when={props.chosen.length === 0}>
-        <small class="hint">{props.none}</small>
-      </Show>
-    </fieldset>
   );
 }

@@ -18,6 +18,12 @@ export async function createChannel(name: string, kind: string, config: Record<s
   return channel;
 }
 
+export async function changeChannel(id: string, change: { name: string; enabled: boolean; config: Record<string, unknown> }): Promise<Channel> {
+  const channel = await api<Channel>("PATCH", `/channels/${segment(id)}`, { body: change });
+  await loadChannels();
+  return channel;
+}
+
 export async function deleteChannel(id: string): Promise<void> {
   await api("DELETE", `/channels/${segment(id)}`);
   await loadChannels();
