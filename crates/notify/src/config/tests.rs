@@ -118,6 +118,7 @@ fn each_kind_has_its_own_traps() {
         "no Discord bot"
     }));
     assert!(one("discord", json!({"webhook_url": "https://discord.com/…"})).contains("give the whole URL"));
+    assert!(one("webhook", json!({"url": "https://f.example/…"})).contains("give the whole URL"), "of another host");
     assert_eq!(one("slack", json!({"bot_token": "xoxb-1"})), "/channel: is missing");
     assert!(one("slack", json!({"bot_token": "x", "channel": "c", "webhook_url": "https://h.example/x"})).contains("not both"));
     for (field, without) in [("username", "/username: is missing"), ("password", "/password: is missing")] {
@@ -159,7 +160,6 @@ fn what_is_shown_has_no_secret_in_it() {
     for bare in ["https://e.example", "https://e.example:8443/"] {
         assert_eq!(ChannelConfig::redacted("webhook", &json!({"url": bare})), json!({"url": bare}));
     }
-    assert!(one("webhook", json!({"url": "https://f.example/…"})).contains("give the whole URL"), "of another host");
     assert!(!format!("{:?}", accepted("smtp", &mail())).contains("hunter22"));
     assert!(!format!("{:?}", accepted("discord", &json!({"webhook_url": HOOK}))).contains("s3cr3t"));
 }
