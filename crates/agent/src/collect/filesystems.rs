@@ -5,6 +5,7 @@
 //! system remains (a container on an overlay), `/` is reported.
 
 use super::Roots;
+use super::errand::Errand;
 use super::mounts::{self, Mount};
 use super::scan::{float, percent};
 use super::source::{Reader, Source, reason};
@@ -12,15 +13,12 @@ use crate::sheet::Sheet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How long network file systems may take together before their heartbeat goes without them.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The table of mounts is read again after so many heartbeats even if the kernel announced no change.
 const REREAD_AFTER: u32 = 20;
-/// A thread that only waits for one call needs little stack.
-const STACK_BYTES: usize = 64 << 10;
 
 /// Sizes in bytes, and inodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +45,7 @@ pub(crate) struct FileSystems {
 
 struct Watched {
     mount: Mount,
-    owed: Option<Receiver<Result<Usage, Errno>>>,
+    errand: Errand<Result<Usage, Errno>>,
 }
 
 impl std::fmt::Debug for FileSystems {
@@ -79,7 +77,7 @@ impl FileSystems {
         self.reread_if_changed(reader, sheet);
         // All network file systems are asked first, so that they answer while the local ones are read.
         for watched in &mut self.watched {
-            if watched.mount.remote && watched.owed.is_none() {
+            if watched.mount.remote {
                 watched.send_for(&self.ask, sheet);
             }
         }
@@ -105,8 +103,9 @@ impl FileSystems {
         self.watched = mounts
             .into_iter()
             .map(|mount| {
-                let owed = former.iter_mut().find(|old| old.mount.point == mount.point).and_then(|old| old.owed.take());
-                Watched { mount, owed }
+                let known = former.iter().position(|old| old.mount.point == mount.point);
+                let errand = known.map_or_else(|| Errand::new("statvfs"), |at| former.swap_remove(at).errand);
+                Watched { mount, errand }
             })
             .collect();
         self.until_reread = REREAD_AFTER;
@@ -115,32 +114,18 @@ impl FileSystems {
 
 impl Watched {
     fn send_for(&mut self, ask: &Ask, sheet: &mut Sheet) {
-        let (sender, receiver) = channel();
         let (ask, point) = (Arc::clone(ask), self.mount.point.clone());
-        let asking = move || {
-            // Nobody listens any more if the mount is gone by now.
-            let _unheard = sender.send(ask(&point));
-        };
-        match std::thread::Builder::new().name("statvfs".to_owned()).stack_size(STACK_BYTES).spawn(asking) {
-            Ok(_detached) => self.owed = Some(receiver),
-            Err(error) => sheet.gap(&*self.mount.point, error.to_string()),
+        if let Err(error) = self.errand.send(move || ask(&point)) {
+            sheet.gap(&*self.mount.point, error.to_string());
         }
     }
 
     /// The answer if it comes by `deadline`. One that was owed before this heartbeat is not waited for.
     fn answer(&mut self, deadline: Instant) -> Option<Result<Usage, Errno>> {
-        let owed = self.owed.as_ref()?;
-        match owed.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(answer) => {
-                self.owed = None;
-                Some(answer)
-            }
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                self.owed = None;
-                Some(Err(Errno::IO))
-            }
-        }
+        let asked = self.errand.is_out();
+        let answer = self.errand.answer(deadline);
+        // A thread that died without a word.
+        if asked && answer.is_none() && !self.errand.is_out() { Some(Err(Errno::IO)) } else { answer }
     }
 }
 
