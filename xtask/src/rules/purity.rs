@@ -9,7 +9,7 @@ use crate::repo::SourceFile;
 pub const CRATES: [&str; 4] = ["crates/model", "crates/protocol", "crates/alerts", "charts"];
 
 /// The pure modules of the other crates, without `.rs`: a file, a folder, or both.
-pub const MODULES: [&str; 33] = [
+pub const MODULES: [&str; 35] = [
     "crates/ingest/src/acks",
     "crates/ingest/src/admission",
     "crates/ingest/src/flatten",
@@ -35,11 +35,13 @@ pub const MODULES: [&str; 33] = [
     "crates/notify/src/words",
     "crates/agent/src/backoff",
     "crates/agent/src/collect/scan",
+    "crates/agent/src/collect/smart/report",
     "crates/agent/src/collect/stat",
     "crates/agent/src/collect/track",
     "crates/agent/src/courier",
     "crates/agent/src/endpoint",
     "crates/agent/src/schedule",
+    "crates/agent/src/watch",
     "crates/hub/src/folding",
     "crates/hub/src/routing",
     "crates/hub/src/schedule",
