@@ -3,11 +3,11 @@
 use crate::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use futures_util::StreamExt as _;
 use nightbell_protocol::Limits;
-use std::borrow::Cow;
-use std::io::Read as _;
+use std::cell::RefCell;
+use std::io::{Cursor, Read as _};
 use std::time::Duration;
 
 /// The largest body on the wire: a day's buffer, compressed, with room to spare.
@@ -30,9 +30,17 @@ impl Wire {
         self.bytes.len() > LARGE
     }
 
-    /// The body with gzip undone.
-    pub(crate) fn decode(&self) -> Result<Cow<'_, [u8]>, Problem> {
-        if self.gzip { gunzip(&self.bytes, Limits::BODY.bytes).map(Cow::Owned) } else { Ok(Cow::Borrowed(&self.bytes)) }
+    /// What `read` makes of the body with gzip undone.
+    pub(crate) fn decoded<T>(self, read: impl FnOnce(&[u8]) -> Result<T, Problem>) -> Result<T, Problem> {
+        if self.gzip {
+            ROOM.with_borrow_mut(|room| {
+                let made = room.gunzip(self.bytes, Limits::BODY.bytes).and_then(read);
+                room.tidy();
+                made
+            })
+        } else {
+            read(&self.bytes)
+        }
     }
 }
 
@@ -83,24 +91,65 @@ fn too_large() -> Problem {
     )
 }
 
-/// What JSON of heartbeats shrinks to at best; a first guess at the room it needs takes no sender's word.
-const USUAL_RATIO: usize = 8;
+/// A thread has this much room for undone gzip at first: a heartbeat of two hundred series.
+const FIRST_ROOM: usize = 8 << 10;
+/// It keeps no more than this between bodies: some heartbeats together fit, and a day's buffer is rare.
+const KEPT_ROOM: usize = 64 << 10;
 
-/// Undoes gzip up to `limit` bytes; a bomb costs no more than that.
-fn gunzip(wire: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
-    // One byte more than what the sender says it is (RFC 1952, section 2.3.1: the last four bytes), so that the end is seen
-    // without growing.
-    let said = wire.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-    let mut decoded = Vec::with_capacity(said.min(wire.len() * USUAL_RATIO).min(limit) + 1);
-    let read = MultiGzDecoder::new(wire).take(limit as u64 + 1).read_to_end(&mut decoded);
-    if let Err(error) = read {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not gzip: {error}")));
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::new(Room::default());
+}
+
+/// What undoing gzip needs, kept from one body to the next: the decoder's tables and window alone are 40 KiB, and fetching them
+/// anew for each heartbeat costs more than decoding it.
+struct Room {
+    decoder: GzDecoder<Cursor<Bytes>>,
+    decoded: Vec<u8>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { decoder: GzDecoder::new(Cursor::default()), decoded: Vec::with_capacity(FIRST_ROOM) }
     }
-    if decoded.len() > limit {
-        let detail = "a body may have 4 MiB after gzip is undone: send fewer heartbeats at once";
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded_too_large", detail));
+}
+
+impl Room {
+    /// Undoes gzip up to `limit` bytes; a bomb costs no more than that.
+    fn gunzip(&mut self, wire: Bytes, limit: usize) -> Result<&[u8], Problem> {
+        self.decoded.clear();
+        self.decoder.reset(Cursor::new(wire));
+        let undone = self.members(limit);
+        // The bytes are their connection's: they go back now, and not with the next body.
+        self.decoder.reset(Cursor::default());
+        if let Err(error) = undone {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not gzip: {error}")));
+        }
+        if self.decoded.len() > limit {
+            let detail = "a body may have 4 MiB after gzip is undone: send fewer heartbeats at once";
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "decoded_too_large", detail));
+        }
+        Ok(&self.decoded)
     }
-    Ok(decoded)
+
+    /// Gives back what an unusually large body took.
+    fn tidy(&mut self) {
+        self.decoded.clear();
+        self.decoded.shrink_to(KEPT_ROOM);
+    }
+
+    /// Reads one member after the other (RFC 1952, section 2.2), until one byte more than `limit` has come.
+    fn members(&mut self, limit: usize) -> std::io::Result<()> {
+        loop {
+            let left = (limit + 1).saturating_sub(self.decoded.len());
+            (&mut self.decoder).take(left as u64).read_to_end(&mut self.decoded)?;
+            let rest = self.decoder.get_ref();
+            if self.decoded.len() > limit || rest.position() >= rest.get_ref().len() as u64 {
+                return Ok(());
+            }
+            let rest = std::mem::take(self.decoder.get_mut());
+            self.decoder.reset(rest);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +163,23 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).expect("memory takes it");
         encoder.finish().expect("memory takes it")
+    }
+
+    fn gunzip(wire: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
+        Room::default().gunzip(Bytes::copy_from_slice(wire), limit).map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn what_was_undone_before_leaves_no_trace() {
+        let mut room = Room::default();
+        let mut cut = gzip(&[7; 100_000]);
+        cut.truncate(cut.len() - 4);
+        let undone = [gzip(b"one"), gzip(&[7; 100_000]), cut, gzip(b"two").repeat(2), b"no".to_vec(), Vec::new(), gzip(b"three")]
+            .map(|wire| room.gunzip(wire.into(), 200_000).map(<[u8]>::len).ok());
+        assert_eq!(undone, [Some(3), Some(100_000), None, Some(6), None, None, Some(5)]);
+        assert_eq!(room.decoded, b"three");
+        room.tidy();
+        assert!(room.decoded.capacity() <= KEPT_ROOM, "{}", room.decoded.capacity());
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
 
 async fn read_node(headers: &HeaderMap, body: Body) -> Result<NodeRequest, Problem> {
     let wire = body::read(headers, body).await?;
-    let node = decode_node(&wire.decode()?, &Limits::BODY)?;
+    let node = wire.decoded(|json| Ok(decode_node(json, &Limits::BODY)?))?;
     if node.facts.as_ref().is_some_and(|facts| facts_json(facts).len() > FACTS_LIMIT) {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
     }
@@ -93,17 +93,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// `POST /metrics/system`: heartbeats, answered once they are durable.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Result<Json<HeartbeatsAnswer>, Problem> {
-    let received = shared.port.now();
-    let (parts, body) = request.into_parts();
-    let agent = shared.port.authenticate(None, bearer(&parts.headers)?).await?;
-    let wire = body::read(&parts.headers, body).await?;
-    let Understood { heard, indices, mut answer } = if wire.is_large() {
-        let shared = Arc::clone(&shared);
-        let beside = tokio::task::spawn_blocking(move || understand(&shared, agent, &wire, received));
-        beside.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))??
-    } else {
-        understand(&shared, agent, &wire, received)?
-    };
+    // The request itself is gone while the commit is waited for: a thousand of them would lie there otherwise.
+    let Understood { agent, heard, indices, mut answer } = listen(&shared, request).await?;
     if heard.is_empty() {
         return Ok(Json(answer));
     }
@@ -120,20 +111,35 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request)
     Ok(Json(answer))
 }
 
+/// Takes a request apart and understands what its sender says.
+async fn listen(shared: &Arc<Shared>, request: Request) -> Result<Understood, Problem> {
+    let received = shared.port.now();
+    let (parts, body) = request.into_parts();
+    let agent = shared.port.authenticate(None, bearer(&parts.headers)?).await?;
+    let wire = body::read(&parts.headers, body).await?;
+    if !wire.is_large() {
+        return understand(shared, agent, wire, received);
+    }
+    let shared = Arc::clone(shared);
+    let beside = tokio::task::spawn_blocking(move || understand(&shared, agent, wire, received));
+    beside.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()))?
+}
+
 struct Understood {
+    agent: AgentId,
     heard: Vec<Heard>,
     /// Where in the body each of them stood.
     indices: Vec<usize>,
     answer: HeartbeatsAnswer,
 }
 
-fn understand(shared: &Shared, agent: AgentId, wire: &Wire, received: Timestamp) -> Result<Understood, Problem> {
-    let entries = decode_entries(&wire.decode()?, &Limits::BODY)?;
+fn understand(shared: &Shared, agent: AgentId, wire: Wire, received: Timestamp) -> Result<Understood, Problem> {
+    let entries = wire.decoded(|json| Ok(decode_entries(json, &Limits::BODY)?))?;
     let desk = shared.desk(agent);
     let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
     desk.bucket.take(entries.len(), shared.elapsed_ms()).map_err(Problem::too_fast)?;
     let mut understood =
-        Understood { heard: Vec::with_capacity(entries.len()), indices: Vec::new(), answer: HeartbeatsAnswer::default() };
+        Understood { agent, heard: Vec::with_capacity(entries.len()), indices: Vec::new(), answer: HeartbeatsAnswer::default() };
     for (index, entry) in entries.iter().enumerate() {
         match desk.listener.hear_entry(entry, received) {
             Ok(heard) => {
