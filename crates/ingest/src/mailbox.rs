@@ -3,7 +3,7 @@
 
 use nightbell_protocol::FromHub;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// What became of one heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,57 +69,59 @@ impl Mailbox {
     }
 
     pub(crate) fn reply_to(self: &Arc<Self>, tag: u64) -> ReplyTo {
-        ReplyTo { mailbox: Some(Arc::clone(self)), tag }
+        ReplyTo(Some(To::Mailbox(Arc::clone(self), tag)))
     }
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+enum To {
+    /// A connection with several submissions on their way.
+    Mailbox(Arc<Mailbox>, u64),
+    /// A request with this one.
+    Request(oneshot::Sender<Done>),
 }
 
 /// Carries the answer to one submission back to whoever waits for it. Dropped unused, it says that the hub could not do it:
 /// the agent is to send again.
 #[derive(Debug)]
-pub struct ReplyTo {
-    mailbox: Option<Arc<Mailbox>>,
-    tag: u64,
-}
+pub struct ReplyTo(Option<To>);
 
 impl ReplyTo {
     /// Answers; nobody need be there any more to hear it.
     pub fn send(mut self, done: Done) {
-        if let Some(mailbox) = self.mailbox.take() {
-            mailbox.put(Mail::Done { tag: self.tag, done: Some(done) });
+        match self.0.take() {
+            Some(To::Mailbox(mailbox, tag)) => mailbox.put(Mail::Done { tag, done: Some(done) }),
+            Some(To::Request(sender)) => drop(sender.send(done)),
+            None => {}
         }
     }
 }
 
 impl Drop for ReplyTo {
     fn drop(&mut self) {
-        if let Some(mailbox) = self.mailbox.take() {
-            mailbox.put(Mail::Done { tag: self.tag, done: None });
+        if let Some(To::Mailbox(mailbox, tag)) = self.0.take() {
+            mailbox.put(Mail::Done { tag, done: None });
         }
     }
 }
 
 /// The other end of a [`ReplyTo`] that stands alone.
 #[derive(Debug)]
-pub struct Replied(Arc<Mailbox>);
+pub struct Replied(oneshot::Receiver<Done>);
 
 impl Replied {
     /// Waits for the answer; `None` if the hub gave the submission up.
     pub async fn wait(self) -> Option<Done> {
-        loop {
-            for mail in self.0.take().await {
-                if let Mail::Done { done, .. } = mail {
-                    return done;
-                }
-            }
-        }
+        self.0.await.ok()
     }
 }
 
 /// A way to answer one submission, and a way to wait for it.
 #[must_use]
 pub fn reply() -> (ReplyTo, Replied) {
-    let mailbox = Mailbox::new();
-    (mailbox.reply_to(0), Replied(mailbox))
+    let (sender, receiver) = oneshot::channel();
+    (ReplyTo(Some(To::Request(sender))), Replied(receiver))
 }
 
 /// Speaks to a connected agent from the hub's side.
