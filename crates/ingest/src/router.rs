@@ -14,15 +14,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// `GET /agents/connect` (WebSocket), `POST /nodes` and `POST /metrics/system`, to be mounted under the API's base paths. The
-/// server should put the peer's address into the requests (`ConnectInfo<SocketAddr>`); without it agents have no address.
-pub fn router(port: Arc<dyn HubPort>) -> Router {
-    let shared = Arc::new(Shared::new(port));
-    Router::new()
-        .route("/agents/connect", get(socket::connect))
-        .route("/nodes", on_post(post::nodes))
-        .route("/metrics/system", on_post(post::metrics))
-        .with_state(shared)
+/// `GET /agents/connect` (WebSocket), `POST /nodes` and `POST /metrics/system` under each of the API's base paths (whole paths:
+/// a nested router takes every request's address apart). The server should put the peer's address into the requests
+/// (`ConnectInfo<SocketAddr>`); without it agents have no address.
+pub fn router(port: Arc<dyn HubPort>, bases: &[&str]) -> Router {
+    let under = |router: Router<Arc<Shared>>, base: &&str| {
+        router
+            .route(&format!("{base}/agents/connect"), get(socket::connect))
+            .route(&format!("{base}/nodes"), on_post(post::nodes))
+            .route(&format!("{base}/metrics/system"), on_post(post::metrics))
+    };
+    bases.iter().fold(Router::new(), under).with_state(Arc::new(Shared::new(port)))
 }
 
 /// What one agent has at the HTTP way: the plan of its last names, and its allowance.

@@ -73,16 +73,17 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
         .merge(health.with_state(Arc::clone(&app)))
         .merge(signed::routes().with_state(Arc::clone(&app)))
         .fallback(ui::serve);
-    let agents = nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>)
-        .method_not_allowed_fallback(middleware::unknown_method);
-    let agents = Router::new().nest("/api/v1", agents.clone()).nest("/api", agents);
+    let agents = agents_under(&app, &["/api/v1", "/api"]).method_not_allowed_fallback(middleware::unknown_method);
     middleware::compressed(middleware::wrap(people, &app)).merge(middleware::wrap(agents, &app))
 }
 
 /// The agents' routes alone, for the agent in this process.
 pub fn agents_only(app: &Arc<App>) -> Router {
-    let agents = nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>);
-    Router::new().nest("/api/v1", agents)
+    agents_under(app, &["/api/v1"])
+}
+
+fn agents_under(app: &App, bases: &[&str]) -> Router {
+    nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>, bases)
 }
 
 /// Every documented route below the base.

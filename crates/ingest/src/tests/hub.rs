@@ -44,7 +44,7 @@ impl Hub {
     pub(crate) async fn serve(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
         let address = listener.local_addr().expect("it is bound");
-        let app = router(Arc::new(self.clone())).into_make_service_with_connect_info::<SocketAddr>();
+        let app = router(Arc::new(self.clone()), &[""]).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await });
         address
     }
