@@ -3,6 +3,7 @@
 //! When the store cannot write, the turn at hand is kept and tried again with the same content while evaluation goes on in
 //! memory: what comes in meanwhile is not acknowledged (its agents keep it), and pages go out without the store.
 
+use super::pace::Pace;
 use super::turn::Turn;
 use super::{Control, PipelineInput, Work};
 use crate::clock::{self, StepDetector};
@@ -64,6 +65,7 @@ pub struct Pipeline {
     effects: Effects,
     /// A turn whose commit failed, with the moment of the next try.
     stuck: Option<(Turn, Instant)>,
+    pace: Pace,
     stopping: bool,
 }
 
@@ -74,13 +76,15 @@ impl Pipeline {
     /// When the system gives no thread.
     pub fn spawn(parts: PipelineParts) -> std::io::Result<std::thread::JoinHandle<()>> {
         let steps = StepDetector::new(clock::now(), clock::boot_millis());
-        let pipeline = Self { parts, steps, effects: Effects::default(), stuck: None, stopping: false };
+        let (effects, pace) = (Effects::default(), Pace::default());
+        let pipeline = Self { parts, steps, effects, stuck: None, pace, stopping: false };
         std::thread::Builder::new().name("pipeline".to_owned()).spawn(move || pipeline.run())
     }
 
     fn run(mut self) {
         while !self.stopping || self.stuck.is_some() {
             let mut turn = Turn::default();
+            std::thread::sleep(self.pace.rest(Instant::now(), self.parts.input.queued.load(Ordering::Relaxed)));
             self.gather(&mut turn);
             let now = clock::now();
             if let Some(step) = self.steps.check(now, clock::boot_millis()) {
@@ -112,12 +116,14 @@ impl Pipeline {
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => self.stopping = true,
         }
+        let begun = Instant::now();
         while turn.has_room() {
             match self.parts.input.receiver.try_recv() {
                 Ok(work) => self.take(work, turn),
                 Err(_empty) => break,
             }
         }
+        self.pace.begun(begun, turn.replies.len());
     }
 
     fn take(&mut self, work: Work, turn: &mut Turn) {
