@@ -171,11 +171,16 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor
     let _fine = stream.set_nodelay(true);
     match tls {
         None => serve(stream, peer, router, stop).await,
-        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, peer, router, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
-            Err(_late) => tracing::debug!(%peer, "TLS handshake took too long"),
-        },
+        // In a box: thousands of plain connections need no room for the state of TLS.
+        Some(acceptor) => Box::pin(secured(stream, peer, acceptor, router, stop)).await,
+    }
+}
+
+async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, router: Router, stop: watch::Receiver<bool>) {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, peer, router, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
+        Err(_late) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
 }
 
