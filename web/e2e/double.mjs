@@ -185,6 +185,7 @@ async function guarded(route, url, body, state, hosts, request) {
   found = matched(/^POST \/incidents\/([^/]+)\/ack$/);
   if (found) return { body: acknowledge(state, found[0], body.note) };
   if (route === "GET /events") return list(state.events.toSorted((a, b) => (a.ts < b.ts ? 1 : -1)));
+  if (route === "GET /forecasts") return { body: { items: forecasts(hosts, now) } };
   if (route === "GET /banner") {
     const none = { active: 0, ends_at: null };
     return { body: { silences: none, maintenance: none, quiet_hours: none, channels_broken: [], fallback_channel: null } };
@@ -201,6 +202,15 @@ async function guarded(route, url, body, state, hosts, request) {
     return { status: 201, body: { id: randomUUID(), token: "nb_enrol_4kJ9sW2xQ7mZ1cV8bN5tR3yH6_9f3a", expires_at: new Date(now + 3_600_000).toISOString() } };
   }
   return undefined;
+}
+
+/** Some disks that fill up, at different speeds. */
+function forecasts(hosts, now) {
+  const of = (host, hours, mount = "/") => host && {
+    agent: { id: host.id, name: host.name }, metric: "disk.used_percent", labels: { mount }, value: 90, full_at: new Date(now + hours * 3_600_000).toISOString(),
+    full_in_seconds: hours * 3600, per_hour: 10 / hours, confidence: 0.91, window_seconds: hours < 72 ? 86_400 : 604_800,
+  };
+  return [of(hosts[1], 14), of(hosts[4], 60), of(hosts[4], 90, "/data"), of(hosts[9], 300)].filter(Boolean);
 }
 
 function historyFor(host, query, now) {

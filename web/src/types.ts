@@ -261,6 +261,19 @@ export interface Banner {
   fallback_channel: string | null;
 }
 
+/** A disk that fills up. */
+export interface Forecast {
+  agent: Named;
+  metric: string;
+  labels: Record<string, string>;
+  value: number;
+  full_at: string;
+  full_in_seconds: number;
+  per_hour: number;
+  confidence: number;
+  window_seconds: number;
+}
+
 export interface EnrolmentToken {
   id: string;
   token: string;

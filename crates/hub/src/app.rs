@@ -10,6 +10,7 @@ use crate::live::Live;
 use crate::lookup::Lookup;
 use crate::measure::Measure;
 use crate::outbox::OutboxHandle;
+use crate::outlook::Outlooks;
 use crate::pipeline::PipelineHandle;
 use crate::port::Port;
 use crate::registry::Registry;
@@ -42,6 +43,8 @@ pub struct App {
     pub store: Arc<dyn StateStore>,
     /// History.
     pub metrics: Arc<dyn MetricStore>,
+    /// Where disks are heading.
+    pub outlooks: Arc<Outlooks>,
     /// The right to write.
     pub lease: LeaseToken,
     /// The hub's own numbers.

@@ -30,6 +30,7 @@ pub mod lookup;
 pub mod measure;
 pub mod operations;
 pub mod outbox;
+pub mod outlook;
 pub mod page;
 pub mod pipeline;
 pub mod port;

@@ -22,7 +22,7 @@ use crate::sealing::key_file::{self, Missing};
 use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::signing::Signer;
-use crate::{api, breach, clock, digest, ids, starter};
+use crate::{api, breach, clock, digest, ids, outlook, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
@@ -126,6 +126,7 @@ impl Hub {
             engine,
             store,
             metrics,
+            outlooks: Arc::default(),
             lease,
             measure,
             notifier: Arc::new(notifier(&config, &links)?),
@@ -342,5 +343,6 @@ fn start_jobs(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(digest::keep(digest::Digests::of(app)));
     tasks.spawn(breach::Breaches::of(app).run());
     tasks.spawn(Lookback::new(app.pipeline.clone(), Arc::clone(&app.registry), Arc::clone(&app.metrics)).run());
+    tasks.spawn(outlook::keep(Arc::clone(&app.outlooks), Arc::clone(&app.fleet), Arc::clone(&app.metrics)));
     tasks
 }

@@ -12,6 +12,8 @@ mod channels;
 mod explain;
 #[path = "api_domain/fleet.rs"]
 mod fleet;
+#[path = "api_domain/forecasts.rs"]
+mod forecasts;
 #[path = "api_domain/history.rs"]
 mod history;
 #[path = "api_domain/incidents.rs"]

@@ -10,6 +10,7 @@ import { FleetRow } from "../parts/fleetrow";
 import { ProblemNote } from "../parts/forms";
 import { Icon } from "../parts/icons";
 import { allAgents, cachedState, fleetLoaded, fleetProblem } from "../state/fleet";
+import { forecastsOf } from "../state/forecasts";
 import { search, setQuery } from "../state/router";
 import { mayEdit } from "../state/session";
 import type { Agent } from "../types";
@@ -24,12 +25,18 @@ type Order = (a: Agent, b: Agent) => number;
 
 const byName: Order = (a, b) => a.name.localeCompare(b.name, "en", { numeric: true });
 const byValue = (metric: string): Order => (a, b) => (worstCell(b, metric).value ?? -1) - (worstCell(a, metric).value ?? -1);
+/** Disks that are full first come first, those that are heading nowhere last. */
+const fullAt = (agent: Agent) => {
+  const soonest = forecastsOf(agent.id)[0];
+  return soonest ? Date.parse(soonest.full_at) : Number.MAX_SAFE_INTEGER;
+};
 const ORDERS: Record<string, Order> = {
   state: (a, b) => stateRank(cachedState(a)) - stateRank(cachedState(b)),
   name: byName,
   cpu: byValue(HEADLINES[0]),
   mem: byValue(HEADLINES[1]),
   disk: byValue(HEADLINES[2]),
+  full: (a, b) => fullAt(a) - fullAt(b),
   load: byValue("load.avg_1m"),
   seen: (a, b) => (b.last_seen ?? "").localeCompare(a.last_seen ?? ""),
 };
@@ -166,6 +173,7 @@ const COLUMNS: readonly [string, string, string][] = [
   ["cpu", "CPU", ""],
   ["mem", "Memory", ""],
   ["disk", "Disk", ""],
+  ["full", "Full in", ""],
   ["load", "Load", "is-number"],
   ["", "CPU, 1 h", ""],
   ["seen", "Last seen", "is-number"],

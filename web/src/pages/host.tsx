@@ -10,6 +10,7 @@ import { MetricBadge, StateBadge } from "../parts/badges";
 import { ChannelBanner } from "../parts/banner";
 import { Seen } from "../parts/fleetrow";
 import { ProblemNote } from "../parts/forms";
+import { FullList } from "../parts/fullin";
 import { IncidentList } from "../parts/incidents";
 import { RangeBar } from "../parts/rangebar";
 import { api, asProblem, type Problem, segment } from "../state/api";
@@ -148,6 +149,9 @@ function HostHead(props: { agent: Agent }): JSX.Element {
             <div class="tile">
               <span class="tile-name">{NAMES[index()]}</span>
               <MetricBadge cell={worstCell(props.agent, metric)} stale={stale()} offline={state() === "offline"} name={NAMES[index()] ?? ""} />
+              <Show when={metric === "disk.used_percent" && state() !== "offline"}>
+                <FullList agent={props.agent.id} />
+              </Show>
             </div>
           )}
         </For>

@@ -10,9 +10,11 @@ import { openByAgent } from "../state/incidents";
 import { setQuery } from "../state/router";
 import type { Agent } from "../types";
 import { MetricBadge, StateBadge } from "./badges";
+import { FullIn } from "./fullin";
 import { Icon } from "./icons";
 import { Sparkline } from "./sparkline";
 
+const DISK = "disk.used_percent";
 const NAMES = ["CPU", "Memory", "Disk"] as const;
 
 export function FleetRow(props: { id: string; index: number }): JSX.Element {
@@ -53,13 +55,22 @@ function Row(props: { agent: Agent; index: number }): JSX.Element {
       <For each={HEADLINES}>
         {(metric, index) => (
           <td role="cell" class="cell-metric">
-            <span class="cell-name" aria-hidden="true">
+            <span class="cell-name">
               {NAMES[index()]}
+              <Show when={metric === DISK && !offline()}>
+                {" "}
+                <FullIn agent={props.agent.id} />
+              </Show>
             </span>
             <MetricBadge cell={worstCell(props.agent, metric)} stale={stale()} offline={offline()} name={NAMES[index()] ?? ""} />
           </td>
         )}
       </For>
+      <td role="cell" class="cell-full">
+        <Show when={!offline()}>
+          <FullIn agent={props.agent.id} />
+        </Show>
+      </td>
       <td role="cell" class="cell-load num is-number" classList={{ "is-old": stale() || offline() }}>
         {formatValue(props.agent.metrics["load.avg_1m"], "none")}
       </td>

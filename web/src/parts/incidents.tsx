@@ -2,10 +2,13 @@
 // says "I am on it".
 
 import { createSignal, For, type JSX, Show } from "solid-js";
+import { fullHint, fullIn, fullText, fullTone } from "../lib/forecast";
 import { formatKey } from "../lib/serieskey";
 import { fullTime, shortTime } from "../lib/times";
 import { formatSpan, formatTick, formatValue, unitOf } from "../lib/units";
 import { now } from "../state/clock";
+import { agentOf } from "../state/fleet";
+import { forecastsOf } from "../state/forecasts";
 import { acknowledge } from "../state/incidents";
 import { mayEdit } from "../state/session";
 import type { Incident } from "../types";
@@ -26,6 +29,14 @@ function measure(incident: Incident): string {
   const limit = incident.threshold ?? null;
   const shown = value === null || value === undefined ? "" : formatValue(value, unit);
   return limit === null ? shown : `${shown} ${incident.op ?? "limit"} ${formatTick(limit, unit)}`.trim();
+}
+
+/** What the series of an open incident says at this moment, of a host that is there to say it. */
+function newest(incident: Incident): string {
+  const agent = incident.agent && agentOf(incident.agent.id);
+  if (!agent || incident.resolved_at || !incident.metric || agent.status !== "online" || incident.threshold === null) return "";
+  const value = agent.metrics[formatKey(incident.metric, incident.labels ?? {})];
+  return value === null || value === undefined ? "" : formatValue(value, unitOf(incident.metric));
 }
 
 function AckButton(props: { incident: Incident }): JSX.Element {
@@ -64,6 +75,10 @@ function AckButton(props: { incident: Incident }): JSX.Element {
 function IncidentItem(props: { incident: Incident; showAgent: boolean; plain: boolean }): JSX.Element {
   const series = () => (props.incident.metric ? formatKey(props.incident.metric, props.incident.labels ?? {}) : "");
   const severity = () => props.incident.rule?.severity ?? props.incident.severity;
+  const forecast = () => {
+    if (props.incident.resolved_at || props.incident.metric !== "disk.used_percent" || !props.incident.agent) return undefined;
+    return forecastsOf(props.incident.agent.id).find((one) => formatKey(one.metric, one.labels) === series());
+  };
   const acked = () => Boolean(props.incident.ack) && !props.incident.resolved_at;
   return (
     <li class="incident" classList={{ "is-open": !props.incident.resolved_at, "is-acked": acked() }}>
@@ -85,6 +100,7 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean; plain: bo
               </a>
             </Show>
             <span class="num incident-value">{measure(props.incident)}</span>
+            <Show when={newest(props.incident)}>{(value) => <span class="num incident-now">now {value()}</span>}</Show>
           </div>
           <div class="incident-more">
             <Show when={series()}>
@@ -103,6 +119,13 @@ function IncidentItem(props: { incident: Incident; showAgent: boolean; plain: bo
               </span>
             </Show>
           </div>
+          <Show when={forecast()}>
+            {(forecast) => (
+              <div class="incident-why" title={fullHint(forecast(), now())}>
+                Full in <strong class={`full-in num is-${fullTone(fullIn(forecast(), now()))}`}>{fullText(fullIn(forecast(), now()))}</strong>, going on like this.
+              </div>
+            )}
+          </Show>
           <Show when={props.incident.why && !props.incident.resolved_at}>
             <div class="muted incident-why">{props.incident.why}</div>
           </Show>

@@ -6,12 +6,14 @@ import { reconnectDelay } from "../lib/backoff";
 import type { AgentDelta, LogEvent } from "../types";
 import { learnClock } from "./api";
 import { applyDeltas, loadFleet } from "./fleet";
+import { loadForecasts } from "./forecasts";
 import { incidentsMayHaveChanged, loadIncidents } from "./incidents";
 
 export type LiveState = "live" | "connecting" | "polling" | "off";
 
 const POLL_MS = 5_000;
 const INCIDENTS_MS = 60_000;
+const FORECASTS_MS = 300_000;
 /** A hidden tab lets go of its connection after this long. */
 const HIDDEN_MS = 30_000;
 /** Heartbeats come every 15 s by default; a line this quiet is taken for dead. */
@@ -45,6 +47,7 @@ export function startLive(): void {
   wanted = true;
   void loadFleet();
   void loadIncidents().catch(() => {});
+  void loadForecasts().catch(() => {});
   connect();
 }
 
@@ -157,6 +160,9 @@ export function startLiveTimers(): void {
   setInterval(() => {
     if (wanted && !document.hidden) void loadIncidents().catch(() => {});
   }, INCIDENTS_MS);
+  setInterval(() => {
+    if (wanted && !document.hidden) void loadForecasts().catch(() => {});
+  }, FORECASTS_MS);
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiddenTimer);
     if (document.hidden) {

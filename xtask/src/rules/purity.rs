@@ -9,7 +9,7 @@ use crate::repo::SourceFile;
 pub const CRATES: [&str; 4] = ["crates/model", "crates/protocol", "crates/alerts", "charts"];
 
 /// The pure modules of the other crates, without `.rs`: a file, a folder, or both.
-pub const MODULES: [&str; 35] = [
+pub const MODULES: [&str; 36] = [
     "crates/ingest/src/acks",
     "crates/ingest/src/admission",
     "crates/ingest/src/flatten",
@@ -43,6 +43,7 @@ pub const MODULES: [&str; 35] = [
     "crates/agent/src/schedule",
     "crates/agent/src/watch",
     "crates/hub/src/folding",
+    "crates/hub/src/outlook/heading",
     "crates/hub/src/routing",
     "crates/hub/src/schedule",
 ];

@@ -61,6 +61,7 @@ static TABLE: &[(&str, &str, Need)] = &[
     ("GET",    "/metrics/catalog", May(MetricsRead)),
     ("GET",    "/metrics/fleet", May(MetricsRead)),
     ("GET",    "/metrics/top", May(MetricsRead)),
+    ("GET",    "/forecasts", May(MetricsRead)),
     ("GET",    "/ws", Known),
     ("GET",    "/agents", May(MetricsRead)),
     ("GET",    "/agents/latest", May(MetricsRead)),

@@ -12,6 +12,7 @@ mod charts;
 mod events;
 mod extract;
 mod fleet;
+mod forecasts;
 mod health;
 mod history;
 mod incidents;
@@ -101,6 +102,7 @@ fn routes(app: &Arc<App>, stop: watch::Receiver<bool>) -> OpenApiRouter<Arc<App>
         .merge(history::routes())
         .merge(latest::routes())
         .merge(fleet::routes())
+        .merge(forecasts::routes())
         .merge(charts::routes())
         .merge(thresholds::routes())
         .merge(preview::routes())

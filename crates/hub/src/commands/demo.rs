@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long each made-up host looks back when the demo begins, so that there is something to see.
-const HISTORY_MS: i64 = 3 * 3_600_000;
+const HISTORY_MS: i64 = 4 * 3_600_000;
 /// The spacing of that history.
 const STEP_MS: i64 = 60_000;
 

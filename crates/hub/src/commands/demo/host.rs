@@ -8,6 +8,11 @@ use std::f64::consts::TAU;
 const ROLES: [&str; 5] = ["web", "db", "cache", "worker", "ci"];
 /// Every so many hosts one has a full disk, so that there is an incident to look at.
 const SICK_EVERY: u32 = 17;
+/// Every so many hosts one fills its disk within the day, so that there is a forecast to look at.
+const FILLING_EVERY: u32 = 9;
+/// By how much a full disk, a filling one and any other grow, in percent an hour.
+const GROWTH: (f64, f64, f64) = (0.5, 2.5, 0.05);
+const HOUR_MS: f64 = 3_600_000.0;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// The state of a made-up host.
@@ -18,6 +23,10 @@ pub(super) struct Host {
     cpu: f64,
     memory: f64,
     disk: f64,
+    /// By how much its disk grows, in percent an hour.
+    growth: f64,
+    /// When its last heartbeat was.
+    last: Option<Timestamp>,
     seq: u64,
 }
 
@@ -29,11 +38,18 @@ impl Host {
             cpu: 0.0,
             memory: 0.0,
             disk: 0.0,
+            growth: GROWTH.2,
+            last: None,
             seq: 0,
         };
         host.cpu = 8.0 + 50.0 * host.uniform();
         host.memory = 25.0 + 45.0 * host.uniform();
-        host.disk = if number % SICK_EVERY == 3 { 92.0 } else { 20.0 + 55.0 * host.uniform() };
+        host.disk = 20.0 + 55.0 * host.uniform();
+        if number % SICK_EVERY == 3 {
+            (host.disk, host.growth) = (91.5, GROWTH.0);
+        } else if number % FILLING_EVERY == 4 {
+            (host.disk, host.growth) = (host.disk.max(56.0), GROWTH.1);
+        }
         host
     }
 
@@ -55,7 +71,10 @@ impl Host {
         let day = (day_fraction(at) * TAU - 2.0).sin();
         self.cpu = (self.cpu + 6.0 * (self.uniform() - 0.5)).clamp(2.0, 88.0);
         self.memory = (self.memory + 0.8 * (self.uniform() - 0.5)).clamp(10.0, 90.0);
-        self.disk = (self.disk + 0.002).min(99.0);
+        #[expect(clippy::cast_precision_loss, reason = "the time between two heartbeats is small")]
+        let hours = self.last.map_or(0.0, |last| at.millis_since(last) as f64 / HOUR_MS);
+        self.last = Some(at);
+        self.disk = (self.disk + self.growth * hours).min(99.0);
         let cpu = (self.cpu + 8.0 * day).clamp(1.0, 100.0);
         let total = 16.0 * 1_073_741_824.0;
         let (read, write) = (2e6 * self.uniform() * cpu, 9e5 * self.uniform() * cpu);
