@@ -63,6 +63,74 @@ export async function explainRule(page, base, shot) {
   await shot("explain-light");
 }
 
+/** Makes two routes, puts the second first, changes and deletes one; says which rules come how far. */
+export async function routes(page, base, shot) {
+  await page.goto(`${base}/routes`);
+  await page.getByText("tells every channel:").waitFor();
+  const dialog = page.getByRole("dialog");
+  const add = async (fill) => {
+    await page.getByRole("button", { name: "New route" }).click();
+    await fill();
+    await dialog.getByRole("button", { name: "Save route" }).click();
+    await until("the dialog closes", async () => (await dialog.count()) === 0);
+  };
+  const names = () => page.locator(".routes .list-item:not(.is-rest) strong").allTextContents();
+  await page.getByRole("button", { name: "New route" }).click();
+  await dialog.getByLabel("Only what fires at certain hours").check();
+  await dialog.getByLabel("Time zone").fill("Mars/Olympus");
+  await dialog.getByRole("button", { name: "Save route" }).click();
+  await dialog.getByRole("alert").waitFor();
+  await dialog.getByLabel("Time zone").fill("Europe/Berlin");
+  await dialog.getByLabel("Sat", { exact: true }).check();
+  await dialog.getByLabel("Sun", { exact: true }).check();
+  await dialog.getByLabel("Critical", { exact: true }).check();
+  await dialog.getByLabel("Other tags").fill("db");
+  await dialog.getByLabel("ops").check();
+  await shot("route-form-light");
+  await dialog.getByRole("button", { name: "Save route" }).click();
+  await until("the route", async () => (await names()).join() === "critical · tag db · Sat, Sun 22:00–07:00 (Europe/Berlin)");
+  await page.locator(".note.is-warn", { hasText: "Only at certain hours" }).waitFor();
+  await page.locator(".note.is-crit", { hasText: "No route fits" }).waitFor();
+  await shot("routes-light");
+  await add(() => dialog.getByLabel("ops").check());
+  await until("nobody is forgotten", async () => (await page.locator(".card .note").count()) === 0);
+  await page.getByRole("button", { name: "Move route 2 up" }).click();
+  await until("the other order", async () => (await names())[0] === "Everything");
+  await page.getByText("No rule comes this far.").waitFor();
+  await page.getByRole("button", { name: "Edit route 1" }).click();
+  await dialog.getByLabel("Ask the routes after this one as well").check();
+  await dialog.getByRole("button", { name: "Save route" }).click();
+  await page.getByText("then the next route is asked too").waitFor();
+  check((await page.getByText("No rule comes this far.").count()) === 0, "a route after one that goes on is not asked");
+  // Somebody else changes them meanwhile: what is shown is not what there is, and nothing is overwritten.
+  const others = await page.request.put(`${base}/api/v1/routes`, { data: { items: [] }, headers: { origin: base } });
+  check(others.ok(), `routes cannot be set: ${others.status()}`);
+  await page.getByRole("button", { name: "Move route 2 up" }).click();
+  await page.getByText("tells every channel:").waitFor();
+}
+
+/** A rule with two steps of escalation; the hub's word against one stands at it. */
+export async function escalation(page, base, shot) {
+  await page.goto(`${base}/rules/new`);
+  await page.getByLabel("Name").fill("Wakes more and more");
+  await page.locator("summary", { hasText: "escalation" }).click();
+  await page.getByRole("button", { name: "Escalate while nobody is on it" }).click();
+  await page.getByRole("button", { name: "Another step" }).click();
+  const after = page.getByLabel("If nobody is on it after");
+  check((await after.nth(1).inputValue()) === "30m", "the second step is not later than the first");
+  await after.nth(1).fill("soon");
+  for (const at of [0, 1]) await page.locator(".is-inset").nth(at).getByLabel("ops").check();
+  await page.getByRole("button", { name: "Save rule" }).click();
+  await page.locator(".is-inset").nth(1).locator(".form-error").waitFor();
+  await after.nth(1).fill("45m");
+  await shot("escalation-light");
+  await page.getByRole("button", { name: "Save rule" }).click();
+  await page.getByRole("heading", { name: "Rules" }).waitFor();
+  const rules = (await (await page.request.get(`${base}/api/v1/rules`)).json()).items;
+  const made = rules.find((rule) => rule.name === "Wakes more and more");
+  check(made.escalation.map((step) => step.after).join() === "15m,45m", `escalates after ${JSON.stringify(made.escalation)}`);
+}
+
 /** Makes a silence that comes every day, and one that holds now: the banner says so until it is ended. */
 export async function silences(page, base, shot) {
   await page.goto(`${base}/silences`);
@@ -127,13 +195,20 @@ export async function retryDead(page, base, shot) {
   await page.getByRole("button", { name: "Delivered" }).click();
   await page.locator(".list-item", { hasText: "refusing" }).first().waitFor({ timeout: 20_000 });
   await page.goto(`${base}/alerts`);
+  // Another name, and a secret that is not shown stays what it was.
+  await channel.getByRole("button", { name: "Edit" }).click();
+  await page.getByRole("dialog").getByLabel("Name").fill("refusing no more");
+  await shot("channel-edit-light");
+  await page.getByRole("dialog").getByRole("button", { name: "Save channel" }).click();
+  await page.locator(".channel", { hasText: "refusing no more" }).waitFor();
+  await page.keyboard.press("Escape");
   await channel.getByRole("button", { name: "Quiet hours" }).click();
-  await page.getByRole("dialog").getByLabel("sat").check();
+  await page.getByRole("dialog").getByLabel("Sat", { exact: true }).check();
   await page.getByRole("dialog").getByRole("button", { name: "Save", exact: true }).click();
   await until("the dialog closes", async () => (await page.getByRole("dialog").count()) === 0);
   await channel.getByRole("button", { name: "Quiet hours" }).click();
   await shot("quiet-light");
-  check(await page.getByRole("dialog").getByLabel("sat").isChecked(), "the quiet hours were not kept");
+  check(await page.getByRole("dialog").getByLabel("Sat", { exact: true }).isChecked(), "the quiet hours were not kept");
   await page.keyboard.press("Escape");
   receiver.close();
 }
@@ -164,7 +239,7 @@ export async function incident(page, base, shot) {
 export async function onPhone(page, base, shot) {
   await page.setViewportSize(PHONE);
   const incident = (await (await page.request.get(`${base}/api/v1/incidents?limit=1`)).json()).items[0];
-  const pages = [["rules", "/rules"], ["rule", "/rules/new"], ["silences", "/silences"], ["deliveries", "/deliveries"]];
+  const pages = [["rules", "/rules"], ["rule", "/rules/new"], ["routes", "/routes"], ["silences", "/silences"], ["deliveries", "/deliveries"]];
   if (incident) pages.push(["incident", `/incidents/${incident.id}`]);
   for (const [name, address] of pages) {
     await page.goto(base + address);

@@ -35,7 +35,7 @@ export async function runSteps(steps) {
 }
 
 // A browser logs every refused request; these refusals are asked for by the script.
-const EXPECTED = /^Failed to load resource: the server responded with a status of (401|403|422)/;
+const EXPECTED = /^Failed to load resource: the server responded with a status of (401|403|412|422)/;
 
 /** Collects what a page should never say: script errors, console errors, policy violations. */
 export function watchPage(page, complaints) {

@@ -12,7 +12,8 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { dragThreshold, explainRule, forecastRule, incident, onPhone, retryDead, silences } from "./alerting.mjs";
+import { accessible, dialogByKeys, walk } from "./access.mjs";
+import { dragThreshold, escalation, explainRule, forecastRule, incident, onPhone, retryDead, routes, silences } from "./alerting.mjs";
 import { check, drawnCanvases, pageWidth, runSteps, until, watchPage } from "./checks.mjs";
 
 const PASSWORD = "correct horse battery staple";
@@ -36,8 +37,10 @@ const page = await context.newPage();
 const complaints = [];
 watchPage(page, complaints);
 
+/** A moment worth a picture is one that everybody should be able to use. */
 const shot = async (name) => {
   if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`) });
+  await accessible(page, name);
 };
 const row = () => page.locator("tr.row").first();
 const over = (index = 0) => page.locator(".u-over").nth(index);
@@ -81,6 +84,22 @@ async function filter() {
   await box.fill("colour:red");
   await page.getByText("is no filter").waitFor();
   await box.fill("");
+  await row().waitFor();
+}
+
+/** The double knows of four disks on three hosts that fill up. */
+async function fillingDisks() {
+  await page.goto(base);
+  await page.getByRole("button", { name: "Full in" }).click();
+  const figures = page.locator(".cell-full");
+  await until("the first to be full on top", async () => /^1[34] h/.test(await figures.nth(0).innerText()));
+  check(/^2 d 1[12] h$/.test(await figures.nth(1).innerText()), `the second is full in ${await figures.nth(1).innerText()}`);
+  check(/^1[23] d$/.test(await figures.nth(2).innerText()), `the third is full in ${await figures.nth(2).innerText()}`);
+  check((await figures.nth(3).innerText()) === "", "a host without a disk that fills up has a figure");
+  await row().locator(".host-link").click();
+  await page.locator(".full-list li", { hasText: "/ full in 1" }).waitFor();
+  await page.locator(".incident-why", { hasText: "Full in" }).waitFor();
+  await page.goto(base);
   await row().waitFor();
 }
 
@@ -256,6 +275,31 @@ async function darkAndPhone() {
   await page.setViewportSize(DESK);
 }
 
+/** Every page and dialog without a mouse. */
+async function byKeyboard() {
+  const openers = [
+    ["/", "Add host"],
+    ["/alerts", "Add"],
+    ["/silences", "New silence"],
+    ["/routes", "New route"],
+  ];
+  let stops = 0;
+  for (const address of ["/", hostPath, "/alerts", ...(double ? [] : ["/rules", "/rules/new", "/routes", "/silences", "/deliveries"])]) {
+    await page.goto(base + address);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await page.waitForLoadState("networkidle");
+    stops += await walk(page, address);
+  }
+  for (const [address, name] of openers.filter(([address]) => !double || address === "/" || address === "/alerts")) {
+    await page.goto(base + address);
+    const opener = page.getByRole("button", { name, exact: true });
+    await opener.waitFor();
+    await page.waitForLoadState("networkidle");
+    stops += await dialogByKeys(page, opener);
+  }
+  return `${stops} stops`;
+}
+
 async function liveComesBack() {
   await page.goto(base);
   await page.getByText("Live", { exact: true }).waitFor();
@@ -298,6 +342,7 @@ const passed = await runSteps([
   ["set-up makes the first administrator", setUp],
   ["the fleet shows live values", fleetLive],
   ["the filter", filter],
+  ...(double ? [["disks that fill up", fillingDisks]] : []),
   ["a host's charts are drawn", openHost],
   ["tooltip and crosshair", tooltip],
   ["drag zoom, the address, back", zoom],
@@ -311,19 +356,22 @@ const passed = await runSteps([
         ["a forecast by its form", () => forecastRule(page, base, shot)],
         ["the past while a threshold is dragged", () => dragThreshold(page, base, shot)],
         ["why there is no page", () => explainRule(page, base, shot)],
+        ["routes in their order", () => routes(page, base, shot)],
+        ["a rule that escalates twice", () => escalation(page, base, shot)],
         ["silences and the banner", () => silences(page, base, shot)],
         ["a dead delivery is sent again", () => retryDead(page, base, shot)],
         ["one incident", () => incident(page, base, shot)],
         ["alerting on a phone", () => onPhone(page, base, shot).finally(() => page.setViewportSize(DESK))],
       ]),
   ["add host", addHost],
+  ["by keyboard", byKeyboard],
   ["a session that ends comes back to its page", sessionEnds],
   ["dark and phone", darkAndPhone],
   ...(double ? [["polling while the live line is down", liveComesBack], ["1,000 hosts", thousandHosts]] : []),
   ["no script error, no violation, no foreign origin", quiet],
 ]);
 if (!passed) {
-  await shot("failed");
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, "failed.png") });
   if (complaints.length > 0) console.error(`the browser complained:\n  ${complaints.join("\n  ")}`);
 }
 await browser.close();

@@ -1,6 +1,6 @@
 // The fleet: every host with its state and headline values, worst first.
 
-import { createMemo, createSignal, For, type JSX, lazy, onCleanup, onMount, Show } from "solid-js";
+import { createMemo, createSignal, For, type JSX, lazy, onCleanup, onMount, Show, Suspense } from "solid-js";
 import { parseFilter } from "../lib/filter";
 import { type AgentState, HEADLINES, stateRank, worstCell } from "../lib/levels";
 import { visibleRows } from "../lib/window";
@@ -74,7 +74,10 @@ export function FleetPage(): JSX.Element {
         <FleetTable ids={rows()} sort={sort()} />
       </Show>
       <Show when={adding()}>
-        <AddHost onClose={() => setAdding(false)} />
+        {/* A boundary of its own: the page's would take the page away while the code comes, and the focus with it. */}
+        <Suspense>
+          <AddHost onClose={() => setAdding(false)} />
+        </Suspense>
       </Show>
     </>
   );

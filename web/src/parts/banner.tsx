@@ -1,6 +1,6 @@
 // The banner over a fleet that could not call anybody.
 
-import { createSignal, type JSX, lazy, onMount, Show } from "solid-js";
+import { createSignal, type JSX, lazy, onMount, Show, Suspense } from "solid-js";
 import { channels, loadChannels } from "../state/channels";
 import { mayEdit } from "../state/session";
 import { Icon } from "./icons";
@@ -29,7 +29,9 @@ export function ChannelBanner(): JSX.Element {
         </div>
       </Show>
       <Show when={open()}>
-        <ChannelDialog onClose={() => setOpen(false)} />
+        <Suspense>
+          <ChannelDialog onClose={() => setOpen(false)} />
+        </Suspense>
       </Show>
     </>
   );

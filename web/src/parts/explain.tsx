@@ -70,7 +70,8 @@ export function Reasons(props: { reasons: readonly Reason[] }): JSX.Element {
       <For each={props.reasons}>
         {(reason) => (
           <li>
-            {reason.text}
+            {reason.text.replace(/^user:/, "")}
+            <Show when={reason.channel}>{(channel) => ` for ${channel().name}`}</Show>
             <Show when={reason.until}>
               {(until) => (
                 <time class="muted" datetime={until()} title={fullTime(Date.parse(until()))}>
