@@ -89,7 +89,7 @@ pub fn reasons(view: &InstanceView<'_>, now: Timestamp, doubting: bool) -> Vec<R
         reasons.push(Reason::new("acked", text).until(ack.until.unwrap_or(Timestamp::MAX)));
     }
     if !view.has_channels {
-        reasons.push(Reason::new("no_channel", "the rule names no channel"));
+        reasons.push(Reason::new("no_channel", "neither the rule nor a route names a channel"));
     }
     if let Some(at) = view.next_notice_at {
         reasons.push(Reason::new("next_notice", "something more may be said then").until(at));

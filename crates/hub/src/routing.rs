@@ -1,6 +1,9 @@
 //! Whom a rule without channels of its own tells: the first route that fits by severity, tag, rule and time of day, and those after
 //! it as long as each says to go on. Pure; rules that name channels are not asked.
 //!
+//! Where there is no route at all it tells every channel: whoever sets up a hub adds a channel and believes that it is told, and a
+//! page too many is found out sooner than one that never comes. That nobody is told has to be said, by a route without channels.
+//!
 //! The evaluator knows such a rule with all channels that any route could choose; which of them are told of an incident is decided
 //! here when it fires, by the moment at which it fired, and who was told of it hears of its end whatever the routes say by then.
 
@@ -10,6 +13,7 @@ use chrono_tz::Tz;
 use nightbell_alerts::{IncidentRecord, Notice, NoticeKind, Rule, Severity};
 use nightbell_model::{ChannelId, IncidentId, RuleId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The most incidents that are remembered with whom they were told to.
@@ -68,6 +72,16 @@ impl Route {
     }
 }
 
+/// The routes that are asked: those there are, or while there is none the one that tells everybody.
+#[must_use]
+pub fn in_force(holdings: &Holdings) -> Cow<'_, [Route]> {
+    let routes = &holdings.settings.routes;
+    if !routes.is_empty() {
+        return Cow::Borrowed(routes);
+    }
+    Cow::Owned(vec![Route { channels: holdings.channels.keys().copied().collect(), ..Route::default() }])
+}
+
 /// All channels that routes may choose for a rule.
 #[must_use]
 pub fn reach(routes: &[Route], rule: &Rule) -> Vec<ChannelId> {
@@ -106,7 +120,7 @@ pub fn told_to(holdings: &Holdings, incident: &IncidentRecord) -> Vec<ChannelId>
         Some((rule, _)) if !rule.channels.is_empty() => rule.channels.clone(),
         _ => {
             let tags = holdings.agents.get(&incident.key.agent).map_or(&[][..], |agent| &agent.tags);
-            choose(&holdings.settings.routes, incident, tags, holdings.settings.timezone)
+            choose(&in_force(holdings), incident, tags, holdings.settings.timezone)
         }
     }
 }

@@ -77,10 +77,11 @@ impl Holdings {
 
     /// The rules as the evaluator is to know them: one without channels of its own with all that routes may choose for it.
     pub fn routed_rules(&self) -> impl Iterator<Item = Rule> + '_ {
-        self.rules.values().map(|(rule, _)| {
+        let routes = routing::in_force(self);
+        self.rules.values().map(move |(rule, _)| {
             let mut rule = rule.clone();
             if rule.channels.is_empty() {
-                rule.channels = routing::reach(&self.settings.routes, &rule);
+                rule.channels = routing::reach(&routes, &rule);
             }
             rule
         })
@@ -135,10 +136,13 @@ impl Holdings {
             }
             Change::PutChannel(row) => {
                 topics.push(Topic::Mutes);
-                self.channels.insert(row.id, row);
+                if self.channels.insert(row.id, row).is_none() {
+                    // Where there is no route, rules without channels tell the new one too.
+                    topics.push(Topic::Rules);
+                }
             }
             Change::DeleteChannel(id) => {
-                topics.push(Topic::Mutes);
+                topics.extend([Topic::Mutes, Topic::Rules]);
                 self.channels.remove(&id);
             }
             Change::PutSetting { key, value } => {

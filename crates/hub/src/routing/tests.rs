@@ -65,6 +65,39 @@ fn the_first_route_that_fits_decides_unless_it_says_to_go_on() {
     assert_eq!(berlin, [NIGHT], "hours are the hub's");
 }
 
+/// A channel that is enough of one for routes.
+fn channel(id: ChannelId) -> nightbell_store::ChannelRow {
+    nightbell_store::ChannelRow {
+        id,
+        name: id.to_string(),
+        kind: "webhook".to_owned(),
+        config_json: "{}".to_owned(),
+        enabled: true,
+        created_at: Timestamp::from_secs(1),
+        version: 1,
+        broken: None,
+        quiet_json: "[]".to_owned(),
+    }
+}
+
+#[test]
+fn without_any_route_every_channel_is_told() {
+    let mut holdings = without_channels();
+    let told = |holdings: &Holdings| {
+        let known: Vec<Vec<ChannelId>> = holdings.routed_rules().map(|rule| rule.channels).collect();
+        (told_to(holdings, &incident(Severity::Info, "2026-06-01T12:00:00Z")), known[0].clone())
+    };
+    assert_eq!(told(&holdings), (vec![], vec![]), "there is none yet");
+    for (id, topics) in [(OPS, 2), (DBA, 2), (DBA, 1)] {
+        let mut changed = Vec::new();
+        holdings.take(nightbell_store::Change::PutChannel(channel(id)), &mut changed);
+        assert_eq!(changed.len(), topics, "the evaluator hears of a new channel, not of each change to it");
+    }
+    assert_eq!(told(&holdings), (vec![OPS, DBA], vec![OPS, DBA]));
+    holdings.settings.routes = vec![Route::default()];
+    assert_eq!(told(&holdings), (vec![], vec![]), "nobody, where a route says so");
+}
+
 #[test]
 fn routes_are_read_as_they_were_written() {
     let mut all = routes();

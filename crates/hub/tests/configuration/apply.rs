@@ -106,7 +106,7 @@ async fn files_are_applied_to_a_running_hub_which_then_refuses_to_change_them() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_makes_another_hub_the_same() {
-    let mut house = House::start().await;
+    let mut house = House::untouched(&[]).await;
     let receiver = Receiver::start().await;
     let channel = house.api.make("/channels", &receiver.channel("On call")).await;
     let rule = json!({"name": "Memory", "metric": "mem.used_percent", "op": ">=", "threshold": 91.5, "clear": {"margin": 2},

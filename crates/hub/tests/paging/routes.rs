@@ -51,6 +51,30 @@ async fn a_rule_without_channels_tells_whom_the_routes_name_and_them_of_the_end(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_all_that_a_new_hub_needs_to_page() {
+    let house = House::untouched(&[]).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[])).await;
+    let (ops, late) = (Receiver::start().await, Receiver::start().await);
+    house.api.make("/channels", &ops.channel("ops")).await;
+    let mut agent = house.json_agent("a").await;
+    agent.beat(&cpu(95.0)).await;
+    assert_eq!(ops.nth("incident.fired", 1).await.data["rule"]["name"], "CPU hot");
+    house.api.make("/channels", &late.channel("late")).await;
+    agent.beat(&cpu(5.0)).await;
+    ops.nth("incident.resolved", 1).await;
+    agent.beat(&cpu(95.0)).await;
+    late.nth("incident.fired", 1).await;
+    ops.nth("incident.fired", 2).await;
+    // Nobody is somebody's word, not the absence of one.
+    house.api.put("/routes", &json!({"items": [{"channels": []}]})).await;
+    let rules = house.api.list("/rules").await;
+    let hot = rules.iter().find(|rule| rule["name"] == "CPU hot").unwrap()["id"].as_str().unwrap();
+    let explained = house.api.get(&format!("/rules/{hot}/explain?agent={}", agent.identity.id)).await;
+    let reasons = explained["items"][0]["reasons"].as_array().unwrap();
+    assert!(reasons.iter().any(|reason| reason["code"] == "no_channel"), "{explained:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_hears_once_of_a_channel_that_refuses_its_pages() {
     let house = House::start().await;
     let gone = Receiver::scripted(vec![Reply::of(410, "gone"), Reply::of(410, "gone"), Reply::of(410, "gone")]).await;

@@ -23,8 +23,15 @@ impl House {
         Self::start_with(&[]).await
     }
 
-    /// A hub on a new folder with more flags.
+    /// A hub on a new folder with more flags. Its rules without channels tell nobody, so that a test hears of its own rules alone.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        let house = Self::untouched(flags).await;
+        house.api.put("/routes", &json!({"items": [{"channels": []}]})).await;
+        house
+    }
+
+    /// A hub on a new folder with more flags, and nothing said to it yet.
+    pub(crate) async fn untouched(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let start = Start::serve(&folder.path().join("data")).with(flags);
         Self { folder: Some(folder), ..Self::on(start).await }
