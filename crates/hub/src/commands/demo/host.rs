@@ -10,8 +10,8 @@ const ROLES: [&str; 5] = ["web", "db", "cache", "worker", "ci"];
 const SICK_EVERY: u32 = 17;
 /// Every so many hosts one fills its disk within the day, so that there is a forecast to look at.
 const FILLING_EVERY: u32 = 9;
-/// By how much a full disk, a filling one and any other grow, in percent an hour.
-const GROWTH: (f64, f64, f64) = (0.5, 2.5, 0.05);
+/// By how much a disk grows that neither is full nor fills, in percent an hour.
+const GROWTH: f64 = 0.05;
 const HOUR_MS: f64 = 3_600_000.0;
 const DAY_MS: f64 = 86_400_000.0;
 
@@ -38,7 +38,7 @@ impl Host {
             cpu: 0.0,
             memory: 0.0,
             disk: 0.0,
-            growth: GROWTH.2,
+            growth: GROWTH,
             last: None,
             seq: 0,
         };
@@ -46,9 +46,9 @@ impl Host {
         host.memory = 25.0 + 45.0 * host.uniform();
         host.disk = 20.0 + 55.0 * host.uniform();
         if number % SICK_EVERY == 3 {
-            (host.disk, host.growth) = (91.5, GROWTH.0);
+            (host.disk, host.growth) = (91.5, 0.4 + 0.2 * host.uniform());
         } else if number % FILLING_EVERY == 4 {
-            (host.disk, host.growth) = (host.disk.max(56.0), GROWTH.1);
+            host.growth = (100.0 - host.disk) / (10.0 + 10.0 * host.uniform());
         }
         host
     }
