@@ -61,7 +61,7 @@ fn main() -> Result<(), Failure> {
             ..ChartSpec::new(&frame, "CPU usage", Unit::Percent)
         };
         spec.subtitle = "web-01.example.net".to_owned();
-        spec.thresholds = vec![ThresholdLine { value: 85.0, label: "critical".to_owned() }];
+        spec.thresholds = vec![ThresholdLine { value: 85.0, label: "critical".to_owned(), is_mild: false }];
         spec.breaches = vec![Span { start: frame.start.plus_millis(step_ms * 100), end: frame.end }];
         let kib = render_png(&spec)?.len() / 1024;
         let dense = median_ms(|| render_png(&spec));

@@ -76,7 +76,7 @@ fn breach(folder: &Path) -> Result<(), Failure> {
     let mut spec = ChartSpec::new(&frame, "CPU usage above 90 % for 5 minutes", Unit::Percent);
     spec.subtitle = "db-01.example.net · cpu.usage_percent".to_owned();
     spec.tz = chrono_tz::Europe::Berlin;
-    spec.thresholds = vec![ThresholdLine { value: 90.0, label: "critical 90 %".to_owned() }];
+    spec.thresholds = vec![ThresholdLine { value: 90.0, label: "critical 90 %".to_owned(), is_mild: false }];
     spec.breaches = vec![Span { start: Timestamp::from_millis(NOON - 17 * MINUTE), end: frame.end }];
     save(folder, "hour-breach", &spec)
 }
@@ -161,8 +161,8 @@ fn real(folder: &Path) -> Result<(), Failure> {
     spec.subtitle = "rds cc0c53 · two weeks of a real host".to_owned();
     spec.pin_percent = false;
     spec.thresholds = vec![
-        ThresholdLine { value: 15.0, label: "warning 15 %".to_owned() },
-        ThresholdLine { value: 20.0, label: "critical 20 %".to_owned() },
+        ThresholdLine { value: 15.0, label: "warning 15 %".to_owned(), is_mild: true },
+        ThresholdLine { value: 20.0, label: "critical 20 %".to_owned(), is_mild: false },
     ];
     save(folder, "two-weeks-real", &spec)?;
     (spec.width, spec.height) = (1800, 640);
@@ -173,7 +173,7 @@ fn small_and_odd(folder: &Path) -> Result<(), Failure> {
     let full = frame(NOON - HOUR, 15_000, 240, &[("cpu.usage_percent", &|i| 40.0 + 20.0 * (i / 20.0).sin())])?;
     let mut spec = ChartSpec::new(&full, "CPU usage of a host with a rather long name", Unit::Percent);
     spec.subtitle = "db-01.example.net".to_owned();
-    spec.thresholds = vec![ThresholdLine { value: 85.0, label: "critical".to_owned() }];
+    spec.thresholds = vec![ThresholdLine { value: 85.0, label: "critical".to_owned(), is_mild: false }];
     (spec.width, spec.height) = (200, 100);
     save(folder, "tiny", &spec)?;
     (spec.width, spec.height) = (420, 180);

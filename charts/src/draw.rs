@@ -223,7 +223,7 @@ fn last_dot<DB: DrawingBackend>(plot: &Plot<DB>, plan: &Plan<'_>, trace: &Trace)
 fn thresholds<DB: DrawingBackend>(sheet: &Sheet<DB>, plan: &Plan<'_>) -> Drawn<DB> {
     for threshold in drawn_thresholds(plan.spec) {
         let line = across(plan, plan.y(threshold.value), THRESHOLD_WIDTH);
-        rule(sheet, line, Some(THRESHOLD_DASH), plan.palette.threshold.to_rgba())?;
+        rule(sheet, line, Some(THRESHOLD_DASH), plan.palette.threshold(threshold.is_mild).to_rgba())?;
     }
     Ok(())
 }

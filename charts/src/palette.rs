@@ -17,7 +17,9 @@ pub(crate) struct Palette {
     /// The base line and its ticks.
     pub(crate) axis: RGBColor,
     /// Threshold lines and their labels.
-    pub(crate) threshold: RGBColor,
+    threshold: RGBColor,
+    /// Those that only warn.
+    warning: RGBColor,
     /// The shade of a breach.
     pub(crate) breach: RGBAColor,
     /// The rule above a breach.
@@ -35,6 +37,7 @@ const LIGHT: Palette = Palette {
     grid: RGBColor(237, 239, 243),
     axis: RGBColor(209, 213, 220),
     threshold: RGBColor(220, 38, 38),
+    warning: RGBColor(180, 95, 6),
     breach: RGBAColor(239, 68, 68, 0.10),
     breach_edge: RGBAColor(239, 68, 68, 0.55),
     series: [
@@ -59,6 +62,7 @@ const DARK: Palette = Palette {
     grid: RGBColor(30, 37, 48),
     axis: RGBColor(58, 68, 84),
     threshold: RGBColor(248, 113, 113),
+    warning: RGBColor(245, 190, 75),
     breach: RGBAColor(248, 80, 80, 0.13),
     breach_edge: RGBAColor(248, 80, 80, 0.65),
     series: [
@@ -83,6 +87,11 @@ impl Palette {
             Theme::Light => &LIGHT,
             Theme::Dark => &DARK,
         }
+    }
+
+    /// The colour of a threshold and its label.
+    pub(crate) const fn threshold(&self, is_mild: bool) -> RGBColor {
+        if is_mild { self.warning } else { self.threshold }
     }
 
     /// The colour of the line at `index`: after the last hue all come again, in another shade.

@@ -33,6 +33,8 @@ pub struct ThresholdLine {
     pub value: f64,
     /// What stands on the line; empty prints the value.
     pub label: String,
+    /// Whether it only warns: drawn in amber then, otherwise in red.
+    pub is_mild: bool,
 }
 
 /// A stretch of time to shade: while a rule was breached or firing.

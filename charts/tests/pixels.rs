@@ -34,7 +34,7 @@ fn a_threshold_is_one_dashed_row_at_its_value() {
     let frame = frame(15, 240, &[("cpu.usage_percent", &|_| 20.0)]);
     let row_of = |value: f64| {
         let mut spec = ChartSpec::new(&frame, "CPU", Unit::Percent);
-        spec.thresholds = vec![ThresholdLine { value, label: "limit".to_owned() }];
+        spec.thresholds = vec![ThresholdLine { value, label: "limit".to_owned(), is_mild: false }];
         let picture = Picture::of(&spec);
         let rows: Vec<usize> = (0..picture.height)
             .filter(|y| (0..picture.width).filter(|x| picture.pixel(*x, *y) == RED).count() > picture.width / 3)

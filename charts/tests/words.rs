@@ -20,8 +20,10 @@ fn a_chart_says_what_when_where_and_how_much() {
     let mut spec = ChartSpec::new(&frame, "CPU usage", Unit::Percent);
     spec.subtitle = "web-01".to_owned();
     spec.tz = chrono_tz::Europe::Berlin;
-    spec.thresholds =
-        vec![ThresholdLine { value: 85.0, label: "critical".to_owned() }, ThresholdLine { value: 30.5, label: String::new() }];
+    spec.thresholds = vec![
+        ThresholdLine { value: 85.0, label: "critical".to_owned(), is_mild: false },
+        ThresholdLine { value: 30.5, label: String::new(), is_mild: false },
+    ];
     spec.markers = vec![Marker { at: START.plus_millis(1_800_000), label: "reboot".to_owned() }];
     let svg = render_svg(&spec).unwrap();
     assert_well_formed(&svg);
@@ -50,7 +52,7 @@ fn hostile_labels_stay_text() {
     let hostile = "<script>alert('&\"]]>\u{0}\u{1f}\n</svg>";
     let mut spec = ChartSpec::new(&frame, hostile, Unit::Percent);
     spec.subtitle = hostile.to_owned();
-    spec.thresholds = vec![ThresholdLine { value: 85.0, label: hostile.to_owned() }];
+    spec.thresholds = vec![ThresholdLine { value: 85.0, label: hostile.to_owned(), is_mild: false }];
     spec.markers = vec![Marker { at: START.plus_millis(1_800_000), label: hostile.to_owned() }];
     spec.lines = vec![
         Line { label: hostile.to_owned(), column: &frame.columns[0] },
@@ -200,7 +202,7 @@ proptest! {
         let frame = Frame { start, end: start.plus_millis(span), tiers: vec![Tier::Raw, Tier::Hourly], step_ms: None, times, columns: vec![column] };
         let mut spec = ChartSpec { width, height, tz: chrono_tz::TZ_VARIANTS[zone], pin_percent: pin, ..ChartSpec::new(&frame, "Any", UNITS[unit]) };
         spec.theme = if pin { Theme::Dark } else { Theme::Light };
-        spec.thresholds = marks.iter().map(|mark| ThresholdLine { value: mark.0, label: mark.2.clone() }).collect();
+        spec.thresholds = marks.iter().map(|mark| ThresholdLine { value: mark.0, label: mark.2.clone(), is_mild: false }).collect();
         spec.markers = marks.iter().map(|mark| Marker { at: start.plus_millis(mark.1.rem_euclid(span)), label: mark.2.clone() }).collect();
         spec.breaches = marks.iter().map(|mark| Span { start: start.plus_millis(mark.1), end: start.plus_millis(mark.1.wrapping_mul(3)) }).collect();
         let svg = render_svg(&spec).unwrap();

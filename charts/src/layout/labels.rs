@@ -79,7 +79,14 @@ pub(super) fn of_thresholds(plan: &Plan<'_>, fonts: &Fonts) -> Vec<Text> {
         }
         let anchor = pos(HPos::Left, VPos::Bottom);
         let backing = Some(backing(at, (width, LABEL), anchor));
-        texts.push(Text { at, text: name, face: LABEL_STRONG, color: plan.palette.threshold, anchor, backing });
+        texts.push(Text {
+            at,
+            text: name,
+            face: LABEL_STRONG,
+            color: plan.palette.threshold(threshold.is_mild),
+            anchor,
+            backing,
+        });
     }
     texts
 }

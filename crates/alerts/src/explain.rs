@@ -139,7 +139,12 @@ fn state(view: &InstanceView<'_>, now: Timestamp, is_offline_rule: bool) -> Reas
                 .iter()
                 .filter(|told| told.told.is_some() && told.told == view.incident.map(|incident| incident.id))
                 .count();
-            Reason::new("firing", format!("firing; {told} of its channels have been told"))
+            let text = match told {
+                0 => "firing; no channel has been told".to_owned(),
+                1 => "firing; one channel has been told".to_owned(),
+                _ => format!("firing; {told} channels have been told"),
+            };
+            Reason::new("firing", text)
         }
         State::NoData => Reason::new("no_data", format!("samples stopped {} ago", duration_text(lasted))),
     }

@@ -17,6 +17,15 @@ import type { IncidentDetail, TopProcess } from "../types";
 import "../styles/alerting.css";
 import { DeliveryFacts } from "./deliveries";
 
+/** Narrower than this is a phone, in CSS pixels. */
+const PHONE = 600;
+
+/** A picture as wide as the screen shows it, so that its words stay as large as they were drawn. */
+function pictureOf(id: string, dark: boolean): string {
+  const size = innerWidth < PHONE ? { width: "360", height: "240", scale: "3" } : { width: "900", height: "320", scale: "2" };
+  return `/api/v1/incidents/${segment(id)}/chart.png?${new URLSearchParams({ theme: dark ? "dark" : "light", ...size })}`;
+}
+
 export default function IncidentPage(props: { id: string }): JSX.Element {
   const [incidents, setIncidents] = createIncidents();
   const [detail, setDetail] = createSignal<IncidentDetail | null>(null);
@@ -46,7 +55,7 @@ export default function IncidentPage(props: { id: string }): JSX.Element {
             <Show when={mayEdit() && detail()}>{(more) => <Acts incident={more()} onChange={() => void load()} />}</Show>
             <img
               class="incident-chart"
-              src={`/api/v1/incidents/${segment(props.id)}/chart.png?theme=${isDark() ? "dark" : "light"}`}
+              src={pictureOf(props.id, isDark())}
               alt={`${known().metric ?? "The metric"} around the incident`}
               loading="lazy"
             />

@@ -10,7 +10,7 @@ mod picture;
 mod send;
 mod trouble;
 
-pub use picture::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
+pub use picture::{ChartRequest, PAGE_SIZE, PictureError, incident_chart, incident_chart_svg};
 pub use send::{Parcel, Sender};
 
 use crate::clock::{self, StepDetector};

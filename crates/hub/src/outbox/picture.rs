@@ -7,8 +7,9 @@ use nightbell_store::{MetricStore, RangeQuery, StoreError};
 
 /// How much is shown before now, or before the end of an incident.
 const SHOWN_MS: i64 = 3_600_000;
-/// The picture's size in pixels before scaling; scaled by 2 it is sharp on every screen.
-const SIZE: (u32, u32) = (900, 320);
+/// The picture's size in pixels before scaling: as wide as a mail or a chat shows it, so that its words are not shrunk; scaled by
+/// 2 it is sharp on every screen.
+pub const PAGE_SIZE: (u32, u32) = (600, 300);
 
 /// What to draw.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct ChartRequest {
     pub now: Timestamp,
     /// In which time zone times are shown.
     pub zone: chrono_tz::Tz,
+    /// Its size in pixels before scaling.
+    pub size: (u32, u32),
     /// Light or dark.
     pub theme: nightbell_charts::Theme,
     /// Pixels per point.
@@ -66,6 +69,7 @@ impl ChartRequest {
             ended_at: page.resolved_at.as_deref().and_then(moment),
             now,
             zone: page.timezone.parse().unwrap_or(chrono_tz::UTC),
+            size: PAGE_SIZE,
             theme: nightbell_charts::Theme::Light,
             scale: 2.0,
         })
@@ -117,11 +121,11 @@ fn drawn<T>(
     spec.subtitle = metric.map_or_else(String::new, |metric| metric.help.to_owned());
     spec.lines = frame.columns.iter().map(|column| Line { label: column.key.to_string(), column }).collect();
     if let Some(value) = request.threshold {
-        spec.thresholds =
-            vec![ThresholdLine { value, label: format!("{} {value} {}", request.op, unit.symbol()).trim_end().to_owned() }];
+        let label = format!("{} {value} {}", request.op, unit.symbol()).trim_end().to_owned();
+        spec.thresholds = vec![ThresholdLine { value, label, is_mild: false }];
     }
     spec.breaches = vec![Span { start: request.started_at, end: last }];
-    (spec.width, spec.height) = SIZE;
+    (spec.width, spec.height) = request.size;
     spec.scale = request.scale;
     spec.theme = request.theme;
     spec.tz = request.zone;

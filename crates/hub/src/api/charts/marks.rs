@@ -5,6 +5,7 @@ use crate::api::problem::Problem;
 use crate::app::App;
 use nightbell_alerts::{Event, EventKind, IncidentRecord, LevelTable};
 use nightbell_charts::{ChartSpec, Marker, Span, ThresholdLine};
+use nightbell_model::catalogue::Unit;
 use nightbell_model::{Level, Levels};
 use nightbell_store::{EventQuery, IncidentQuery, Page, StoreError};
 
@@ -51,7 +52,7 @@ impl Happened {
         let [column] = spec.frame.columns.as_slice() else { return };
         let key = &column.key;
         let levels = self.levels.lookup(chart.agent.id, key);
-        spec.thresholds = levels.map(|(levels, _)| level_lines(levels)).unwrap_or_default();
+        spec.thresholds = levels.map(|(levels, _)| level_lines(levels, spec.unit)).unwrap_or_default();
         let is_of_key = |record: &&IncidentRecord| record.key.series == *key || record.key.series.as_str() == key.metric();
         let span =
             |record: &IncidentRecord| Span { start: record.started_at, end: record.resolved_at.unwrap_or(chart.asked.until) };
@@ -72,7 +73,11 @@ fn all<T>(page: impl Fn(Option<u64>) -> Result<Page<T>, StoreError>) -> Result<V
     }
 }
 
-fn level_lines(levels: Levels) -> Vec<ThresholdLine> {
-    let line = |level: Level| ThresholdLine { value: levels.at(level), label: format!("{} {}", level.name(), levels.at(level)) };
+fn level_lines(levels: Levels, unit: Unit) -> Vec<ThresholdLine> {
+    let line = |level: Level| {
+        let value = levels.at(level);
+        let label = format!("{} {value} {}", level.name(), unit.symbol()).trim_end().to_owned();
+        ThresholdLine { value, label, is_mild: level == Level::Warn }
+    };
     [Level::Warn, Level::Crit].map(line).to_vec()
 }

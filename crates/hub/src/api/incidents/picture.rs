@@ -6,7 +6,7 @@ use crate::api::problem::Problem;
 use crate::api::wire::names;
 use crate::app::App;
 use crate::clock;
-use crate::outbox::{ChartRequest, PictureError, incident_chart, incident_chart_svg};
+use crate::outbox::{ChartRequest, PAGE_SIZE, PictureError, incident_chart, incident_chart_svg};
 use axum::extract::State;
 use axum::response::Response;
 use nightbell_model::IncidentId;
@@ -27,6 +27,12 @@ pub(in crate::api) struct PictureParams {
     /// light or dark
     #[serde(default)]
     theme: Option<String>,
+    /// In pixels before scaling; 600 if left out.
+    #[serde(default, deserialize_with = "number")]
+    width: Option<u32>,
+    /// In pixels before scaling; 300 if left out.
+    #[serde(default, deserialize_with = "number")]
+    height: Option<u32>,
     /// 1 to 3; 2 if left out
     #[serde(default, deserialize_with = "number")]
     scale: Option<f64>,
@@ -38,7 +44,7 @@ pub(in crate::api) struct PictureParams {
 impl PictureParams {
     /// A picture in this theme, as pages carry it.
     pub(in crate::api) const fn themed(theme: Option<String>) -> Self {
-        Self { theme, scale: None, tz: None }
+        Self { theme, width: None, height: None, scale: None, tz: None }
     }
 }
 
@@ -63,6 +69,7 @@ async fn draw(app: Arc<App>, id: IncidentId, params: PictureParams, form: Form) 
         ended_at: record.resolved_at,
         now: clock::now(),
         zone: charts::zone(&app, params.tz.as_deref())?,
+        size: (params.width.unwrap_or(PAGE_SIZE.0), params.height.unwrap_or(PAGE_SIZE.1)),
         theme: charts::theme(params.theme.as_deref())?,
         scale: params.scale.unwrap_or(2.0),
         series: record.key.series,
