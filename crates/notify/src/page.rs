@@ -4,6 +4,7 @@
 mod fold;
 mod others;
 mod sentences;
+mod states;
 #[cfg(test)]
 mod tests;
 
@@ -215,7 +216,9 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     } else {
         add("Metric", clean(&notification.series()));
     }
-    if notification.metric != OFFLINE_METRIC && notification.kind != NoticeWord::NodataStart {
+    // Of a state the sentence says everything, and its number nothing.
+    let is_number = notification.metric != OFFLINE_METRIC && states::of(notification).is_none();
+    if is_number && notification.kind != NoticeWord::NodataStart {
         let (value, threshold) = sentences::value_and_threshold(notification);
         add(if notification.is_open() { "Value" } else { "Now" }, value);
         add("Threshold", threshold);

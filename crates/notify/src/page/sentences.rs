@@ -1,6 +1,6 @@
 //! The phrases of a page, by what happened and to what.
 
-use super::{clean, others};
+use super::{clean, others, states};
 use crate::notification::{NoticeWord, Notification};
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
@@ -57,6 +57,10 @@ pub(super) fn gist(notification: &Notification) -> String {
     }
     if notification.kind == NoticeWord::Resolved {
         return lasted(notification).map_or_else(String::new, |span| format!("after {span}"));
+    }
+    let is_state = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated);
+    if let Some(state) = states::of(notification).filter(|_| is_state) {
+        return state.broken;
     }
     let labels: Vec<String> = notification.labels.values().map(|label| clean(label)).collect();
     let matter = match notification.kind {
@@ -124,6 +128,11 @@ pub(super) fn host(notification: &Notification) -> String {
 pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
     let since = wall.long(&notification.started_at);
     let (host, series) = (clean(&notification.agent.name), clean(&notification.series()));
+    if let Some(state) = states::of(notification)
+        && matches!(notification.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated | NoticeWord::Resolved)
+    {
+        return stated(notification, &state, &host, &since);
+    }
     match notification.kind {
         NoticeWord::Test => "This is a test that somebody asked for. Pages reach you here.".to_owned(),
         NoticeWord::NodataStart => format!("{series} on {host} has stopped arriving; the last of it came before {since}."),
@@ -139,7 +148,7 @@ pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
                 NoticeWord::Repeat => format!(" It has gone on since {since}."),
                 _ => String::new(),
             };
-            format!("{series} on {host}: {}.{still}", clean(&notification.why))
+            format!("{series} on {host}: {}.{still}", outlook(notification))
         }
         NoticeWord::Fired => format!("{}{}, since {since}.", breach(notification, &host, &series, ""), held(notification)),
         NoticeWord::Repeat => {
@@ -163,6 +172,29 @@ fn offline(notification: &Notification, host: &str, since: &str) -> String {
         }
         NoticeWord::Escalated => format!("{host} has been offline since {since}, and nobody has acknowledged it."),
         _ => format!("{host} has been offline since {since}: no heartbeat arrives."),
+    }
+}
+
+/// The reason of a rate or a forecast; for how long and by how many samples a forecast was made stands under "Why".
+fn outlook(notification: &Notification) -> String {
+    let why = clean(&notification.why);
+    match why.split_once(" %) ") {
+        Some((forecast, _)) if notification.shape == "forecast" => format!("{forecast} %)"),
+        _ => why,
+    }
+}
+
+/// `Unit nginx.service is not active on web-01, for 5 m, since 03:04:05 CET on 22 Nov 2026.`
+fn stated(notification: &Notification, state: &states::State, host: &str, since: &str) -> String {
+    let broken = format!("{} on {host}", states::opening(&state.broken));
+    match notification.kind {
+        NoticeWord::Resolved => {
+            let span = lasted(notification).map_or_else(String::new, |span| format!(" It lasted {span}."));
+            format!("{} on {host}.{span}", states::opening(&state.whole))
+        }
+        NoticeWord::Fired => format!("{broken}{}, since {since}.", held(notification)),
+        NoticeWord::Escalated => format!("{broken}{}, since {since}, and nobody has acknowledged it.", lasting(notification)),
+        _ => format!("{broken}{}, since {since}.", lasting(notification)),
     }
 }
 

@@ -50,6 +50,43 @@ fn a_forecast_and_a_rate_are_told_by_their_reason() {
 }
 
 #[test]
+fn a_state_is_told_in_words_and_not_as_a_number() {
+    let told = |kind, metric: &str, label: (&str, &str), (value, op, threshold): (f64, &str, f64)| {
+        let mut one = notification(kind);
+        (one.metric, one.op, one.unit) = (metric.to_owned(), op.to_owned(), "bool".to_owned());
+        (one.value, one.threshold, one.peak) = (Some(value), Some(threshold), Some(value));
+        if !label.0.is_empty() {
+            one.labels.insert(label.0.to_owned(), label.1.to_owned());
+        }
+        let page = Page::of(&message(&one));
+        let numbers = page.facts.iter().any(|fact| ["Value", "Threshold", "Peak"].contains(&fact.name));
+        format!("{} | {}{}", page.gist, page.sentence, if numbers { " | numbers" } else { "" })
+    };
+    let off = (0.0, "<", 1.0);
+    let (fired, resolved) = (NoticeWord::Fired, NoticeWord::Resolved);
+    let all = [
+        told(fired, "unit.active", ("unit", "nginx.service"), off),
+        told(resolved, "unit.active", ("unit", "nginx.service"), (1.0, "<", 1.0)),
+        told(NoticeWord::Repeat, "unit.failed", ("", ""), (1.0, ">", 0.0)),
+        told(fired, "unit.failed", ("", ""), (3.0, ">", 0.0)),
+        told(resolved, "unit.failed", ("", ""), (0.0, ">", 0.0)),
+        told(NoticeWord::Escalated, "container.up", ("container", "db"), off),
+        told(resolved, "container.up", ("container", "db"), (1.0, "<", 1.0)),
+        told(fired, "container.health", ("container", "db"), off),
+        told(fired, "process.count", ("process", "cron"), off),
+        told(fired, "process.count", ("process", "php-fpm"), (3.0, "<", 8.0)),
+        told(resolved, "process.count", ("process", "cron"), (1.0, "<", 1.0)),
+        told(fired, "port.open", ("port", "25"), off),
+        told(fired, "smart.healthy", ("device", "sda"), off),
+        told(fired, "zpool.healthy", ("pool", "tank"), off),
+        // What asks for something else is a comparison like any other.
+        told(fired, "unit.failed", ("", ""), (9.0, ">", 5.0)),
+        told(fired, "container.up", ("container", "db"), (1.0, ">=", 1.0)),
+    ];
+    insta::assert_snapshot!("states", all.join("\n"));
+}
+
+#[test]
 fn everything_special_is_said_and_nothing_breaks_out_of_its_line() {
     insta::assert_snapshot!("text_hostile", read(&hostile()));
 }
