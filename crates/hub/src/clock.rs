@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A step of the wall clock below this is drift and jitter, not a step.
 const STEP_MS: i64 = 2_000;
+/// For so long after a step something may still come that was stamped before it, in milliseconds: what waits in a queue.
+const IN_FLIGHT_MS: i64 = 10_000;
 
 /// The wall clock now.
 #[must_use]
@@ -29,13 +31,15 @@ pub fn boot_millis() -> i64 {
 #[derive(Debug)]
 pub struct StepDetector {
     offset_ms: i64,
+    /// The last step, and when it was found on the boot clock.
+    last: Option<(i64, i64)>,
 }
 
 impl StepDetector {
     /// Starts from the difference between the two clocks as they are.
     #[must_use]
     pub const fn new(wall: Timestamp, boot_ms: i64) -> Self {
-        Self { offset_ms: wall.as_millis() - boot_ms }
+        Self { offset_ms: wall.as_millis() - boot_ms, last: None }
     }
 
     /// By how much the wall clock was set since the last step, if it was; slow drift is followed silently.
@@ -43,7 +47,26 @@ impl StepDetector {
         let offset = wall.as_millis() - boot_ms;
         let step = offset - self.offset_ms;
         self.offset_ms = offset;
-        if step.abs() > STEP_MS { Some(step) } else { None }
+        if step.abs() <= STEP_MS {
+            return None;
+        }
+        self.last = Some((step, boot_ms));
+        Some(step)
+    }
+
+    /// Whether something may still come that was stamped before the last step.
+    #[must_use]
+    pub fn is_recent(&self, boot_ms: i64) -> bool {
+        self.last.is_some_and(|(_, at)| boot_ms - at <= IN_FLIGHT_MS)
+    }
+
+    /// A moment that was stamped a little while ago on the clock as it is now, `wall`: what was stamped before the last step is moved
+    /// by it.
+    #[must_use]
+    pub fn on_this_clock(&self, stamped: Timestamp, wall: Timestamp) -> Timestamp {
+        let Some((step, _)) = self.last else { return stamped };
+        let moved = stamped.plus_millis(step);
+        if wall.millis_since(moved).abs() < wall.millis_since(stamped).abs() { moved } else { stamped }
     }
 }
 
@@ -60,5 +83,18 @@ mod tests {
         assert_eq!(steps.check(at(4_631), 30_000), Some(3_600_000));
         assert_eq!(steps.check(at(4_641), 40_000), None, "told once");
         assert_eq!(steps.check(at(1_051), 50_000), Some(-3_600_000));
+    }
+
+    #[test]
+    fn what_was_stamped_before_a_step_is_moved_with_it() {
+        let at = Timestamp::from_secs;
+        let mut steps = StepDetector::new(at(1_000), 0);
+        assert_eq!((steps.is_recent(0), steps.on_this_clock(at(999), at(1_000))), (false, at(999)));
+        assert_eq!(steps.check(at(4_601), 1_000), Some(3_600_000));
+        assert_eq!(steps.on_this_clock(at(1_000), at(4_601)), at(4_600), "stamped before");
+        assert_eq!(steps.on_this_clock(at(4_601), at(4_601)), at(4_601), "and after");
+        assert!(steps.is_recent(11_000) && !steps.is_recent(11_001));
+        assert_eq!(steps.check(at(1_003), 3_000), Some(-3_600_000));
+        assert_eq!(steps.on_this_clock(at(4_602), at(1_003)), at(1_002));
     }
 }

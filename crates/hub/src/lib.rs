@@ -8,6 +8,7 @@ pub mod auth;
 #[cfg(feature = "discord-bot")]
 pub mod bot;
 pub mod breach;
+mod bygone;
 pub mod clock;
 #[cfg(feature = "parquet")]
 mod columnar;

@@ -22,7 +22,7 @@ use crate::sealing::key_file::{self, Missing};
 use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::signing::Signer;
-use crate::{api, breach, clock, digest, ids, outlook, starter};
+use crate::{api, breach, bygone, clock, digest, ids, outlook, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
@@ -241,13 +241,14 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 
 /// Everything the store holds; a new one is furnished first.
 fn load(store: &dyn StateStore, lease: LeaseToken) -> anyhow::Result<Loaded> {
-    let loaded = store.load().context("cannot read the database")?;
+    let mut loaded = store.load().context("cannot read the database")?;
     let changes = starter::changes(&loaded.settings, clock::now());
-    if changes.is_empty() {
-        return Ok(loaded);
+    if !changes.is_empty() {
+        store.apply(lease, &changes, None).context("cannot furnish the new database")?;
+        loaded = store.load().context("cannot read the database")?;
     }
-    store.apply(lease, &changes, None).context("cannot furnish the new database")?;
-    store.load().context("cannot read the database")
+    bygone::settle(&mut loaded, clock::now());
+    Ok(loaded)
 }
 
 fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {
@@ -258,7 +259,7 @@ fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {
         })
     }));
     fleet.update_all(
-        loaded.latest.iter().map(|batch| (batch.agent, move |vitals: &mut Vitals| vitals.latest = Some(Arc::new(batch.clone())))),
+        loaded.latest.iter().map(|batch| (batch.agent, move |vitals: &mut Vitals| vitals.take(Arc::new(batch.clone())))),
     );
 }
 

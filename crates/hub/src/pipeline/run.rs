@@ -86,13 +86,8 @@ impl Pipeline {
             let mut turn = Turn::default();
             std::thread::sleep(self.pace.rest(Instant::now(), self.parts.input.queued.load(Ordering::Relaxed)));
             self.gather(&mut turn);
-            let now = clock::now();
-            if let Some(step) = self.steps.check(now, clock::boot_millis()) {
-                tracing::warn!(step_ms = step, "the system clock was set");
-                self.parts.evaluator.clock_stepped(step, now, &mut self.effects);
-                self.parts.admission.shift(step);
-            }
-            self.parts.evaluator.tick(now, &mut self.effects);
+            self.look_at_the_clock();
+            self.parts.evaluator.tick(clock::now(), &mut self.effects);
             self.parts.measure.turned();
             self.seal(&mut turn);
             self.commit(turn);
@@ -100,6 +95,18 @@ impl Pipeline {
                 tracing::error!("stopping with a turn that could not be written; its heartbeats were not acknowledged");
                 break;
             }
+        }
+    }
+
+    /// Moves everything that is anchored in time if the clock was set: before anything is taken that was stamped by it, or that would
+    /// be moved along.
+    fn look_at_the_clock(&mut self) {
+        let now = clock::now();
+        if let Some(step) = self.steps.check(now, clock::boot_millis()) {
+            tracing::warn!(step_ms = step, "the system clock was set");
+            self.parts.evaluator.clock_stepped(step, now, &mut self.effects);
+            self.parts.admission.shift(step);
+            self.parts.fleet.shift(step);
         }
     }
 
@@ -127,9 +134,16 @@ impl Pipeline {
     }
 
     fn take(&mut self, work: Work, turn: &mut Turn) {
+        self.look_at_the_clock();
         match work {
-            Work::Submission(submission) => {
+            Work::Submission(mut submission) => {
                 self.parts.input.queued.fetch_sub(1, Ordering::Relaxed);
+                if self.steps.is_recent(clock::boot_millis()) {
+                    let now = clock::now();
+                    for heard in &mut submission.heard {
+                        heard.received = self.steps.on_this_clock(heard.received, now);
+                    }
+                }
                 if self.stuck.is_some() {
                     self.evaluate_only(&submission);
                 } else {
@@ -307,11 +321,7 @@ impl Pipeline {
             (agent, move |vitals: &mut crate::fleet::Vitals| {
                 vitals.last_seen = vitals.last_seen.max(Some(seen));
                 vitals.closed = false;
-                if let Some(batch) = latest
-                    && vitals.latest.as_ref().is_none_or(|known| known.ts <= batch.ts)
-                {
-                    vitals.latest = Some(batch);
-                }
+                latest.into_iter().flatten().for_each(|batch| vitals.take(batch));
             })
         }));
     }

@@ -1,5 +1,6 @@
 //! What one turn of the pipeline gathers before it commits.
 
+use crate::fleet::is_of_containers;
 use nightbell_ingest::{Answer, Done, ReplyTo};
 use nightbell_model::{AgentId, Batch, Timestamp};
 use nightbell_store::Commit;
@@ -34,21 +35,23 @@ impl Turn {
             || !self.commit.outbox.is_empty()
     }
 
-    /// The newest signs of life in it: agent, receipt, and its newest heartbeat with values.
-    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, Option<Arc<Batch>>)> {
-        let mut newest: std::collections::HashMap<AgentId, (Timestamp, Option<&Batch>)> = std::collections::HashMap::new();
+    /// The newest signs of life in it: agent, receipt, and its newest heartbeats with values, of its host and of containers alone.
+    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, [Option<Arc<Batch>>; 2])> {
+        let mut newest: std::collections::HashMap<AgentId, (Timestamp, [Option<&Batch>; 2])> = std::collections::HashMap::new();
         for batch in &self.commit.batches {
-            let entry = newest.entry(batch.agent).or_insert((batch.received, None));
-            entry.0 = entry.0.max(batch.received);
-            if !batch.values.is_empty() && entry.1.is_none_or(|known| known.ts <= batch.ts) {
-                entry.1 = Some(batch);
+            let (seen, latest) = newest.entry(batch.agent).or_insert((batch.received, [None; 2]));
+            *seen = (*seen).max(batch.received);
+            let place = &mut latest[usize::from(is_of_containers(batch))];
+            if !batch.values.is_empty() && place.is_none_or(|known| known.ts <= batch.ts) {
+                *place = Some(batch);
             }
         }
         for (agent, received) in &self.commit.alive {
-            let entry = newest.entry(*agent).or_insert((*received, None));
-            entry.0 = entry.0.max(*received);
+            let (seen, _) = newest.entry(*agent).or_insert((*received, [None; 2]));
+            *seen = (*seen).max(*received);
         }
-        newest.into_iter().map(|(agent, (seen, batch))| (agent, seen, batch.map(|batch| Arc::new(batch.clone())))).collect()
+        let kept = |batch: Option<&Batch>| batch.map(|batch| Arc::new(batch.clone()));
+        newest.into_iter().map(|(agent, (seen, latest))| (agent, seen, latest.map(kept))).collect()
     }
 
     /// Answers everyone: what was written is durable now.
