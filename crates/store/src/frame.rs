@@ -49,7 +49,7 @@ impl Assembly {
         let (start, width) = match (self.step_ms, tier.width_ms()) {
             (None, None) => {
                 self.close();
-                return self.push(time, None, values);
+                return if self.completes(time, values) { self.complete(values) } else { self.push(time, None, values) };
             }
             (Some(step), None) => (time.floor_to(step), step),
             (Some(step), Some(width)) if step % width == 0 => (time.floor_to(step), step),
@@ -61,6 +61,20 @@ impl Assembly {
         }
         for (bucket, value) in self.buckets.iter_mut().zip(values) {
             bucket.merge(value);
+        }
+    }
+
+    /// Whether a raw row says of the moment of the last one what that left open, and nothing else: such rows come from series that
+    /// were imported one after the other, and are one row of the answer.
+    fn completes(&self, time: Timestamp, values: &[Bucket]) -> bool {
+        let is_beside = self.times.last() == Some(&time) && self.widths.last() == Some(&None);
+        let is_open = |[mean, ..]: &[Vec<f64>; 3]| mean.last().is_some_and(|value| value.is_nan());
+        is_beside && self.columns.iter().zip(values).all(|(column, value)| value.count == 0 || is_open(column))
+    }
+
+    fn complete(&mut self, values: &[Bucket]) {
+        for (column, value) in self.columns.iter_mut().zip(values).filter(|(_, value)| value.count > 0) {
+            column.iter_mut().filter_map(|part| part.last_mut()).for_each(|last| *last = value.last);
         }
     }
 

@@ -5,7 +5,7 @@
 //! nothing any more, the next coarser one that does takes its place, and each sample counts once.
 
 use crate::retention::WholeFrom;
-use nightbell_model::{Tier, Timestamp};
+use nightbell_model::{Frame, Tier, Timestamp};
 
 /// What has to be known of a query and of the agent's history to plan it.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,22 @@ pub(crate) fn plan(question: &Question) -> Plan {
         None => choose(question),
     };
     Plan { step_ms, segments: segments(question, step_ms) }
+}
+
+/// The answer that `read` gives when the span is said to have so many raw samples. Raw that fits its budget but for the rows that
+/// show its gaps is read in buckets instead.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn within_budget<E>(
+    tier: Option<Tier>,
+    max_points: usize,
+    raw_points: usize,
+    mut read: impl FnMut(usize) -> Result<Frame, E>,
+) -> Result<Frame, E> {
+    let frame = read(raw_points)?;
+    let outgrown = tier.is_none() && raw_points <= max_points && frame.times.len() > max_points;
+    if outgrown { read(usize::MAX) } else { Ok(frame) }
 }
 
 /// How many buckets of `width` the span touches.

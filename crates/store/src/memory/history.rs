@@ -13,6 +13,7 @@ use crate::seams::{ExportPage, ExportQuery, FleetQuery, Imported, RangeQuery, Re
 use crate::vector::{Sample, decimals_of};
 use nightbell_model::{AgentId, Batch, BootId, Frame, SeriesKey, Tier, Timestamp};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 /// An hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
@@ -65,24 +66,41 @@ impl History {
             None => self.rows.iter().all(|row| row.ts != batch.ts),
         };
         if is_new {
-            let at = self.rows.partition_point(|row| row.ts <= batch.ts);
-            self.rows.insert(at, batch.clone());
-            self.pending.insert((Tier::FiveMinutes, floor(batch.ts, Tier::FiveMinutes)));
-            self.revision += i64::from(self.sealed_to.is_some_and(|sealed_to| batch.ts < sealed_to));
+            self.put(batch.clone());
         }
         is_new
+    }
+
+    fn put(&mut self, batch: Batch) {
+        let at = self.rows.partition_point(|row| row.ts <= batch.ts);
+        self.pending.insert((Tier::FiveMinutes, floor(batch.ts, Tier::FiveMinutes)));
+        self.revision += i64::from(self.sealed_to.is_some_and(|sealed_to| batch.ts < sealed_to));
+        self.rows.insert(at, batch);
+    }
+
+    /// Whether a series has a value at exactly this time.
+    fn has(&self, ts: Timestamp, key: &SeriesKey) -> bool {
+        self.rows.iter().any(|row| row.ts == ts && row.value(key).is_some())
     }
 
     /// Stores heartbeats from elsewhere, and the names of their metrics.
     pub(super) fn import(&mut self, agent: AgentId, batches: &[Batch], metrics: &mut BTreeSet<String>) -> Imported {
         let mut done = Imported::default();
         for batch in batches {
-            let batch = Batch { agent, boot_seq: None, ..batch.clone() };
+            let mut batch = Batch { agent, boot_seq: None, ..batch.clone() };
             if batch.ts < self.whole_from.of(Tier::Raw) {
                 done.too_old += 1;
-            } else if self.append(&batch) {
+                continue;
+            }
+            for (key, value) in batch.schema.keys().iter().zip(&mut batch.values) {
+                if self.has(batch.ts, key) {
+                    *value = f64::NAN;
+                }
+            }
+            if batch.samples().next().is_some() {
                 metrics.extend(batch.samples().map(|(key, _)| key.metric().to_owned()));
                 done.stored += 1;
+                self.put(batch);
             } else {
                 done.duplicates += 1;
             }
@@ -239,13 +257,18 @@ impl History {
             return Frame::empty(query.start, query.end);
         };
         let raw_points = self.within(start.max(whole_from.of(Tier::Raw)), end).len();
-        let question = Question { start, end, tier: query.tier, max_points: query.max_points, raw_points, whole_from };
-        let plan = resolution::plan(&question);
-        let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
-        for segment in &plan.segments {
-            self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| assembly.row(segment.tier, time, row));
-        }
-        assembly.finish(query.start, query.end)
+        let (tier, max_points) = (query.tier, query.max_points);
+        let read = |raw_points| {
+            let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+            let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
+            for segment in &plan.segments {
+                self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
+                    assembly.row(segment.tier, time, row);
+                });
+            }
+            Ok::<_, Infallible>(assembly.finish(query.start, query.end))
+        };
+        resolution::within_budget(tier, max_points, raw_points, read).unwrap_or_else(|never| match never {})
     }
 
     /// Adds what there is of one metric; its decimals, if there is any.
@@ -268,7 +291,7 @@ impl History {
         let decimals: Vec<u8> = wanted.iter().map(|wanted| wanted.decimals).collect();
         let span = self.span((query.start, query.end));
         let segments = span.map(|(span, whole)| planned(span, whole, query.tier.width_ms())).unwrap_or_default();
-        let done: Result<ExportPage, std::convert::Infallible> = export::page(query, &segments, &decimals, |tier, span, rows| {
+        let done: Result<ExportPage, Infallible> = export::page(query, &segments, &decimals, |tier, span, rows| {
             self.read(tier, span, &wanted, |time, row| {
                 let Ok(()) = rows(time, row);
             });

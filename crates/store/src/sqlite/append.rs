@@ -21,7 +21,7 @@ const INSERT_LATE: &str = "INSERT INTO agent_metrics_late (agent, ts, received, 
 
 /// What became of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+enum Taken {
     /// It is stored.
     Stored,
     /// It was stored before.
@@ -46,8 +46,14 @@ pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batc
     Ok(())
 }
 
+/// Stores a heartbeat without a number, whatever is there.
+pub(super) fn put(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<()> {
+    insert(connection, cache, batch, None)?;
+    mark(connection, cache, batch)
+}
+
 /// Stores one heartbeat, if it is not stored yet and not closed.
-pub(super) fn take_in(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<Taken> {
+fn take_in(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<Taken> {
     if batch.ts < cache.known(connection, batch.agent)?.open_from {
         return Ok(Taken::Closed);
     }

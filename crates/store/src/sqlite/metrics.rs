@@ -99,7 +99,8 @@ impl MetricStore for SqliteStore {
         for slice in batches.chunks(import::SLICE) {
             let mut writer = self.gate.patient();
             writer.check(lease)?;
-            let part = writer.write("import history", |connection, cache| import::slice(connection, cache, agent, slice))?;
+            let part = writer
+                .write("import history", |connection, cache| import::slice(connection, cache, &self.noted, (agent, slice)))?;
             done.stored += part.stored;
             done.duplicates += part.duplicates;
             done.too_old += part.too_old;

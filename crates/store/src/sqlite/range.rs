@@ -29,18 +29,20 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
     let raw_span = (start.max(whole_from.of(Tier::Raw)), end);
     let raw_points = raw::count(connection, &selection, raw_span, query.max_points)?;
     let (tier, max_points) = (query.tier, query.max_points);
-    let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
     let decimals = |entry: &Entry| found.decimals.get(entry.id as usize).copied().unwrap_or(0);
-    let wanted = chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals(entry) }).collect();
-    let mut assembly = Assembly::new(wanted, plan.step_ms);
-    for segment in &plan.segments {
-        let mut sink = |time, columns: &[crate::rollup::Bucket]| {
-            assembly.row(segment.tier, time, columns);
-            Ok(())
-        };
-        history::buckets(connection, &selection, segment.tier, (segment.start, segment.end), &mut sink)?;
-    }
-    Ok(assembly.finish(query.start, query.end))
+    let wanted = || chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals(entry) }).collect();
+    resolution::within_budget(query.tier, max_points, raw_points, |raw_points| {
+        let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+        let mut assembly = Assembly::new(wanted(), plan.step_ms);
+        for segment in &plan.segments {
+            let mut sink = |time, columns: &[crate::rollup::Bucket]| {
+                assembly.row(segment.tier, time, columns);
+                Ok(())
+            };
+            history::buckets(connection, &selection, segment.tier, (segment.start, segment.end), &mut sink)?;
+        }
+        Ok(assembly.finish(query.start, query.end))
+    })
 }
 
 /// The part of a span in which the agent may have anything, and what its tiers are whole from there: where raw is kept for an

@@ -17,6 +17,7 @@ crate::conformance!(
     without_numbers_one_time_is_one_heartbeat_even_in_a_chunk,
     a_closed_span_has_a_revision_until_something_in_it_changes,
     imported_history_is_stored_once_in_any_order,
+    series_may_be_imported_one_after_the_other,
     kept_history_is_never_too_old,
     raw_around_an_incident_outlives_its_age,
     a_fleet_is_the_mean_of_its_agents,
@@ -196,6 +197,36 @@ fn imported_history_is_stored_once_in_any_order(engine: &mut dyn Engine) {
     assert_eq!(engine.store().load().unwrap().agents, []);
     engine.store().retain(engine.lease(), at(0), &Retention::default()).unwrap();
     assert_eq!(import(engine).too_old, 6, "closed, and said so");
+}
+
+fn series_may_be_imported_one_after_the_other(engine: &mut dyn Engine) {
+    let beats = |name: &str, factor: f64| -> Vec<Batch> {
+        let keys = schema(&[name, "m.both"]);
+        (0..100_i32).map(|n| beat(i64::from(n) * MINUTE - 400 * DAY, &keys, &[f64::from(n) * factor, f64::from(n)])).collect()
+    };
+    let import = |engine: &dyn Engine, beats: &[Batch]| engine.store().import(engine.lease(), agent(1), beats, true).unwrap();
+    let stored = Imported { stored: 100, duplicates: 0, too_old: 0 };
+    let known = Imported { stored: 0, duplicates: 100, too_old: 0 };
+    assert_eq!(import(engine, &beats("m.a", 1.0)), stored);
+    assert_eq!(import(engine, &beats("m.b", 10.0)), stored, "another series is no duplicate");
+    engine.store().roll_up(engine.lease(), at(0)).unwrap();
+    seal(engine, 0);
+    assert_eq!(import(engine, &beats("m.c", 100.0)), stored, "nor is one that comes to a chunk");
+    seal(engine, DAY);
+    for (name, factor) in [("m.a", 7.0), ("m.b", 7.0), ("m.c", 7.0)] {
+        assert_eq!(import(engine, &beats(name, factor)), known, "what was said first stands");
+    }
+    engine.reopen();
+    let frame = range(engine, Tier::Raw);
+    assert_eq!(frame.times.len(), 100, "one row for each moment");
+    let names: Vec<String> = frame.columns.iter().map(|column| column.key.to_string()).collect();
+    assert_eq!(names, ["m.a", "m.b", "m.both", "m.c"]);
+    for (column, factor) in frame.columns.iter().zip([1.0, 10.0, 1.0, 100.0]) {
+        let expected: Vec<f64> = (0..100_i32).map(|n| f64::from(n) * factor).collect();
+        assert_eq!(column.mean, expected, "{}", column.key);
+    }
+    let daily = range(engine, Tier::Daily);
+    assert_eq!(daily.columns[2].max, [99.0], "{:?}", daily.columns[2].key);
 }
 
 fn kept_history_is_never_too_old(engine: &mut dyn Engine) {

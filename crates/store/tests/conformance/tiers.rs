@@ -11,6 +11,7 @@ crate::conformance!(
     rolling_up_again_writes_nothing,
     no_maximum_is_lost_at_any_budget,
     a_stretch_without_heartbeats_is_one_missing_row,
+    rows_for_gaps_count_as_points,
     what_is_removed_is_answered_by_a_coarser_tier,
     raw_is_not_removed_before_it_is_rolled_up,
     a_heartbeat_older_than_raw_is_not_stored,
@@ -110,6 +111,20 @@ fn a_stretch_without_heartbeats_is_one_missing_row(engine: &mut dyn Engine) {
             frame.times.iter().zip(&frame.columns[0].mean).filter(|row| row.1.is_nan()).map(|row| *row.0).collect();
         assert_eq!(missing, [at(gap)], "{tier:?}");
     }
+}
+
+fn rows_for_gaps_count_as_points(engine: &mut dyn Engine) {
+    for hour in 0..20 {
+        fill(engine, hour * HOUR, hour * HOUR + 3 * MINUTE, MINUTE, wave);
+    }
+    let within = |max_points| {
+        let query = RangeQuery { tier: None, max_points, ..all(Tier::Raw) };
+        engine.store().range(&query).unwrap()
+    };
+    let raw = within(79);
+    assert_eq!((raw.tiers.as_slice(), raw.times.len()), ([Tier::Raw].as_slice(), 60 + 19));
+    let fewer = within(60);
+    assert!(fewer.times.len() <= 60 && fewer.step_ms.is_some(), "{} rows, {:?}", fewer.times.len(), fewer.step_ms);
 }
 
 fn what_is_removed_is_answered_by_a_coarser_tier(engine: &mut dyn Engine) {
