@@ -5,9 +5,10 @@
 use nightbell_alerts::NoticeKind;
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, Frame, IncidentId, Schema, Tier, Timestamp, Ulid};
 use nightbell_store::{
-    Change, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention, SqliteOptions,
-    SqliteStore, StateStore, StoreError,
+    AgentRow, Change, Commit, DeliveryState, LeaseToken, MetricStore, NewDelivery, OpenError, RangeQuery, Retention,
+    SqliteOptions, SqliteStore, StateStore, StoreError,
 };
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +64,22 @@ fn delivery(id: u128) -> NewDelivery {
         created_at: at(0),
         not_before: at(0),
         fold: None,
+    }
+}
+
+fn agent_row(n: u8) -> AgentRow {
+    AgentRow {
+        id: AgentId::from_bits(n.into()),
+        name: format!("host-{n}"),
+        tags: Vec::new(),
+        created_at: at(0),
+        last_seen: None,
+        interval_ms: 15_000,
+        paused: false,
+        version: String::new(),
+        facts_json: "{}".to_owned(),
+        credential: [n; 32],
+        enrolled_as: String::new(),
     }
 }
 
@@ -211,19 +228,7 @@ fn a_full_disk_is_said_and_the_same_commit_works_once_there_is_space() {
     }
     let stored = || range(&store, 1, Tier::Raw).times.len() as u64;
     assert_eq!(stored(), (full - 20) * 10, "nothing of a failed commit is there");
-    let row = nightbell_store::AgentRow {
-        id: AgentId::from_bits(2),
-        name: "two".to_owned(),
-        tags: Vec::new(),
-        created_at: at(0),
-        last_seen: None,
-        interval_ms: 15_000,
-        paused: false,
-        version: String::new(),
-        facts_json: String::new(),
-        credential: [2; 32],
-        enrolled_as: String::new(),
-    };
+    let row = agent_row(2);
     let id = row.id;
     store.apply(lease, &[Change::PutAgent(row), Change::DeleteAgent { id, purge: true }], None).unwrap();
     store.retain(lease, at(DAY), &Retention::default()).unwrap();
@@ -261,6 +266,36 @@ fn a_damaged_row_is_named_and_the_rest_goes_on() {
     assert_eq!(store.range(&query(2)).unwrap().times.len(), 1);
     assert_eq!(store.damage(AgentId::from_bits(2), Timestamp::MIN, Timestamp::MAX).unwrap(), []);
     store.append(lease, &[beat(&schema, 1, 2)]).unwrap();
+}
+
+/// Makes the first page of a table or index unreadable.
+fn ruin(path: &Path, name: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let sql = "SELECT (rootpage - 1) * page_size FROM sqlite_schema, pragma_page_size WHERE name = ?1";
+    let at: i64 = connection.query_row(sql, [name], |row| row.get(0)).unwrap();
+    drop(connection);
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; 8], at.unsigned_abs()).unwrap();
+}
+
+#[test]
+fn a_page_of_history_that_cannot_be_read_keeps_no_hub_from_starting_and_one_of_the_rules_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    {
+        let (store, lease) = open(&path);
+        store.apply(lease, &[Change::PutAgent(agent_row(1))], None).unwrap();
+        store.append(lease, &[beat(&schema(), 1, 0)]).unwrap();
+    }
+    ruin(&path, "agent_metrics_by_time");
+    let (store, _lease) = open(&path);
+    let loaded = store.load().unwrap();
+    assert_eq!((loaded.agents[0].name.as_str(), loaded.latest.len()), ("host-1", 0));
+    drop(store);
+    ruin(&path, "alert_rules");
+    let error = open(&path).0.load().unwrap_err();
+    assert!(error.to_string().contains("the table alert_rules is damaged"), "{error}");
 }
 
 #[test]

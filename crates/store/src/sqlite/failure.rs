@@ -76,7 +76,7 @@ impl std::fmt::Display for Failure {
 }
 
 /// Whether the driver says that what it read is not what can have been written.
-const fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) const fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)

@@ -3,7 +3,7 @@
 use super::cells::{At, at, parsed};
 use super::chunks::{self, DAY_MS};
 use super::dictionary::{Dictionary, Entry};
-use super::failure::{Answer, damaged};
+use super::failure::{Answer, Failure, damaged, is_damage};
 use super::held::{self, Held};
 use super::history::{Selection, blob};
 use super::marks::{self, RAW_COLUMNS};
@@ -14,6 +14,7 @@ use crate::checksum::Key;
 use crate::chunk::{Chunk, Scratch};
 use crate::entities::{Loaded, SeenRow};
 use crate::ranges::Ranges;
+use crate::seams::StoreError;
 use crate::varint::Damage;
 use crate::vector;
 use nightbell_alerts::{InstanceRecord, OFFLINE_METRIC, State};
@@ -28,33 +29,57 @@ const ROWS_SEARCHED: i64 = 3000;
 /// So many of an agent's newest rows are tried: one is enough unless it is damaged.
 const ROWS_TRIED: i64 = 3;
 
-/// Reads everything.
+/// Reads everything. Damaged history is left out and named, so that the rest goes on; a damaged table of what is configured or
+/// owed is an error that names it, for a hub without its rules would be silent where it should not.
 pub(super) fn load(connection: &Connection, sight: &Sight<'_>) -> Answer<Loaded> {
-    let agents = agents::all(connection)?;
+    let agents = whole("agents", agents::all(connection))?;
     let mut names = Names::default();
     let mut latest = Vec::new();
     for agent in &agents {
-        latest.extend(newest(connection, sight, agent.id, &mut names)?);
+        let read = newest(connection, sight, agent.id, &mut names);
+        latest.extend(survived("the newest heartbeat", agent.id, read)?.flatten());
     }
-    let mut instances = alerts::instances(connection)?;
+    let mut instances = whole("alert_state", alerts::instances(connection))?;
     fill_last_ts(connection, sight, &mut instances)?;
     Ok(Loaded {
         agents,
         latest,
-        seen: seen(connection)?,
-        enrolments: agents::enrolments(connection)?,
-        users: people::users(connection)?,
-        sessions: people::sessions(connection)?,
-        tokens: people::tokens(connection)?,
-        channels: people::channels(connection)?,
-        rules: rules::all(connection)?,
-        silences: people::silences(connection)?,
-        levels: agents::levels(connection)?,
-        settings: people::settings(connection)?,
+        seen: whole("boots", seen(connection))?,
+        enrolments: whole("enrolment_tokens", agents::enrolments(connection))?,
+        users: whole("users", people::users(connection))?,
+        sessions: whole("sessions", people::sessions(connection))?,
+        tokens: whole("tokens", people::tokens(connection))?,
+        channels: whole("channels", people::channels(connection))?,
+        rules: whole("alert_rules", rules::all(connection))?,
+        silences: whole("silences", people::silences(connection))?,
+        levels: whole("agent_settings", agents::levels(connection))?,
+        settings: whole("settings", people::settings(connection))?,
         instances,
-        told: alerts::told(connection)?,
-        incidents: alerts::unfinished_incidents(connection)?,
+        told: whole("notice_state", alerts::told(connection))?,
+        incidents: whole("incidents", alerts::unfinished_incidents(connection))?,
     })
+}
+
+/// What was read of a table that nothing can go on without; where it is damaged, the error names it.
+fn whole<T>(table: &str, read: Answer<T>) -> Answer<T> {
+    read.map_err(|failure| match failure {
+        Failure::Sql(error) if is_damage(&error) => {
+            Failure::Said(StoreError::Corrupt { what: format!("the table {table}"), source: Box::new(error) })
+        }
+        other => other,
+    })
+}
+
+/// What was read of an agent's history; nothing where it is damaged. Looking through the store finds and names the place.
+fn survived<T>(what: &str, agent: AgentId, read: Answer<T>) -> Answer<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(failure) if failure.is_damage() => {
+            tracing::error!(%agent, %failure, "{what} is damaged and left out");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Keys and schemas that several agents have in common, so that they are in memory once.
@@ -160,7 +185,7 @@ fn fill_last_ts(connection: &Connection, sight: &Sight<'_>, instances: &mut [Ins
         }
     }
     for (agent, records) in by_agent {
-        search_back(connection, sight, agent, records)?;
+        survived("when its alerts had their last samples", agent, search_back(connection, sight, agent, records))?;
     }
     Ok(())
 }
