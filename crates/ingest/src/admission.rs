@@ -2,9 +2,10 @@
 //!
 //! Heartbeats with a boot id and a number are told apart by these; the numbers seen are kept as ranges, [`MAX_BOOTS`] boots of
 //! an agent with 64 ranges each, and the longest unused boot is forgotten first. A heartbeat without them but with a
-//! timestamp is a duplicate if the same timestamp came before; these are kept by the hour, [`MAX_HOURS`] hours with
-//! [`MAX_PER_HOUR`] each, the oldest forgotten first. With neither it is never a duplicate. What is forgotten here may be
-//! admitted again, so the bounds are far beyond what an agent can have unacknowledged.
+//! timestamp is a duplicate if the same timestamp came before; these are kept by the hour they mean, for [`KEPT_MS`] after
+//! one of that hour came last, so that a week that is sent at once is known whole when it is sent again. With neither it is
+//! never a duplicate. What is forgotten here may be admitted again, so the bounds are far beyond what an agent can have
+//! unacknowledged.
 
 use crate::heard::{Heard, SampleClock};
 use crate::seen::Ranges;
@@ -13,8 +14,13 @@ use std::collections::{HashMap, HashSet};
 
 /// How many starts of the agent process are remembered for each agent.
 const MAX_BOOTS: usize = 64;
-/// How many hours of timestamps are remembered for each agent that sends no numbers: twice the 24 hours an agent buffers.
-const MAX_HOURS: usize = 48;
+/// For how long an hour of timestamps is remembered after one of it came, for agents that send no numbers: twice the 24 hours an
+/// agent buffers.
+const KEPT_MS: i64 = 48 * 3_600_000;
+/// How many hours of timestamps are remembered for each such agent: more than a month, and raw is kept for a week.
+const MAX_HOURS: usize = 1024;
+/// How many timestamps of all hours together: what a heartbeat each second for two days comes to.
+const MAX_MOMENTS: usize = 48 * 4096;
 /// How many timestamps of one hour are remembered: more than one a second.
 const MAX_PER_HOUR: usize = 4096;
 /// Times that go back by less than this between consecutive heartbeats are jitter of the way, in milliseconds.
@@ -230,10 +236,15 @@ impl AgentSeen {
 
     fn remember_moment(&mut self, ts: Timestamp, heard: &Heard, changed: &mut Vec<(AgentId, BootId)>) {
         let (number, moment) = hour_and_moment(ts);
-        let at = self.hours.partition_point(|known| known.hour < number);
-        if self.hours.get(at).is_none_or(|known| known.hour != number) {
-            self.hours.insert(at, Hour { hour: number, used_at: heard.received, moments: Vec::new(), dirty: false });
-        }
+        let at = match self.hours.binary_search_by_key(&number, |known| known.hour) {
+            Ok(at) => at,
+            Err(_none) => {
+                self.forget_hours(heard, changed);
+                let at = self.hours.partition_point(|known| known.hour < number);
+                self.hours.insert(at, Hour { hour: number, used_at: heard.received, moments: Vec::new(), dirty: false });
+                at
+            }
+        };
         let hour = &mut self.hours[at];
         if let Err(place) = hour.moments.binary_search(&moment) {
             hour.moments.insert(place, moment);
@@ -245,9 +256,22 @@ impl AgentSeen {
         if !std::mem::replace(&mut hour.dirty, true) {
             changed.push((heard.agent, hour_boot(number)));
         }
-        if self.hours.len() > MAX_HOURS {
-            changed.push((heard.agent, hour_boot(self.hours.remove(0).hour)));
-        }
+    }
+
+    /// Makes room for another hour: what nobody has added to for long goes, then the oldest until there is room.
+    fn forget_hours(&mut self, heard: &Heard, changed: &mut Vec<(AgentId, BootId)>) {
+        let mut moments: usize = self.hours.iter().map(|hour| hour.moments.len()).sum();
+        let mut hours = self.hours.len();
+        self.hours.retain(|hour| {
+            let rested = heard.received.millis_since(hour.used_at) > KEPT_MS;
+            let goes = rested || hours >= MAX_HOURS || moments > MAX_MOMENTS - MAX_PER_HOUR;
+            if goes {
+                hours -= 1;
+                moments -= hour.moments.len();
+                changed.push((heard.agent, hour_boot(hour.hour)));
+            }
+            !goes
+        });
     }
 
     /// The row of one boot, once for each time that it became dirty; one that is no longer here is to be forgotten.

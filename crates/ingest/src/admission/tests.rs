@@ -133,13 +133,37 @@ fn the_boot_that_rested_longest_is_forgotten_and_said_so() {
 
 #[test]
 fn hours_of_timestamps_are_bounded() {
+    let gone = |admission: &mut Admission| admission.take_changed().iter().filter(|row| row.ranges.is_empty()).count();
     let mut admission = Admission::default();
-    for hour in 0..60 {
-        assert!(admit(&mut admission, &heard(None, stamped((hour - 100) * 3_600_000), 0)).is_ok());
+    let oldest = Timestamp::from_millis(NOW - 2000 * 3_600_000);
+    for hour in 0..1100 {
+        let verdict = admission.admit(&heard(None, stamped((hour - 1200) * 3_600_000), 0), oldest);
+        assert!(matches!(verdict, Verdict::Admit { .. }), "{verdict:?}");
     }
-    let rows = admission.take_changed();
-    assert_eq!(rows.iter().filter(|row| row.ranges.is_empty()).count(), 60 - MAX_HOURS);
-    assert_eq!(admit(&mut admission, &heard(None, stamped(-50 * 3_600_000), 0)), Err("duplicate"));
+    assert_eq!(gone(&mut admission), 1100 - MAX_HOURS);
+    // One in each second fills them sooner.
+    let mut admission = Admission::default();
+    for second in 0..3600 * 60 {
+        assert!(admit(&mut admission, &heard(None, stamped((second - 3600 * 100) * 1000), 0)).is_ok());
+    }
+    let kept = 60 - gone(&mut admission);
+    assert!((47..=MAX_MOMENTS / 3600).contains(&kept), "{kept}");
+    assert_eq!(admit(&mut admission, &heard(None, stamped(-3600 * 50 * 1000), 0)), Err("duplicate"));
+}
+
+#[test]
+fn a_week_that_is_sent_again_is_known_whole_until_it_has_rested() {
+    let mut admission = Admission::default();
+    // The newest first: old hours are not forgotten for being old.
+    for hour in 1..168 {
+        assert_eq!(admit(&mut admission, &heard(None, stamped(-hour * 3_600_000), 0)), Ok(-hour * 3_600_000));
+    }
+    for hour in 1..168 {
+        assert_eq!(admit(&mut admission, &heard(None, stamped(-hour * 3_600_000), KEPT_MS)), Err("duplicate"), "{hour}");
+    }
+    admission.take_changed();
+    assert!(admit(&mut admission, &heard(None, stamped(KEPT_MS), KEPT_MS + 1)).is_ok());
+    assert_eq!(admission.take_changed().iter().filter(|row| row.ranges.is_empty()).count(), 167, "what has rested for two days");
 }
 
 #[test]

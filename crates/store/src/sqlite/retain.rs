@@ -17,8 +17,9 @@ use rusqlite::{Connection, params};
 const SLICE: i64 = 500;
 /// At most so many chunks are removed at once: their pages are many.
 const CHUNKS: i64 = 32;
-/// So many processes of an agent are remembered, as many as the door does; the longest unused are forgotten first.
-const BOOTS_KEPT: i64 = 64;
+/// So many processes of an agent are remembered, as many as the door does, and hours of heartbeats without numbers, which it notes in
+/// the same way; the longest unused are forgotten first.
+const BOOTS_KEPT: i64 = 64 + 1024;
 
 /// An agent's key and how far each tier may be read.
 #[derive(Debug, Clone, Copy)]
