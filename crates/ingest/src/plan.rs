@@ -57,8 +57,7 @@ impl Input {
         if self.factor > 1.0 {
             value = (value * self.factor).round();
         }
-        // Zero has no sign here: adding 0 makes -0 into 0.
-        if value >= self.min && value <= self.max { value + 0.0 } else { f64::NAN }
+        if value >= self.min && value <= self.max { value } else { f64::NAN }
     }
 }
 

@@ -37,7 +37,7 @@ fn the_catalogue_decides_what_a_value_may_be() {
     check(&[("cpu.usage_percent", None)], &["cpu.usage_percent -"]);
     check(&[("mem.used_bytes", Some(1e300))], &["mem.used_bytes -"]);
     check(&[("temp.celsius{sensor=cpu}", Some(f64::INFINITY))], &["temp.celsius{sensor=cpu} -"]);
-    check(&[("load.avg_1m", Some(f64::NAN)), ("load.avg_5m", Some(-0.0))], &["load.avg_1m -", "load.avg_5m 0"]);
+    check(&[("load.avg_1m", Some(f64::NAN)), ("load.avg_5m", Some(-0.0))], &["load.avg_1m -", "load.avg_5m -0"]);
     check(&[], &[]);
 }
 
