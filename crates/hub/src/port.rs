@@ -25,6 +25,10 @@ const NAME_TAKEN: &str = "name_taken";
 const LOOK: Duration = Duration::from_millis(5);
 /// The longest name of an agent, in characters.
 const NAME_LIMIT: usize = 200;
+/// What agents say beside their facts and what stands among them for whoever reads: host name, address, role.
+const PLACE: [&str; 3] = ["hostname", "ip", "role"];
+/// Why nothing is kept now.
+const CANNOT_STORE: &str = "the hub cannot store anything now; try again";
 
 /// The hub as agents see it.
 #[derive(Debug)]
@@ -105,24 +109,26 @@ impl Port {
         })
     }
 
-    async fn enrol_once(&self, request: &Enrol) -> Result<Enrolled, Refusal> {
-        let refused = |message: &str| Refusal { code: "bad_token".to_owned(), message: message.to_owned() };
-        if token::kind_of(&request.token) != Some(Kind::Enrolment) {
-            return Err(refused("this is not an enrolment token: make one with `nightbell enroll create`"));
+    /// The row of an enrolment token.
+    fn enrolment(&self, text: &str) -> Result<EnrolmentToken, Refusal> {
+        if token::kind_of(text) != Some(Kind::Enrolment) {
+            return Err(bad_token("this is not an enrolment token: make one with `nightbell enroll create`"));
         }
+        let known = self.registry.read().enrolments.get(&token::hash(text)).cloned();
+        let gone = "this enrolment token does not exist (any more): make a new one with `nightbell enroll create`";
+        known.ok_or_else(|| bad_token(gone))
+    }
+
+    async fn enrol_once(&self, request: &Enrol) -> Result<Enrolled, Refusal> {
         let now = clock::now();
-        let hash = token::hash(&request.token);
-        let known = self.registry.read().enrolments.get(&hash).cloned();
-        let Some(enrolment) = known else {
-            return Err(refused("this enrolment token does not exist (any more): make a new one with `nightbell enroll create`"));
-        };
+        let enrolment = self.enrolment(&request.token)?;
         let name = wanted_name(request);
         let again = self.lost_reply(&name, &enrolment, now);
         let (credential, credential_hash) = token::mint(Kind::Agent).map_err(|error| internal(&error))?;
         let row = match again {
             Some(row) => AgentRow { credential: credential_hash, ..row },
             None if enrolment.expires_at.is_some_and(|at| at <= now) => {
-                return Err(refused("this enrolment token has expired: make a new one with `nightbell enroll create`"));
+                return Err(bad_token("this enrolment token has expired: make a new one with `nightbell enroll create`"));
             }
             None => self.new_agent(request, &name, &enrolment, credential_hash),
         };
@@ -135,10 +141,10 @@ impl Port {
                 {
                     Refusal { code: NAME_TAKEN.to_owned(), message: why }
                 }
-                StoreError::Conflict(why) => refused(&why),
+                StoreError::Conflict(why) => bad_token(&why),
                 error => {
                     tracing::error!(error = &error as &dyn std::error::Error, "an agent cannot be enrolled");
-                    Refusal { code: "unavailable".to_owned(), message: "the hub cannot store anything now; try again".to_owned() }
+                    Refusal { code: "unavailable".to_owned(), message: CANNOT_STORE.to_owned() }
                 }
             },
         )?;
@@ -177,11 +183,15 @@ impl Port {
             interval_ms: i64::try_from(request.interval_ms.unwrap_or(self.interval_ms)).unwrap_or(15_000),
             paused: false,
             version: request.version.clone().unwrap_or_default(),
-            facts_json: request.facts_json.clone().unwrap_or_else(|| "{}".to_owned()),
+            facts_json: facts("{}", request.facts_json.as_deref(), [&request.hostname, &request.ip, &request.role]),
             credential,
             enrolled_as: enrolled_as(name, enrolment),
         }
     }
+}
+
+fn bad_token(why: &str) -> Refusal {
+    Refusal { code: "bad_token".to_owned(), message: why.to_owned() }
 }
 
 /// Which name and token an agent enrolled with.
@@ -219,9 +229,26 @@ fn describe(row: &mut AgentRow, description: &Description) {
     if let Some(version) = &description.version {
         row.version.clone_from(version);
     }
-    if let Some(facts) = &description.facts_json {
-        row.facts_json.clone_from(facts);
+    let Description { hostname, ip, role, .. } = description;
+    row.facts_json = facts(&row.facts_json, description.facts_json.as_deref(), [hostname, ip, role]);
+}
+
+/// Facts as they are kept: those told now, else those of `before`, with the host's place among them; a part of it that is not told
+/// again stays as it was.
+fn facts(before: &str, told: Option<&str>, place: [&Option<String>; 3]) -> String {
+    if told.is_none() && place.iter().all(|part| part.is_none()) {
+        return before.to_owned();
     }
+    let read = |json: &str| serde_json::from_str::<serde_json::Map<_, _>>(json).unwrap_or_default();
+    let before = read(before);
+    let mut facts = told.map_or_else(|| before.clone(), read);
+    for (name, part) in PLACE.into_iter().zip(place) {
+        let said = part.as_deref().map(serde_json::Value::from);
+        if let Some(value) = said.or_else(|| facts.get(name).or_else(|| before.get(name)).cloned()) {
+            facts.insert(name.to_owned(), value);
+        }
+    }
+    serde_json::Value::Object(facts).to_string()
 }
 
 const fn event(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
@@ -255,6 +282,10 @@ fn internal(error: &(dyn std::error::Error + 'static)) -> Refusal {
 }
 
 impl HubPort for Port {
+    fn knows_enrolment(&self, token: &str) -> Result<(), Refusal> {
+        self.enrolment(token).map(drop)
+    }
+
     fn register(&self, request: Enrol) -> BoxFuture<'_, Result<Enrolled, Refusal>> {
         Box::pin(self.enrol(request))
     }
@@ -280,20 +311,20 @@ impl HubPort for Port {
         })
     }
 
-    fn described(&self, agent: AgentId, description: Description) {
+    fn described(&self, agent: AgentId, description: Description) -> BoxFuture<'static, Result<(), Refusal>> {
         let known = self.registry.read().agents.get(&agent).is_some_and(|row| {
             let mut same = row.clone();
             describe(&mut same, &description);
             same == *row
         });
         if known {
-            return;
+            return Box::pin(async { Ok(()) });
         }
         if let Some(interval) = description.interval_ms {
             self.fleet.update(agent, |vitals| vitals.interval_ms = i64::try_from(interval).unwrap_or(vitals.interval_ms));
         }
         let registry = Arc::clone(&self.registry);
-        tokio::task::spawn_blocking(move || {
+        let noting = tokio::task::spawn_blocking(move || {
             let altered = registry.alter_agent_blocking(agent, |row| {
                 let before = row.facts_json.clone();
                 describe(row, &description);
@@ -301,10 +332,15 @@ impl HubPort for Port {
                 let event = || Change::LogEvent(event(EventKind::Reboot, agent, clock::now(), String::new()));
                 reboot.then(event).into_iter().collect()
             });
-            if let Err(error) = altered {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
+            if let Err(error) = &altered {
+                tracing::warn!(error = error as &dyn std::error::Error, "what an agent says of itself cannot be stored");
             }
+            altered.is_ok()
         });
+        Box::pin(async move {
+            let unavailable = || Refusal { code: "unavailable".to_owned(), message: CANNOT_STORE.to_owned() };
+            noting.await.is_ok_and(|noted| noted).then_some(()).ok_or_else(unavailable)
+        })
     }
 
     fn opened(&self, agent: AgentId, connection: u64, closer: Closer) {
@@ -350,6 +386,19 @@ mod tests {
         assert!(rebooted(r#"{"kernel_boot_id":"a"}"#, r#"{"kernel_boot_id":"b","cores":2}"#));
         assert!(!rebooted(r#"{"kernel_boot_id":"a","cores":1}"#, r#"{"kernel_boot_id":"a","cores":2}"#));
         assert!(!rebooted("{}", r#"{"kernel_boot_id":"b"}"#));
+    }
+
+    #[test]
+    fn a_hosts_place_stands_among_its_facts_until_it_says_another() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(facts("{}", None, [&some("mx1"), &some("10.0.0.7"), &None]), r#"{"hostname":"mx1","ip":"10.0.0.7"}"#);
+        let moved = facts(r#"{"ip":"10.0.0.7","cores":2,"hostname":"mx1"}"#, None, [&None, &some("10.0.0.8"), &some("mta")]);
+        assert_eq!(moved, r#"{"cores":2,"hostname":"mx1","ip":"10.0.0.8","role":"mta"}"#);
+        assert_eq!(
+            facts(&moved, Some(r#"{"cores":4}"#), [&None; 3]),
+            r#"{"cores":4,"hostname":"mx1","ip":"10.0.0.8","role":"mta"}"#
+        );
+        assert_eq!(facts(r#"{ "a": 1 }"#, None, [&None; 3]), r#"{ "a": 1 }"#, "nothing is written anew for nothing");
     }
 
     #[test]

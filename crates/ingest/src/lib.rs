@@ -9,6 +9,7 @@ mod admission;
 mod body;
 mod flatten;
 mod heard;
+mod introduction;
 mod mailbox;
 mod plan;
 mod port;

@@ -81,14 +81,21 @@ pub struct Submission {
 
 /// The hub, as the agents' endpoints see it.
 pub trait HubPort: Send + Sync + 'static {
+    /// Whether this is an enrolment token at all, before anything else of a request is looked at; whether it can still be used is said
+    /// by [`HubPort::register`].
+    ///
+    /// # Errors
+    /// When it is none.
+    fn knows_enrolment(&self, token: &str) -> Result<(), Refusal>;
+
     /// Exchanges an enrolment token for a credential.
     fn register(&self, request: Enrol) -> BoxFuture<'_, Result<Enrolled, Refusal>>;
 
     /// Whose credential this is. A cheap look-up: ten thousand agents may come back at once.
     fn authenticate<'a>(&'a self, agent: Option<AgentId>, credential: &'a str) -> BoxFuture<'a, Result<AgentId, Refusal>>;
 
-    /// Takes note of what an agent says of itself.
-    fn described(&self, agent: AgentId, description: Description);
+    /// Takes note of what an agent says of itself: begun at once, whether the answer, that it is durable, is waited for or not.
+    fn described(&self, agent: AgentId, description: Description) -> BoxFuture<'static, Result<(), Refusal>>;
 
     /// An agent is connected; `closer` ends the connection from this side.
     fn opened(&self, agent: AgentId, connection: u64, closer: Closer);

@@ -2,6 +2,7 @@
 
 use crate::body::{self, Wire};
 use crate::heard::Heard;
+use crate::introduction::check_node;
 use crate::mailbox::{Answer, reply};
 use crate::port::{Description, Enrol, Submission};
 use crate::problem::Problem;
@@ -34,9 +35,12 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
     let (parts, body) = request.into_parts();
     let bearer = bearer(&parts.headers)?;
     let known = shared.port.authenticate(None, bearer).await;
+    if known.is_err() {
+        shared.port.knows_enrolment(bearer)?;
+    }
     let node = read_node(&parts.headers, body).await?;
     if let Ok(agent) = known {
-        shared.port.described(agent, description(node));
+        shared.port.described(agent, description(node)).await?;
         return Ok(Json(NodeAnswer { node_id: agent.to_string(), credential: None }));
     }
     let enrolled = shared.port.register(enrol(bearer.to_owned(), node, remote)).await?;
@@ -46,6 +50,7 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
 async fn read_node(headers: &HeaderMap, body: Body) -> Result<NodeRequest, Problem> {
     let wire = body::read(headers, body).await?;
     let node = wire.decoded(|json| Ok(decode_node(json, &Limits::BODY)?))?;
+    check_node(&node).map_err(|reject| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reject.code, reject.why))?;
     if node.facts.as_ref().is_some_and(|facts| facts_json(facts).len() > FACTS_LIMIT) {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
     }

@@ -20,8 +20,10 @@ use tokio::time::Instant;
 
 /// How long a connection has to authenticate.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Frames that break the protocol, one after the other, before the connection is closed.
+/// Frames that break the protocol, one after the other, before the connection of a stranger is closed.
 const MAX_VIOLATIONS: u32 = 3;
+/// The same for an agent that is known: whoever writes one reads what is wrong with each frame, and guesses no credential.
+const MAX_VIOLATIONS_KNOWN: u32 = 30;
 /// Heartbeats of one connection that may wait for the hub before no more are read: a whole buffer, and some.
 const MAX_WAITING: usize = 8192;
 /// How long an agent is asked to be patient when the hub has no room, in milliseconds.
@@ -76,6 +78,8 @@ pub(crate) struct Session {
     acks: Acks,
     held: Option<Held>,
     paused_until: Option<Instant>,
+    /// Until then the agent need not be told again that it sends too much.
+    told_until: Option<Instant>,
     last_frame: Instant,
     violations: u32,
     /// What is to be sent.
@@ -95,6 +99,7 @@ impl Session {
             acks: Acks::default(),
             held: None,
             paused_until: None,
+            told_until: None,
             last_frame: Instant::now(),
             violations: 0,
             out: Vec::new(),
@@ -167,8 +172,9 @@ impl Session {
 
     fn violation(&mut self, code: u16) {
         self.violations += 1;
-        if self.violations >= MAX_VIOLATIONS {
-            self.end = Some((code, format!("{MAX_VIOLATIONS} frames that break the protocol")));
+        let most = if self.agent.is_some() { MAX_VIOLATIONS_KNOWN } else { MAX_VIOLATIONS };
+        if self.violations >= most {
+            self.end = Some((code, format!("{most} frames that break the protocol")));
         }
     }
 
@@ -217,7 +223,7 @@ impl Session {
 
     fn describe(&self, description: Description) {
         if let Some(agent) = &self.agent {
-            self.shared.port.described(agent.id, description);
+            drop(self.shared.port.described(agent.id, description));
         }
     }
 

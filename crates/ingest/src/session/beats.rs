@@ -48,12 +48,17 @@ impl Session {
         }
     }
 
-    /// Takes heartbeats off the agent's allowance; what is overdrawn it waits for.
+    /// Takes heartbeats off the agent's allowance; what is overdrawn it waits for, and is told so at most once a second.
     fn charge(&mut self, count: usize) {
         let Some(agent) = &mut self.agent else { return };
         let wait_ms = agent.bucket.overdraw(count, self.shared.elapsed_ms());
-        if wait_ms > 0 {
-            self.paused_until = Some(Instant::now() + Duration::from_millis(wait_ms));
+        if wait_ms == 0 {
+            return;
+        }
+        let now = Instant::now();
+        self.paused_until = Some(now + Duration::from_millis(wait_ms));
+        if self.told_until.is_none_or(|until| until <= now) {
+            self.told_until = Some(now + Duration::from_millis(wait_ms.max(PATIENCE_MS)));
             self.out.push(FromHub::Slow { retry_after_ms: wait_ms }.into());
         }
     }

@@ -1,7 +1,9 @@
 //! How a connection proves whose it is: by an enrolment token, or by the credential that one was exchanged for.
 
 use super::{Agent, Session};
+use crate::introduction::{check_interval, check_register};
 use crate::mailbox::Closer;
+use crate::plan::Reject;
 use crate::port::{Description, Enrol, Refusal};
 use crate::post::{FACTS_LIMIT, facts_json};
 use nightbell_model::AgentId;
@@ -14,6 +16,9 @@ impl Session {
     pub(super) async fn register(&mut self, register: Register, reply: Option<String>) {
         if self.agent.is_some() {
             return self.say_error("already_authenticated", "this connection has its agent", reply);
+        }
+        if let Err(Reject { code, why }) = check_register(&register) {
+            return self.say_error(code, why, reply);
         }
         let interval_ms = register.interval_ms;
         let Ok(facts_json) = self.facts(register.facts.as_ref(), &reply) else { return };
@@ -51,6 +56,9 @@ impl Session {
             let refusal = Refusal { code: "bad_credential".to_owned(), message: "agent_id is not an id".to_owned() };
             return self.refuse(refusal, reply);
         };
+        if let Err(Reject { code, why }) = check_interval(auth.interval_ms) {
+            return self.say_error(code, why, reply);
+        }
         let Ok(facts_json) = self.facts(auth.facts.as_ref(), &reply) else { return };
         let known = self.shared.port.authenticate(claimed, &auth.credential).await;
         let agent = match known {
@@ -61,7 +69,7 @@ impl Session {
         if auth.interval_ms.is_some() || auth.version.is_some() || facts_json.is_some() {
             let description =
                 Description { interval_ms: auth.interval_ms, version: auth.version, facts_json, ..Description::default() };
-            self.shared.port.described(agent, description);
+            drop(self.shared.port.described(agent, description));
         }
         let server_time = self.shared.port.now().as_millis();
         let answer = FromHub::AuthOk { agent_id: agent.to_string(), interval_s: seconds(interval_ms), server_time };

@@ -76,11 +76,13 @@ fn refused<T>(code: &str, message: &str) -> Result<T, Refusal> {
 }
 
 impl HubPort for Hub {
+    fn knows_enrolment(&self, token: &str) -> Result<(), Refusal> {
+        if token == TOKEN { Ok(()) } else { refused("bad_token", "this enrolment token does not exist") }
+    }
+
     fn register(&self, request: Enrol) -> BoxFuture<'_, Result<Enrolled, Refusal>> {
         Box::pin(async move {
-            if request.token != TOKEN {
-                return refused("bad_token", "this enrolment token does not exist");
-            }
+            self.knows_enrolment(&request.token)?;
             self.state().enrolled.push(request);
             Ok(Enrolled { agent: AGENT, credential: CREDENTIAL.to_owned() })
         })
@@ -101,8 +103,9 @@ impl HubPort for Hub {
         })
     }
 
-    fn described(&self, _agent: AgentId, description: Description) {
+    fn described(&self, _agent: AgentId, description: Description) -> BoxFuture<'static, Result<(), Refusal>> {
         self.state().described.push(description);
+        Box::pin(async { Ok(()) })
     }
 
     fn opened(&self, agent: AgentId, _connection: u64, closer: Closer) {

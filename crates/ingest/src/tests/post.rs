@@ -45,6 +45,7 @@ async fn nodes_enrol_and_update_themselves() {
     assert_eq!(hub.state().enrolled[0].hostname.as_deref(), Some("mx1"));
 
     problem(&post(address, "/nodes", &bearer("nb_enroll_wrong"), node.as_bytes()).await, 401, "bad_token");
+    problem(&post(address, "/nodes", &bearer("nb_enroll_wrong"), b"[").await, 401, "bad_token");
     problem(&post(address, "/nodes", "", node.as_bytes()).await, 401, "unauthorized");
     problem(&post(address, "/nodes", &bearer(TOKEN), b"[").await, 400, "malformed");
     problem(&post(address, "/nodes", &bearer(TOKEN), br#"{"hostname":7}"#).await, 422, "invalid_message");

@@ -40,7 +40,51 @@ async fn silence_ends_a_connection() {
     assert_eq!(patience(authenticated(&hub, 1000).await), 60);
     assert_eq!(patience(authenticated(&hub, 15_000).await), 60);
     assert_eq!(patience(authenticated(&hub, 60_000).await), 195);
-    assert_eq!(patience(authenticated(&hub, u64::MAX).await), 86_400);
+    assert_eq!(patience(authenticated(&hub, 86_400_000).await), 86_400);
+}
+
+#[tokio::test]
+async fn an_interval_that_cannot_be_is_refused() {
+    let hub = Hub::default();
+    for wrong in [0, u64::MAX] {
+        let mut session = session(&hub);
+        let auth = format!(
+            r#"{{"subject":"agent.auth","reply":"_INBOX.1","data":{{"credential":"{CREDENTIAL}","interval_ms":{wrong}}}}}"#
+        );
+        session.frame(auth.as_bytes()).await;
+        let [answer] = session.out.as_slice() else { panic!("one answer: {:?}", session.out) };
+        let FromHub::Error { code, message, reply, .. } = &answer.data else { panic!("{answer:?}") };
+        assert_eq!((code.as_str(), reply.as_deref()), ("invalid_message", Some("_INBOX.1")));
+        assert!(message.contains("interval_ms"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_known_may_learn_from_many_wrong_frames() {
+    let hub = Hub::default();
+    let mut session = authenticated(&hub, 15_000).await;
+    for _ in 0..29 {
+        session.frame(b"{").await;
+    }
+    assert!(session.end.is_none() && session.out.len() == 29);
+    session.frame(b"{").await;
+    assert!(session.end.is_some());
+}
+
+#[tokio::test]
+async fn whoever_sends_too_much_is_told_so_once_a_second() {
+    let hub = Hub::default();
+    let mut session = authenticated(&hub, 15_000).await;
+    let many = vec!["{}"; 5500].join(",");
+    let frame = format!(r#"{{"subject":"agent.heartbeats","data":[{many}]}}"#);
+    for _ in 0..2 {
+        session.frame(frame.as_bytes()).await;
+    }
+    for _ in 0..20 {
+        session.frame(br#"{"subject":"agent.heartbeat","data":{}}"#).await;
+    }
+    let told = session.out.iter().filter(|envelope| matches!(envelope.data, FromHub::Slow { .. })).count();
+    assert_eq!(told, 1);
 }
 
 #[tokio::test]

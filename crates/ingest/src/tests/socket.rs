@@ -193,26 +193,30 @@ async fn a_buffer_is_replayed_oldest_first() {
 }
 
 #[tokio::test]
-async fn bad_frames_are_named_and_three_in_a_row_end_it() {
+async fn bad_frames_are_named_and_three_in_a_row_of_a_stranger_end_it() {
     let hub = Hub::default();
-    let mut ws = Ws::authenticated(hub.serve().await).await;
+    let address = hub.serve().await;
+    let mut ws = Ws::authenticated(address).await;
     let deep = format!(r#"{{"subject":"agent.facts","data":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     ws.say("{").await;
     assert_eq!(ws.brief().await, "error malformed");
     ws.say(r#"{"data":{}}"#).await;
     assert_eq!(ws.brief().await, "error invalid_envelope");
-    // A good frame in between: the count starts again.
-    ws.say(&beat(1, r#"{"a.b":1}"#)).await;
-    assert_eq!(ws.brief().await, "agent.heartbeat.ack boot=a seq=1");
     ws.say(&deep).await;
     assert_eq!(ws.brief().await, "error too_deep");
     ws.say(&format!(r#"{{"subject":"agent.heartbeat","data":{{"pad":"{}"}}}}"#, "x".repeat(2 << 20))).await;
     assert_eq!(ws.brief().await, "error too_large");
     ws.send(Message::binary(vec![0xff, 0xfe])).await.expect("is sent");
     assert_eq!(ws.brief().await, "error malformed");
-    assert_eq!(ws.brief().await, "closed 1007");
-    hub.hears(2).await;
-    assert_eq!(hub.log(), ["opened agent", "closed clean=false on_purpose=false"]);
+    ws.say(&beat(1, r#"{"a.b":1}"#)).await;
+    assert_eq!(ws.brief().await, "agent.heartbeat.ack boot=a seq=1");
+    let mut stranger = Ws::json(address).await;
+    for _ in 0..3 {
+        stranger.say("{").await;
+        assert_eq!(stranger.brief().await, "error malformed");
+    }
+    assert_eq!(stranger.brief().await, "closed 1007");
+    assert_eq!(hub.log(), ["opened agent"]);
 }
 
 #[tokio::test]
