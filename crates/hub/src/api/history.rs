@@ -31,6 +31,9 @@ const DEFAULT_POINTS: usize = 1_000;
 pub(super) const MOST_POINTS: usize = 11_000;
 /// An end so near to the present means the present, and everything acknowledged up to it.
 const PRESENT_MS: i64 = 1_000;
+/// Heartbeats that come faster than one in a millisecond take the milliseconds after it: so far ahead of the clock their times may
+/// run (ALERTING.md, section 1), and they have been acknowledged.
+const AHEAD_MS: i64 = 1_000;
 /// The most values of one answer: some hundred megabytes of JSON.
 const MOST_VALUES: usize = 5_000_000;
 
@@ -82,7 +85,7 @@ pub(super) fn span(start: Option<Moment>, end: Option<Moment>, now: Timestamp) -
         return Err(Problem::invalid_field("start", format!("{} does not lie before the end {}", rfc3339(start), rfc3339(end))));
     }
     let is_present = now.millis_since(end).abs() < PRESENT_MS;
-    Ok(Asked { start, end, until: if is_present { end.max(now).plus_millis(1) } else { end } })
+    Ok(Asked { start, end, until: if is_present { end.max(now).plus_millis(AHEAD_MS + 1) } else { end } })
 }
 
 /// In which form history is answered.

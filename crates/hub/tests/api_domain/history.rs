@@ -52,6 +52,31 @@ async fn columns_stand_over_one_time_axis_and_gaps_are_null() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_in_the_answer_however_fast_it_came() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let beats: Vec<Value> = (1..=900).map(|seq| json!({"boot_id": "b", "seq": seq, "metrics": {"custom.n": seq}})).collect();
+    let answer = poster.send("/metrics/system", &json!({"heartbeats": beats})).await;
+    assert_eq!(answer.json()["accepted"], 900);
+    let base = format!("/agents/{}/metrics/history?metrics=custom.n", poster.id);
+    let all: Vec<f64> = (1..=900).map(f64::from).collect();
+    assert_eq!(world.get(&base).await["series"][0]["v"], json!(all));
+    let hour = world.get(&format!("{base}&tier=daily")).await;
+    assert_eq!(hour["series"][0]["max"].as_array().unwrap().last(), Some(&json!(900.0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_is_missing_or_stands_twice_is_named() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let twice = format!("/agents/{}/metrics/history?start=-1h&from=-2h", poster.id);
+    for (path, name) in [("/metrics/top", "metric"), (&*twice, "start")] {
+        let answer = world.ask(Method::GET, path, None).await;
+        assert_eq!((answer.status, answer.pointers()), (422, vec![name.to_owned()]), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn buckets_keep_their_extremes() {
     let world = World::new().await;
     let (poster, start) = fed(&world).await;

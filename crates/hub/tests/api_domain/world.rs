@@ -203,6 +203,12 @@ impl Poster {
         assert_eq!(answer.json()["accepted"], heartbeats.len(), "{}", answer.text());
     }
 
+    /// Posts a body as it is; the answer.
+    pub(crate) async fn send(&self, path: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}/api/v1{path}", self.url)).bearer_auth(&self.credential);
+        send(request.json(body)).await
+    }
+
     /// Posts one heartbeat of now.
     pub(crate) async fn now(&self, metrics: Value) {
         self.post(&[(now_ms(), metrics)]).await;
