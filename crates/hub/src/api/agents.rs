@@ -5,6 +5,7 @@ use super::problem::{Fault, Problem};
 use super::thresholds::{LevelsView, levels_of};
 use super::wire::body::{Object, typed};
 use super::wire::change::{self, Editor};
+use super::wire::filter::{self, Filter};
 use super::wire::paging;
 use super::wire::seconds::Seconds;
 use crate::app::App;
@@ -87,6 +88,9 @@ struct ListParams {
     /// name, status, last_seen or created_at; with a minus in front descending
     #[serde(default)]
     sort: Option<String>,
+    /// Words that each agent must have: `field:text` (such as `tags:db`), or text in its name, id, tags, status or version.
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 /// What is to be different.
@@ -150,6 +154,11 @@ fn view(holdings: &Holdings, row: &AgentRow, vitals: &Vitals, now: Timestamp) ->
     }
 }
 
+/// What a filter looks at.
+fn brief(row: &AgentRow, status: &str) -> Value {
+    json!({"id": row.id.to_string(), "name": row.name, "status": status, "tags": row.tags, "version": row.version, "paused": row.paused})
+}
+
 fn view_of(app: &App, id: AgentId) -> Result<Agent, Problem> {
     let vitals = app.fleet.get(id).unwrap_or_default();
     let holdings = app.registry.read();
@@ -167,13 +176,9 @@ impl ListParams {
     }
 
     /// By what to sort, and whether descending.
-    fn order(&self) -> Result<(&str, bool), Problem> {
-        let sort = self.sort.as_deref().unwrap_or("name");
-        let (field, descending) = sort.strip_prefix('-').map_or((sort, false), |field| (field, true));
-        match field {
-            "name" | "status" | "last_seen" | "created_at" => Ok((field, descending)),
-            _ => Err(Problem::invalid_field("sort", format!("{field:?} is none of name, status, last_seen, created_at"))),
-        }
+    fn order(&self) -> Result<(&'static str, bool), Problem> {
+        let order = filter::order(self.sort.as_deref(), &["name", "status", "last_seen", "created_at"])?;
+        Ok(order.unwrap_or(("name", false)))
     }
 }
 
@@ -192,6 +197,7 @@ fn sort_key(field: &str, row: &AgentRow, vitals: &Vitals, status: &str) -> Strin
     responses((status = 200, description = "A page of agents", body = Listing<Agent>)))]
 async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<ListParams>) -> Result<Json<Listing<Agent>>, Problem> {
     let (limit, (field, descending), now) = (page_size(params.limit)?, params.order()?, clock::now());
+    let filter = Filter::read(params.filter.as_deref())?;
     if let Some(wanted) = params.status.as_deref().filter(|wanted| !["online", "offline"].contains(wanted)) {
         return Err(Problem::invalid_field("status", format!("{wanted:?} is neither online nor offline")));
     }
@@ -201,7 +207,8 @@ async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<ListParams
     let rows = holdings.agents.values().filter_map(|row| {
         let vitals = fleet.get(&row.id).unwrap_or(&nothing);
         let status = status(vitals, now);
-        params.admits(row, status).then(|| ((sort_key(field, row, vitals, status), row.id.to_string()), (row, vitals)))
+        let admitted = params.admits(row, status) && (filter.is_open() || filter.admits(&brief(row, status)));
+        admitted.then(|| ((sort_key(field, row, vitals, status), row.id.to_string()), (row, vitals)))
     });
     let found = paging::page(rows.collect(), descending, limit, params.cursor.as_deref())?;
     let items = found.items.into_iter().map(|(row, vitals)| view(&holdings, row, vitals, now)).collect();

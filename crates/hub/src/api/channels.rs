@@ -193,7 +193,13 @@ async fn list(
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Json<Listing<ChannelView>>, Problem> {
     let holdings = app.registry.read();
-    params.page(holdings.channels.iter().map(|(id, row)| (id.to_string(), view(&holdings, row))), false).map(Json)
+    params
+        .page(
+            holdings.channels.iter().map(|(id, row)| (id.to_string(), view(&holdings, row))),
+            false,
+            &["id", "name", "kind", "created_at", "enabled"],
+        )
+        .map(Json)
 }
 
 /// Makes a channel

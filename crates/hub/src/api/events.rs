@@ -2,6 +2,7 @@
 
 use super::extract::{ApiQuery, Listing, cursor, number, page_size};
 use super::problem::Problem;
+use super::wire::filter::{Filter, newest_first};
 use super::wire::names::{self, Named, labels};
 use crate::app::App;
 use crate::page::rfc3339;
@@ -72,6 +73,12 @@ struct EventParams {
     /// The `next_cursor` of the page before.
     #[serde(default)]
     cursor: Option<String>,
+    /// -ts: newest first, the one order of this list.
+    #[serde(default)]
+    sort: Option<String>,
+    /// Words that each row must have: `field:text`, or text in some field.
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 /// A line as the API shows it.
@@ -119,6 +126,9 @@ impl EventParams {
         };
         let place = cursor(self.cursor.as_deref())?;
         let ascending = self.after.is_some();
+        if !ascending || self.sort.as_deref() != Some("ts") {
+            newest_first(self.sort.as_deref(), "ts")?;
+        }
         Ok(EventQuery {
             agent: id_in_query::<AgentId>("agent", self.agent.as_deref())?,
             kinds: kinds.map(kind).collect::<Result<_, _>>()?,
@@ -135,9 +145,10 @@ impl EventParams {
 #[utoipa::path(get, path = "/events", tag = "events", params(EventParams), responses((status = 200, description = "A page of the log", body = Listing<EventView>)))]
 async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<EventParams>) -> Result<Json<Listing<EventView>>, Problem> {
     let query = params.query(page_size(params.limit)?)?;
+    let filter = Filter::read(params.filter.as_deref())?;
     let found = app.read_state(move |store| store.events(&query)).await?;
     let holdings = app.registry.read();
-    Ok(Json(Listing::of(found, |logged| view(&holdings, &logged))))
+    Ok(Json(Listing::of(found, |logged| view(&holdings, &logged)).filtered(&filter)))
 }
 
 /// Lists events as CSV
@@ -152,7 +163,8 @@ async fn csv(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<EventParams
     let found: Page<LoggedEvent> = app.read_state(move |store| store.events(&query)).await?;
     let holdings = app.registry.read();
     let mut text = String::from("time_utc,type,agent,rule,series,value,threshold,reason,incident,seq\r\n");
-    for logged in &found.items {
+    let filter = Filter::read(params.filter.as_deref())?;
+    for logged in found.items.iter().filter(|logged| filter.is_open() || filter.admits(&view(&holdings, logged))) {
         text.push_str(&line(&holdings, logged));
     }
     let name = "attachment; filename=\"events.csv\"";

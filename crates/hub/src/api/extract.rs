@@ -2,6 +2,7 @@
 
 use super::problem::{Fault, Problem};
 use super::time;
+use super::wire::filter::{self, Filter};
 use super::wire::paging;
 use crate::auth::Principal;
 use axum::body::{Body, to_bytes};
@@ -66,7 +67,12 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
 
 /// The field that serde's derive says is missing: its path ends at the object that lacks it.
 fn missing_field(why: &str) -> Option<&str> {
-    why.strip_prefix("missing field `")?.split('`').next()
+    named_field(why).filter(|_| why.starts_with("missing field"))
+}
+
+/// The field that serde's derive speaks of.
+fn named_field(why: &str) -> Option<&str> {
+    why.split_once("field `")?.1.split('`').next()
 }
 
 /// A path of the reader as a JSON pointer.
@@ -97,9 +103,9 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
         let pairs = url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes());
         let reader = serde_urlencoded::Deserializer::new(pairs);
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
-            let name = error.path().to_string();
-            let name = if name == "." { "query".to_owned() } else { name };
-            Problem::invalid(vec![Fault::new(name, error.into_inner().to_string())])
+            let (path, why) = (error.path().to_string(), error.into_inner().to_string());
+            let name = if path == "." { named_field(&why).unwrap_or("query") } else { path.as_str() };
+            Problem::invalid(vec![Fault::new(name, why.clone())])
         })
     }
 }
@@ -223,17 +229,34 @@ pub(crate) struct PageParams {
     /// The `next_cursor` of the page before.
     #[serde(default)]
     pub(crate) cursor: Option<String>,
+    /// By which field; with a minus in front descending.
+    #[serde(default)]
+    pub(crate) sort: Option<String>,
+    /// Words that each row must have: `field:text`, or text in some field.
+    #[serde(default)]
+    pub(crate) filter: Option<String>,
 }
 
 impl PageParams {
-    /// The page of rows that are kept in memory, in the order of the text that names each, or against it. These lists are short,
-    /// and whoever does not say how much is wanted gets as much as may be.
+    /// The page of rows that are kept in memory, by one of the fields `sorts` if that is asked for, else in the order of the text
+    /// that names each, or against it. These lists are short, and whoever does not say how much is wanted gets as much as may be.
     ///
     /// # Errors
-    /// When limit or cursor cannot be used.
-    pub(crate) fn page<R>(&self, rows: impl Iterator<Item = (String, R)>, descending: bool) -> Result<Listing<R>, Problem> {
-        let rows = rows.map(|(name, row)| ((name, String::new()), row)).collect();
-        paging::page(rows, descending, page_size(self.limit.or(Some(LIMIT_MOST)))?, self.cursor.as_deref())
+    /// When a parameter cannot be used.
+    pub(crate) fn page<R: Serialize>(
+        &self,
+        rows: impl Iterator<Item = (String, R)>,
+        descending: bool,
+        sorts: &[&str],
+    ) -> Result<Listing<R>, Problem> {
+        let filter = Filter::read(self.filter.as_deref())?;
+        let order = filter::order(self.sort.as_deref(), sorts)?;
+        let rows = rows.filter(|(_, row)| filter.admits(row)).map(|(name, row)| match order {
+            Some((field, _)) => ((filter::place(&filter::fields(&row), field), name), row),
+            None => ((name, String::new()), row),
+        });
+        let descending = order.map_or(descending, |(_, descending)| descending);
+        paging::page(rows.collect(), descending, page_size(self.limit.or(Some(LIMIT_MOST)))?, self.cursor.as_deref())
     }
 }
 
@@ -252,6 +275,15 @@ impl<T> Listing<T> {
         Self { items: page.items.into_iter().map(show).collect(), next_cursor: page.next.map(|next| format!("c{next}")) }
     }
 
+    /// The rows of the page that have all words: a page may be shorter than was asked for, and there may be more behind it.
+    pub(crate) fn filtered(mut self, filter: &Filter) -> Self
+    where
+        T: Serialize,
+    {
+        self.items.retain(|row| filter.admits(row));
+        self
+    }
+
     /// Everything there is.
     pub(crate) const fn whole(items: Vec<T>) -> Self {
         Self { items, next_cursor: None }
@@ -261,6 +293,12 @@ impl<T> Listing<T> {
 /// A strong entity tag of an object's version.
 pub(crate) fn etag(id: impl std::fmt::Display, version: u64) -> String {
     format!("\"{id}-{version}\"")
+}
+
+/// A strong entity tag of an object that has no version: it is made of what the object says.
+pub(crate) fn etag_of(name: &str, body: &impl Serialize) -> String {
+    let text = serde_json::to_string(body).unwrap_or_default();
+    format!("\"{name}-{:08x}\"", crc32fast::hash(text.as_bytes()))
 }
 
 /// Holds `If-Match` against the object as it is.

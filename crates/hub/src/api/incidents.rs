@@ -11,6 +11,7 @@ use super::outbox;
 use super::problem::Problem;
 use super::rules::{self, Explained};
 use super::wire::delivery::DeliveryView;
+use super::wire::filter::{Filter, newest_first};
 use super::wire::incident::{IncidentView, show};
 use crate::app::App;
 use crate::page::{rfc3339, top_by_cpu};
@@ -53,6 +54,12 @@ struct IncidentParams {
     /// The `next_cursor` of the page before.
     #[serde(default)]
     cursor: Option<String>,
+    /// -fired_at: newest first, the one order of this list.
+    #[serde(default)]
+    sort: Option<String>,
+    /// Words that each row must have: `field:text`, or text in some field.
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 /// An incident with everything known about it.
@@ -87,6 +94,8 @@ async fn list(
     State(app): State<Arc<App>>,
     ApiQuery(params): ApiQuery<IncidentParams>,
 ) -> Result<Json<Listing<IncidentView>>, Problem> {
+    let filter = Filter::read(params.filter.as_deref())?;
+    newest_first(params.sort.as_deref(), "fired_at")?;
     let open = match params.state.as_deref() {
         None | Some("all") => None,
         Some("open") => Some(true),
@@ -103,7 +112,7 @@ async fn list(
     };
     let found = app.read_state(move |store| store.incidents(&query)).await?;
     let holdings = app.registry.read();
-    Ok(Json(Listing::of(found, |record| show(&holdings, &record))))
+    Ok(Json(Listing::of(found, |record| show(&holdings, &record)).filtered(&filter)))
 }
 
 /// Everything the store has of an incident.

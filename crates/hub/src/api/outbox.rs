@@ -5,6 +5,7 @@ use super::extract::{ApiPath, ApiQuery, Caller, Listing, cursor, number, page_si
 use super::problem::Problem;
 use super::wire::change::Editor;
 use super::wire::delivery::{DeliveryView, show};
+use super::wire::filter::{Filter, newest_first};
 use crate::app::App;
 use crate::auth::Scope;
 use crate::clock;
@@ -42,6 +43,12 @@ struct OutboxParams {
     /// The `next_cursor` of the page before.
     #[serde(default)]
     cursor: Option<String>,
+    /// -created_at: newest first, the one order of this list.
+    #[serde(default)]
+    sort: Option<String>,
+    /// Words that each row must have: `field:text`, or text in some field.
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 /// A delivery as this caller may see it: what a receiver answered is for those who configure channels.
@@ -56,6 +63,8 @@ async fn list(
     caller: Caller,
     ApiQuery(params): ApiQuery<OutboxParams>,
 ) -> Result<Json<Listing<DeliveryView>>, Problem> {
+    let filter = Filter::read(params.filter.as_deref())?;
+    newest_first(params.sort.as_deref(), "created_at")?;
     let state = params.state.as_deref().map(|name| {
         let all = DeliveryState::ALL.map(DeliveryState::name).join(", ");
         DeliveryState::from_name(name).ok_or_else(|| Problem::invalid_field("state", format!("{name:?} is none of {all}")))
@@ -69,7 +78,7 @@ async fn list(
         limit: page_size(params.limit)?,
     };
     let found = app.read_state(move |store| store.deliveries(&query)).await?;
-    Ok(Json(Listing::of(found, |delivery| view(&app, &caller, &delivery))))
+    Ok(Json(Listing::of(found, |delivery| view(&app, &caller, &delivery)).filtered(&filter)))
 }
 
 /// Shows a delivery

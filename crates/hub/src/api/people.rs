@@ -68,7 +68,9 @@ fn show(user: &UserRow) -> Person {
 /// Lists people
 #[utoipa::path(get, path = "/users", tag = "access", params(PageParams), responses((status = 200, description = "Everybody who can log in", body = Listing<Person>)))]
 async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<Person>>, Problem> {
-    params.page(app.registry.read().users.values().map(|user| (user.username.clone(), show(user))), false).map(Json)
+    let holdings = app.registry.read();
+    let rows = holdings.users.values().map(|user| (user.username.clone(), show(user)));
+    params.page(rows, false, &["id", "username", "role", "created_at"]).map(Json)
 }
 
 /// Adds a person

@@ -1,6 +1,6 @@
 //! Routes: whom rules without channels of their own tell, by severity, tag, rule and time of day.
 
-use super::extract::{ApiJson, check_if_match};
+use super::extract::{ApiJson, check_if_match, etag_of};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, typed};
 use super::wire::change::{Editor, not_by_file, turn};
@@ -119,10 +119,8 @@ fn answer(holdings: &Holdings) -> WithEtag {
     ([(header::ETAG, etag(&routes))], Json(RoutesView { routes, managed_by }))
 }
 
-/// Routes have no version: their tag is made of what they say.
 fn etag(body: &RoutesBody) -> String {
-    let text = serde_json::to_string(body).unwrap_or_default();
-    format!("\"routes-{:08x}\"", crc32fast::hash(text.as_bytes()))
+    etag_of("routes", body)
 }
 
 /// Collects what is wrong while routes are understood.

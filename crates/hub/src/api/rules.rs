@@ -113,7 +113,7 @@ fn detail(rule: &Rule) -> Value {
 async fn list(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<RuleView>>, Problem> {
     let holdings = app.registry.read();
     let rows = holdings.rules.iter().map(|(id, (rule, created_at))| (id.to_string(), shown(&holdings, rule, *created_at)));
-    params.page(rows, false).map(Json)
+    params.page(rows, false, &["id", "name", "created_at", "metric", "severity", "kind", "enabled"]).map(Json)
 }
 
 /// Makes a rule

@@ -1,8 +1,9 @@
 //! Settings that people change at run time, and the audit log.
 
-use super::extract::{ApiJson, ApiQuery, Listing, PageParams, check_if_match, cursor, page_size};
+use super::extract::{ApiJson, ApiQuery, Listing, PageParams, check_if_match, cursor, etag_of, page_size};
 use super::problem::{Fault, Problem};
 use super::wire::change::{Editor, turn};
+use super::wire::filter::{Filter, newest_first};
 use crate::app::App;
 use crate::page;
 use crate::registry::{FALLBACK_CHANNEL, Holdings, TIMEZONE};
@@ -64,10 +65,8 @@ fn faults(holdings: &Holdings, body: &SettingsBody) -> Vec<Fault> {
     faults
 }
 
-/// The settings have no version: their tag is made of what they say.
 fn etag(body: &SettingsBody) -> String {
-    let text = serde_json::to_string(body).unwrap_or_default();
-    format!("\"settings-{:08x}\"", crc32fast::hash(text.as_bytes()))
+    etag_of("settings", body)
 }
 
 /// Shows the settings
@@ -107,13 +106,18 @@ async fn change(
 #[utoipa::path(get, path = "/audit", tag = "system", params(PageParams), responses((status = 200, description = "A page of the audit log", body = Listing<AuditLine>)))]
 async fn audit(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<AuditLine>>, Problem> {
     let (limit, before) = (page_size(params.limit)?, cursor(params.cursor.as_deref())?);
+    let filter = Filter::read(params.filter.as_deref())?;
+    newest_first(params.sort.as_deref(), "at")?;
     let found = app.read_state(move |store| store.audit(before, limit)).await?;
-    Ok(Json(Listing::of(found, |line| AuditLine {
-        at: page::rfc3339(line.at),
-        actor: line.actor,
-        action: line.action,
-        object: line.object,
-        detail: serde_json::from_str(&line.detail_json).unwrap_or(serde_json::Value::Null),
-        address: line.address,
-    })))
+    Ok(Json(
+        Listing::of(found, |line| AuditLine {
+            at: page::rfc3339(line.at),
+            actor: line.actor,
+            action: line.action,
+            object: line.object,
+            detail: serde_json::from_str(&line.detail_json).unwrap_or(serde_json::Value::Null),
+            address: line.address,
+        })
+        .filtered(&filter),
+    ))
 }

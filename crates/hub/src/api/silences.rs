@@ -371,7 +371,8 @@ async fn list(
 ) -> Result<Json<Listing<SilenceView>>, Problem> {
     let now = clock::now();
     let holdings = app.registry.read();
-    params.page(holdings.silences.iter().map(|(id, row)| (id.to_string(), shown(&holdings, row, now))), true).map(Json)
+    let rows = holdings.silences.iter().map(|(id, row)| (id.to_string(), shown(&holdings, row, now)));
+    params.page(rows, true, &["id", "state", "kind", "starts_at", "ends_at", "created_at"]).map(Json)
 }
 
 /// Makes a silence

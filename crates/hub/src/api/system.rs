@@ -78,5 +78,5 @@ async fn catalog(ApiQuery(params): ApiQuery<PageParams>) -> Result<Json<Listing<
         label: row.label,
         help: row.help,
     });
-    params.page(rows.map(|row| (row.metric.to_owned(), row)), false).map(Json)
+    params.page(rows.map(|row| (row.metric.to_owned(), row)), false, &["metric", "unit", "worse", "label"]).map(Json)
 }

@@ -1,7 +1,7 @@
 //! Warn and crit levels: the defaults of the whole fleet, and each agent's own.
 
 use super::agents;
-use super::extract::{ApiJson, ApiPath};
+use super::extract::{ApiJson, ApiPath, check_if_match, etag_of};
 use super::problem::{Fault, Problem};
 use super::wire::body::{Object, typed};
 use super::wire::change::{self, Editor};
@@ -12,7 +12,7 @@ use crate::registry::Holdings;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use nightbell_alerts::LevelTable;
 use nightbell_model::catalogue;
 use nightbell_model::{AgentId, Levels, SeriesKey, Worse};
@@ -176,8 +176,14 @@ fn shown(table: &LevelTable) -> DefaultLevels {
 
 /// Shows the default levels of the whole fleet
 #[utoipa::path(get, path = "/thresholds", tag = "thresholds", responses((status = 200, description = "The defaults", body = DefaultLevels)))]
-async fn defaults(State(app): State<Arc<App>>) -> Json<DefaultLevels> {
-    Json(shown(&app.registry.read().levels))
+async fn defaults(State(app): State<Arc<App>>) -> WithEtag {
+    answer(shown(&app.registry.read().levels))
+}
+
+type WithEtag = ([(HeaderName, String); 1], Json<DefaultLevels>);
+
+fn answer(body: DefaultLevels) -> WithEtag {
+    ([(header::ETAG, etag_of("thresholds", &body))], Json(body))
 }
 
 /// Replaces the default levels of the whole fleet; what is not named has none any more
@@ -186,17 +192,19 @@ async fn defaults(State(app): State<Arc<App>>) -> Json<DefaultLevels> {
 async fn set_defaults(
     State(app): State<Arc<App>>,
     editor: Editor,
+    headers: HeaderMap,
     ApiJson(body): ApiJson<DefaultLevels>,
-) -> Result<Json<DefaultLevels>, Problem> {
+) -> Result<WithEtag, Problem> {
     let wanted = checked(&app, &body).await?;
     let _turn = change::turn().await;
+    check_if_match(&headers, &etag_of("thresholds", &shown(&app.registry.read().levels)))?;
     only_free(&app.registry.read(), &wanted)?;
     let gone: Vec<String> = app.registry.read().levels.global.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
     let put = wanted.into_iter().map(|(key, levels)| Change::PutLevels { agent: None, key, levels });
     let changes: Vec<Change> = put.chain(gone.into_iter().map(|key| Change::DeleteLevels { agent: None, key })).collect();
     let detail = serde_json::to_value(&body).unwrap_or_default();
     app.registry.apply(changes, Some(editor.entry("threshold.defaults", "thresholds", &detail))).await?;
-    Ok(Json(shown(&app.registry.read().levels)))
+    Ok(answer(shown(&app.registry.read().levels)))
 }
 
 /// Refuses to change or take away defaults that files declare; saying them again as they are is fine.

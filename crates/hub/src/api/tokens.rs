@@ -111,7 +111,9 @@ async fn list_tokens(
     State(app): State<Arc<App>>,
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Json<Listing<ApiToken>>, Problem> {
-    params.page(app.registry.read().tokens.values().map(|row| (row.id.to_string(), show_token(row, None))), false).map(Json)
+    let holdings = app.registry.read();
+    let rows = holdings.tokens.values().map(|row| (row.id.to_string(), show_token(row, None)));
+    params.page(rows, false, &["id", "name", "created_at", "expires_at", "used_at"]).map(Json)
 }
 
 /// Makes an API token; its text is shown this once
@@ -144,9 +146,9 @@ async fn list_enrolments(
     State(app): State<Arc<App>>,
     ApiQuery(params): ApiQuery<PageParams>,
 ) -> Result<Json<Listing<Enrolment>>, Problem> {
-    params
-        .page(app.registry.read().enrolments.values().map(|row| (row.id.to_string(), show_enrolment(row, None))), false)
-        .map(Json)
+    let holdings = app.registry.read();
+    let rows = holdings.enrolments.values().map(|row| (row.id.to_string(), show_enrolment(row, None)));
+    params.page(rows, false, &["id", "created_at", "expires_at", "uses_left"]).map(Json)
 }
 
 /// Makes an enrolment token; its text is shown this once

@@ -43,12 +43,81 @@ async fn lists_are_filtered_sorted_and_paged() {
     assert_eq!(names("q=RAV").await, ["bravo"]);
     assert_eq!(names("tag=db&status=offline").await.len(), 3);
     assert_eq!(names("tag=web").await.len(), 0);
+    assert_eq!(names("filter=tags:DB%20a&sort=-name").await, ["charlie", "bravo", "Alpha"]);
+    assert_eq!(names("filter=name:alpha").await, ["Alpha"]);
+    assert_eq!(names("filter=offline%20rav").await, ["bravo"]);
+    assert_eq!(names("filter=tags:web").await.len(), 0);
     let first = world.get("/agents?limit=2").await;
     let cursor = first["next_cursor"].as_str().unwrap();
     assert_eq!(names(&format!("limit=2&cursor={cursor}")).await, ["charlie"]);
     for wrong in ["limit=0", "limit=501", "limit=x", "sort=age", "status=up", "cursor=x", "colour=red"] {
         let answer = world.ask(Method::GET, &format!("/agents?{wrong}"), None).await;
         assert_eq!((answer.status, answer.pointers()), (422, vec![wrong.split('=').next().unwrap().to_owned()]), "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_knows_limit_sort_and_filter() {
+    let world = World::new().await;
+    for (name, severity) in [("Beta", "info"), ("alpha", "critical"), ("gamma", "info")] {
+        let rule = json!({"name": name, "metric": "cpu.usage_percent", "op": ">", "threshold": 90, "severity": severity});
+        world.post("/rules", rule).await;
+    }
+    let names = async |query: &str| -> Vec<String> {
+        let page = world.get(&format!("/rules?{query}")).await;
+        page["items"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = names("").await;
+    let starters = all.len() - 3;
+    assert_eq!(
+        names("filter=severity:info%20a&sort=name")
+            .await
+            .iter()
+            .filter(|name| ["Beta", "gamma"].contains(&name.as_str()))
+            .count(),
+        2
+    );
+    assert_eq!(names("filter=name:alpha").await, ["alpha"]);
+    let mut sorted = all.clone();
+    sorted.sort_unstable_by_key(|name| name.to_lowercase());
+    assert_eq!(names("sort=name").await, sorted);
+    let first = world.get("/rules?sort=name&limit=2").await;
+    let rest = names(&format!("sort=name&cursor={}", first["next_cursor"].as_str().unwrap())).await;
+    assert_eq!(rest, sorted[2..], "{starters} rules of the beginning");
+    let newest = [("events", "-ts"), ("incidents", "-fired_at"), ("outbox", "-created_at"), ("audit", "-at")];
+    let own = ["channels", "silences", "tokens", "enrolment-tokens", "users", "metrics/catalog", "agents", "rules"];
+    for (list, sort) in newest.into_iter().chain(own.map(|list| (list, ""))) {
+        let sort = if sort.is_empty() { String::new() } else { format!("sort={sort}&") };
+        world.get(&format!("/{list}?{sort}limit=1&filter=nothing-has-this")).await;
+        for (wrong, pointer) in [("sort=colour", "sort"), (&*format!("filter={}", "x".repeat(257)), "filter")] {
+            let answer = world.ask(Method::GET, &format!("/{list}?{wrong}"), None).await;
+            assert_eq!((answer.status, answer.pointers()), (422, vec![pointer.to_owned()]), "{list}");
+        }
+    }
+    let found = world.get("/events?filter=type:config%20gamma").await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+    let ascending = world.get("/events?after=0&sort=ts&limit=1").await;
+    assert_eq!(ascending["items"][0]["seq"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_says_of_its_place_is_there_when_it_is_answered() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let path = format!("/agents/{}", poster.id);
+    assert_eq!(world.get(&path).await["facts"]["hostname"], "db-01");
+    for (at, address) in ["10.0.0.7", "10.0.0.8"].into_iter().enumerate() {
+        let body = json!({"hostname": "db-01", "ip": address, "role": "db", "version": format!("1.{at}"), "interval_ms": 30_000});
+        let answer = poster.send("/nodes", &body).await;
+        assert_eq!((answer.status, &answer.json()["node_id"]), (200, &json!(poster.id)));
+        let agent = world.get(&path).await;
+        assert_eq!((&agent["version"], &agent["interval_seconds"]), (&json!(format!("1.{at}")), &json!(30)));
+        let facts = ["ip", "role", "os"].map(|fact| agent["facts"][fact].as_str().unwrap_or_default().to_owned());
+        assert_eq!(facts, [address, "db", "Testix"]);
+    }
+    for wrong in [json!({"interval_ms": 0}), json!({"interval_ms": u64::MAX}), json!({"role": "x".repeat(300)})] {
+        let answer = poster.send("/nodes", &wrong).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (422, Some("invalid_message")), "{wrong}");
     }
 }
 
@@ -125,6 +194,11 @@ async fn the_defaults_are_replaced_as_a_whole() {
     let defaults = world.get("/thresholds").await;
     assert_eq!(defaults["items"]["cpu.usage_percent"], json!({"warn": 70.0, "crit": 85.0}));
     assert_eq!(world.put("/thresholds", defaults.clone()).await, defaults);
+    let tag = world.ask(Method::GET, "/thresholds", None).await.header("etag");
+    let stale = crate::world::send(world.request(Method::PUT, "/thresholds").header("if-match", "\"old\"").json(&defaults)).await;
+    assert_eq!((stale.status, &stale.json()["code"]), (412, &json!("stale")));
+    let fresh = crate::world::send(world.request(Method::PUT, "/thresholds").header("if-match", &tag).json(&defaults)).await;
+    assert_eq!((fresh.status, fresh.header("etag")), (200, tag));
     let wanted = json!({"items": {"mem.available_bytes": {"warn": 2e9, "crit": 1e9}}});
     assert_eq!(world.put("/thresholds", wanted.clone()).await, wanted);
     assert_eq!(world.get("/thresholds").await, wanted);

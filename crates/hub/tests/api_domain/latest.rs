@@ -74,7 +74,7 @@ async fn the_largest_and_the_smallest_are_ranked_over_the_agents_that_are_online
     let one = world.get(&format!("/metrics/top?metric={}&tag=big", encode("disk.used_percent{mount=/b}"))).await;
     assert_eq!(ranked(&one), [("db-02", 7.0)]);
     for (query, pointer) in [
-        ("", "query"),
+        ("", "metric"),
         ("metric=CPU", "metric"),
         ("metric=cpu.usage_percent&n=0", "n"),
         ("metric=cpu.usage_percent&n=1001", "n"),

@@ -5,6 +5,7 @@ pub(super) mod agent_routes;
 pub(super) mod body;
 pub(super) mod change;
 pub(super) mod delivery;
+pub(super) mod filter;
 pub(super) mod incident;
 pub(super) mod metric;
 pub(super) mod names;
