@@ -4,15 +4,17 @@ use super::{existing, say};
 use crate::config::Config;
 use crate::control::{self, Answer};
 use crate::operations::Operation;
-use crate::wiring;
+use crate::{clock, ids, wiring};
 use anyhow::{Context, bail, ensure};
-use nightbell_store::{OpenError, SqliteOptions, SqliteStore, StateStore};
+use nightbell_store::{MetricStore, OpenError, ScrubPlace, SqliteOptions, SqliteStore, StateStore};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How every SQLite file begins (its file format, section 1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
+/// So many damaged parts of a backup are told one by one.
+const TOLD: usize = 20;
 
 pub(super) fn backup(config: &Config, file: PathBuf) -> anyhow::Result<ExitCode> {
     ensure!(!file.exists(), "{} exists already; choose another name", file.display());
@@ -29,9 +31,10 @@ pub(super) fn backup(config: &Config, file: PathBuf) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Verifies the backup by opening a copy of it, then puts the copy in the place of the database, which is kept beside it.
+/// Verifies the backup by opening a copy of it and looking through all that it holds, then puts the copy in the place of the database,
+/// which is kept beside it. One with damage is refused, unless that was asked for: what is damaged is set aside then.
 /// Deliveries that were waiting stand in it as held: a restore never sends old pages by itself.
-pub(super) fn restore(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn restore(config: &Config, file: &Path, takes_damaged: bool) -> anyhow::Result<ExitCode> {
     if control::ask(&config.data, &Operation::Health)?.is_some() {
         bail!("a hub runs on {}; stop it first", config.data.display());
     }
@@ -44,7 +47,7 @@ pub(super) fn restore(config: &Config, file: &Path) -> anyhow::Result<ExitCode> 
     std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let (database, incoming) = (config.data.join("nightbell.db"), config.data.join("nightbell.db.restoring"));
     std::fs::copy(file, &incoming).with_context(|| format!("cannot copy {} into {}", file.display(), config.data.display()))?;
-    let verified = verify(&incoming);
+    let verified = verify(&incoming).and_then(|damage| whole_enough(&damage, takes_damaged));
     for rest in ["-wal", "-shm", ".lock"] {
         remove(&beside(&incoming, rest));
     }
@@ -60,11 +63,37 @@ pub(super) fn restore(config: &Config, file: &Path) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the copy as a hub would, and leaves everything in the one file.
-fn verify(copy: &Path) -> anyhow::Result<()> {
+/// Opens the copy as a hub would, looks through all of it, and leaves everything in the one file. What is damaged, in words; it is set
+/// aside in the copy.
+fn verify(copy: &Path) -> anyhow::Result<Vec<String>> {
     let store = SqliteStore::open(copy, SqliteOptions::default())?;
     store.load().context("its rows cannot be read")?;
-    store.close().context("cannot write to the copy")
+    let lease = store.acquire(ids::fresh(), clock::now()).context("cannot write to the copy")?;
+    let (mut place, mut damage) = (ScrubPlace::default(), Vec::new());
+    loop {
+        let report = store.scrub(lease, clock::now(), &mut place).context("it cannot be looked through")?;
+        damage.extend(report.found);
+        if report.is_round {
+            break;
+        }
+    }
+    store.close().context("cannot write to the copy")?;
+    Ok(damage)
+}
+
+/// Names what is damaged.
+///
+/// # Errors
+/// If anything is and that was not asked for.
+fn whole_enough(damage: &[String], takes_damaged: bool) -> anyhow::Result<()> {
+    for what in damage.iter().take(TOLD) {
+        eprintln!("nightbell: damaged: {what}");
+    }
+    if damage.len() > TOLD {
+        eprintln!("nightbell: damaged: {} more", damage.len() - TOLD);
+    }
+    ensure!(damage.is_empty() || takes_damaged, "{} parts of it are damaged; --damaged restores the rest", damage.len());
+    Ok(())
 }
 
 /// Moves a database that is there out of the way; where it is then.
@@ -72,7 +101,7 @@ fn set_aside(config: &Config, database: &Path) -> anyhow::Result<Option<PathBuf>
     if !database.exists() {
         return Ok(None);
     }
-    let kept = beside(database, &format!(".before-restore-{}", crate::ids::fresh()));
+    let kept = beside(database, &format!(".before-restore-{}", ids::fresh()));
     match wiring::open(config) {
         // Folds the log first, so that what is kept is whole.
         Ok(store) => store.close().context("cannot fold the log of the old database")?,

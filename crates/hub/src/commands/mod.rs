@@ -94,10 +94,13 @@ enum Command {
         /// Which file; it must not exist
         file: PathBuf,
     },
-    /// Puts a backup back; the hub must not run
+    /// Puts a backup back, once all of it has been checked; the hub must not run
     Restore {
         /// Which file
         file: PathBuf,
+        /// Takes one of which a part is damaged, without that part
+        #[arg(long)]
+        damaged: bool,
     },
     /// Says whether the hub on this data folder is ready
     Health,
@@ -207,7 +210,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Apply(arguments) => files::apply(&config, &arguments),
         Command::Maintain => inspect::maintain(&config),
         Command::Backup { file } => backup::backup(&config, file),
-        Command::Restore { file } => backup::restore(&config, &file),
+        Command::Restore { file, damaged } => backup::restore(&config, &file, damaged),
         Command::Health => operate::health(&config),
         Command::Backtest(_) | Command::Check(_) | Command::Config(_) => Ok(ExitCode::SUCCESS),
     }

@@ -84,6 +84,33 @@ async fn what_is_no_backup_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_with_a_damaged_part_is_restored_only_if_that_is_asked_for() {
+    let house = House::start().await;
+    let agent = house.http_agent("db-01").await;
+    let at = crate::support::now_ms() - 60_000;
+    let beats: Vec<_> = (0..3).map(|n| json!({"timestamp": at + n * 1000, "metrics": {"cpu.usage_percent": n}})).collect();
+    assert_eq!(agent.post(&json!({"heartbeats": beats})).await.0, 200);
+    let file = house.room().join("damaged");
+    let name = file.to_str().unwrap();
+    on_data(house.hub.data(), &["backup", name]);
+    // One row is not what was written any more.
+    let sql = "UPDATE agent_metrics SET received = received + 1 WHERE ts = (SELECT min(ts) FROM agent_metrics)";
+    assert_eq!(rusqlite::Connection::open(&file).unwrap().execute(sql, []).unwrap(), 1);
+    let elsewhere = house.room().join("elsewhere");
+    refused(
+        &on(&elsewhere, &["restore", name]),
+        &["agent_metrics row", "checksum", "1 parts", "--damaged", "nothing was changed"],
+    );
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
+    assert_eq!(on_data(&elsewhere, &["restore", name, "--damaged"]), format!("restored {name}"));
+    let other = Hub::start(Start::serve(&elsewhere)).await;
+    let token = on_data(&elsewhere, &["token", "create", "--name", "x", "--scopes", "admin"]);
+    let api = Api::new(&other.url, &token);
+    let kept = api.raw_history(&agent.identity.id, "cpu.usage_percent", at - 1, at + 5000).await;
+    assert_eq!(kept, [(at + 1000, Some(1.0)), (at + 2000, Some(2.0))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_database_is_replaced_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
