@@ -36,7 +36,9 @@ pub fn moment_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         let span = duration_ms(span)?;
         return Ok(now.plus_millis(-span));
     }
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+    // A plus that was not escaped in a query arrives as a space.
+    let escaped = text.rsplit_once(' ').filter(|(date, _)| date.contains('T')).map(|(date, zone)| format!("{date}+{zone}"));
+    if let Ok(at) = DateTime::parse_from_rfc3339(escaped.as_deref().unwrap_or(text)) {
         let ms = at.with_timezone(&Utc).timestamp_millis();
         return in_range(ms).ok_or_else(|| format!("{text} is no time between 1970 and 9999"));
     }
@@ -108,7 +110,19 @@ mod tests {
         assert_eq!(at("1763769600000"), Ok(1_763_769_600_000));
         assert_eq!(at("2025-11-22T00:00:00Z"), Ok(1_763_769_600_000));
         assert_eq!(at("2025-11-22T01:00:00+01:00"), Ok(1_763_769_600_000));
-        for wrong in ["", "yesterday", "-1", "-5 apples", "2025-11-22", "1e300", "NaN", "inf"] {
+        assert_eq!(at("2025-11-22T01:00:00 01:00"), Ok(1_763_769_600_000), "a plus that was not escaped");
+        for wrong in [
+            "",
+            "yesterday",
+            "-1",
+            "-5 apples",
+            "2025-11-22",
+            "2025-11-22 01:00:00",
+            "2025-11-22T01:00:00 x",
+            "1e300",
+            "NaN",
+            "inf",
+        ] {
             assert!(at(wrong).is_err(), "{wrong}");
         }
     }

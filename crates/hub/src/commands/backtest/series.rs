@@ -21,7 +21,7 @@ pub(super) fn read(text: &str, key: &SeriesKey) -> anyhow::Result<Vec<(Timestamp
     let column = value_column(&header, has_header, key)?;
     let mut samples = BTreeMap::new();
     for (index, line) in lines {
-        let (at, value) = sample(line, column).with_context(|| format!("line {}: {line:?}", index + 1))?;
+        let (at, value) = sample(line, (column, header.len())).with_context(|| format!("line {}: {line:?}", index + 1))?;
         samples.insert(at, value);
     }
     Ok(samples.into_iter().collect())
@@ -38,8 +38,11 @@ fn value_column(first: &[String], has_header: bool, key: &SeriesKey) -> anyhow::
     }
 }
 
-fn sample(line: &str, column: usize) -> anyhow::Result<(Timestamp, Option<f64>)> {
+fn sample(line: &str, (column, width): (usize, usize)) -> anyhow::Result<(Timestamp, Option<f64>)> {
     let cells = cells(line)?;
+    if cells.len() > width {
+        bail!("it has {} cells and the first line {width}", cells.len());
+    }
     let at = time::moment_in_file(&cells[0]).map_err(anyhow::Error::msg)?;
     let Some(text) = cells.get(column) else { bail!("there is no value; write a comma for a missing one") };
     Ok((at, value(text.trim())?))
@@ -119,6 +122,7 @@ mod tests {
         assert!(refusal("time_utc,value\nyesterday,1\n").contains("line 2"));
         assert!(refusal("time_utc,value\n10\n").contains("line 2"));
         assert!(refusal("time_utc,value\n10,\"1\n").contains("line 2"));
+        assert!(refusal("time_utc,value\n10,1,2\n").contains("3 cells"));
         assert!(refusal("10,1,2\n").contains("header"));
         assert!(refusal("time_utc\n10\n").contains("line 1"));
         assert!(refusal("time_utc,x,y\n").contains("a.b"));
