@@ -69,6 +69,19 @@ impl<'a> BitWriter<'a> {
         }
     }
 
+    /// Appends one of the `of` numbers from 0 on, in the fewest bits (`docs/formats/agent-rollup-chunk.md`, `choice`).
+    #[inline]
+    pub(super) fn choose(&mut self, number: u64, of: u64) {
+        let (width, short) = choice(of);
+        if number < short {
+            self.put(width, number);
+        } else {
+            let long = number.wrapping_add(short);
+            self.put(width, long >> 1);
+            self.put(1, long & 1);
+        }
+    }
+
     /// Fills the last byte.
     pub(super) fn finish(self) {
         let bytes = self.word.to_le_bytes();
@@ -105,6 +118,20 @@ impl<'a> BitReader<'a> {
         Ok(number)
     }
 
+    /// The next number that was chosen of `of`.
+    ///
+    /// # Errors
+    /// If fewer bits are left.
+    #[inline]
+    pub(super) fn chosen(&mut self, of: u64) -> Result<u64, Damage> {
+        let (width, short) = choice(of);
+        let number = self.take(width)?;
+        if number < short {
+            return Ok(number);
+        }
+        Ok(((number << 1) | self.take(1)?).wrapping_sub(short))
+    }
+
     /// That nothing is left but spare bits of value 0.
     ///
     /// # Errors
@@ -112,6 +139,13 @@ impl<'a> BitReader<'a> {
     pub(super) fn finish(self) -> Result<(), Damage> {
         check_end(self.bytes, self.taken)
     }
+}
+
+/// For a choice of `of` numbers: how many bits the first ones take, and how many these are. The others take one more.
+#[inline]
+const fn choice(of: u64) -> (u32, u64) {
+    let width = bits_of(of).saturating_sub(1);
+    (width, ((mask(width) << 1) | 1).wrapping_sub(of).wrapping_add(1))
 }
 
 /// That after `bits` bits there are only spare ones in the last of `bytes`, and these are 0.

@@ -1,10 +1,12 @@
-//! Chunks of buckets (`docs/formats/agent-rollup-chunk.md`): one column for each series, one bucket or none for each row.
+//! Chunks of buckets (`docs/formats/agent-rollup-chunk.md`, version 2, and reading version 1): one column for each series, one bucket
+//! or none for each row.
 
 use super::bits::{BitReader, BitWriter, bits_of};
 use super::directory::Slot;
-use super::integers::{common_factor, put_integers, read_integers};
-use super::layout::{Columns, Heading, Kind, Layout, ended, length};
+use super::integers::{common_factor, read_integers};
+use super::layout::{Columns, FIRST, Heading, Kind, Layout, ended, length};
 use super::missing::{MISSING, put_missing, read_missing};
+use super::numbers::{put_numbers, read_numbers};
 use super::{Density, Scratch, Unfit};
 use crate::checksum::Key;
 use crate::rollup::{Bucket, Plain, put_exact, read_exact};
@@ -65,7 +67,8 @@ fn common_count(columns: &[BucketColumn<'_>], row: usize) -> i64 {
 /// A bucket in integers whose parts fit the widths that follow from its spread.
 fn narrow(bucket: &Bucket, decimals: u8) -> Option<Plain> {
     let plain = Plain::of(bucket, decimals)?;
-    let fits = plain.last <= plain.spread && plain.surplus <= u128::from(bucket.count.checked_mul(plain.spread)?);
+    let most = bucket.count.checked_mul(plain.spread).filter(|most| *most < u64::MAX)?;
+    let fits = plain.last <= plain.spread && plain.surplus <= u128::from(most);
     fits.then_some(plain)
 }
 
@@ -79,7 +82,7 @@ fn put_column(out: &mut Vec<u8>, column: &BucketColumn<'_>, common: &[i64], dens
     let present = || column.buckets.iter().zip(common).filter(|(bucket, _)| bucket.count > 0);
     if present().any(|(bucket, common)| bucket.count.cast_signed() != *common) {
         flags |= COUNTS;
-        put_integers(out, &present().map(|(bucket, _)| bucket.count.cast_signed()).collect::<Vec<_>>(), density);
+        put_numbers(out, &present().map(|(bucket, _)| bucket.count.cast_signed()).collect::<Vec<_>>(), density);
     }
     let (mut plain, mut exact) = (Vec::new(), Vec::new());
     for (at, (bucket, _)) in present().enumerate() {
@@ -92,7 +95,7 @@ fn put_column(out: &mut Vec<u8>, column: &BucketColumn<'_>, common: &[i64], dens
         flags |= EXACT;
         put_exacts(out, &exact);
     }
-    put_integers(out, &plain.iter().map(|(_, plain)| plain.min).collect::<Vec<_>>(), density);
+    put_numbers(out, &plain.iter().map(|(_, plain)| plain.min).collect::<Vec<_>>(), density);
     if plain.iter().all(|(_, plain)| plain.spread == 0) {
         return flags | STEADY;
     }
@@ -112,19 +115,42 @@ fn put_exacts(out: &mut Vec<u8>, exact: &[(usize, Bucket)]) {
 
 /// Appends what there is beside the smallest samples.
 fn put_spreads(out: &mut Vec<u8>, plain: &[(u64, Plain)], density: Density) {
-    put_integers(out, &plain.iter().map(|(_, plain)| plain.spread.cast_signed()).collect::<Vec<_>>(), density);
     let factor = plain.iter().fold(0, |factor, (_, plain)| {
         let low = u64::try_from(plain.surplus).unwrap_or(1);
         common_factor(common_factor(common_factor(factor, plain.spread), plain.last), low)
     });
-    put(out, factor);
+    let factor = factor.max(1);
+    let parts: Vec<(u64, u64, u64, u64)> = plain
+        .iter()
+        .map(|(count, plain)| {
+            let surplus = u64::try_from(plain.surplus).unwrap_or(0) / factor;
+            (*count, plain.spread / factor, plain.last / factor, surplus)
+        })
+        .collect();
+    let marked = is_worth_marking(&parts);
+    put(out, ((factor - 1) << 1) | u64::from(marked));
+    put_numbers(out, &parts.iter().map(|part| part.1.cast_signed()).collect::<Vec<_>>(), density);
     let mut bits = BitWriter::new(out);
-    for (count, plain) in plain {
-        let spread = plain.spread / factor;
-        bits.put(bits_of(spread), plain.last / factor);
-        bits.put(bits_of(spread * count), u64::try_from(plain.surplus).unwrap_or(0) / factor);
+    for (count, spread, last, surplus) in parts.into_iter().filter(|part| part.1 > 0) {
+        match (marked, last) {
+            (false, _) => bits.choose(last, spread + 1),
+            (true, 0) => bits.put(1, 0),
+            (true, _) => {
+                bits.put(1, 1);
+                bits.choose(last - 1, spread);
+            }
+        }
+        bits.choose(surplus, spread * count + 1);
     }
     bits.finish();
+}
+
+/// Whether so many of some buckets end at their smallest sample that a bit for each pays.
+fn is_worth_marking(parts: &[(u64, u64, u64, u64)]) -> bool {
+    let varied = parts.iter().filter(|part| part.1 > 0);
+    let (all, saved) = varied
+        .fold((0, 0), |(all, saved), (_, spread, last, _)| (all + 1, saved + if *last == 0 { bits_of(*spread) } else { 0 }));
+    saved > all
 }
 
 /// A chunk of buckets.
@@ -205,7 +231,7 @@ impl BucketPart<'_> {
             read_missing(reader, self.slot.rows, present)?;
         }
         if self.slot.flags & COUNTS != 0 {
-            read_integers(reader, present.len(), counts)?;
+            self.read_numbers(reader, present.len(), counts)?;
         } else {
             self.layout.counts(counts)?;
             for (at, row) in present.iter().enumerate() {
@@ -232,32 +258,69 @@ impl BucketPart<'_> {
         if plain.is_empty() {
             return ended(reader);
         }
-        read_integers(reader, plain.len(), mins)?;
-        let mut factor = 1;
-        if self.slot.flags & STEADY == 0 {
+        self.read_numbers(reader, plain.len(), mins)?;
+        let (mut factor, mut marked) = (1, false);
+        if self.slot.flags & STEADY != 0 {
+            spreads.clear();
+            spreads.resize(plain.len(), 0);
+        } else if self.layout.version == FIRST {
             read_integers(reader, plain.len(), spreads)?;
             factor = reader.varint()?;
         } else {
-            spreads.clear();
-            spreads.resize(plain.len(), 0);
+            let head = reader.varint()?;
+            (factor, marked) = ((head >> 1) + 1, head & 1 == 1);
+            read_numbers(reader, plain.len(), spreads)?;
         }
         let mut bits = BitReader::new(reader.rest());
         for (at, (min, spread)) in plain.iter().zip(mins.iter().zip(spreads)) {
             let count = counts.get(*at).map_or(0, |count| count.cast_unsigned());
-            let plain = take_plain(&mut bits, (*min, spread.cast_unsigned()), factor, count)?;
+            let known = (*min, spread.cast_unsigned(), count);
+            integer(min.unsigned_abs())?;
+            let plain = match self.layout.version {
+                FIRST => take_first(&mut bits, known, factor)?,
+                _ => take_plain(&mut bits, known, factor, marked)?,
+            };
             put(*at, plain.bucket(count, decimals)?);
         }
         bits.finish()
     }
+
+    /// Reads some integers, as the version has them.
+    fn read_numbers(&self, reader: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Result<(), Damage> {
+        if self.layout.version == FIRST { read_integers(reader, count, out) } else { read_numbers(reader, count, out) }
+    }
 }
 
-/// The next bucket, of `count` samples, of which the smallest and the spread are known.
-fn take_plain(bits: &mut BitReader<'_>, (min, spread): (i64, u64), factor: u64, count: u64) -> Result<Plain, Damage> {
-    let too_large = Damage("a value is too large");
-    integer(min.unsigned_abs())?;
+const TOO_LARGE: Damage = Damage("a value is too large");
+
+/// The next bucket of `count` samples, of which the smallest and the spread in units of `factor` are known.
+#[inline]
+fn take_plain(
+    bits: &mut BitReader<'_>,
+    (min, units, count): (i64, u64, u64),
+    factor: u64,
+    marked: bool,
+) -> Result<Plain, Damage> {
+    if units == 0 {
+        return Ok(Plain { min, spread: 0, last: 0, surplus: 0 });
+    }
+    let (spread, widest) = (units.checked_mul(factor).ok_or(TOO_LARGE)?, units.checked_mul(count).ok_or(TOO_LARGE)?);
+    let last = if !marked {
+        bits.chosen(units.checked_add(1).ok_or(TOO_LARGE)?)?
+    } else if bits.take(1)? == 0 {
+        0
+    } else {
+        bits.chosen(units)? + 1
+    };
+    let surplus = bits.chosen(widest.checked_add(1).ok_or(TOO_LARGE)?)?;
+    Ok(Plain { min, spread, last: last * factor, surplus: u128::from(surplus) * u128::from(factor) })
+}
+
+/// The same as version 1 has it, the spread as it is.
+fn take_first(bits: &mut BitReader<'_>, (min, spread, count): (i64, u64, u64), factor: u64) -> Result<Plain, Damage> {
     let units = spread.checked_div(factor).ok_or(Damage("a factor is 0"))?;
-    let widest = units.checked_mul(count).ok_or(too_large)?;
-    let last = bits.take(bits_of(units))?.checked_mul(factor).ok_or(too_large)?;
+    let widest = units.checked_mul(count).ok_or(TOO_LARGE)?;
+    let last = bits.take(bits_of(units))?.checked_mul(factor).ok_or(TOO_LARGE)?;
     let surplus = u128::from(bits.take(bits_of(widest))?) * u128::from(factor);
     Ok(Plain { min, spread, last, surplus })
 }

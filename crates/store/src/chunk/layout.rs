@@ -10,8 +10,8 @@ use nightbell_model::Timestamp;
 
 /// The most rows of a chunk: a day and a half of one each second.
 pub(crate) const MAX_ROWS: usize = 1 << 17;
-/// The format's version.
-const VERSION: u8 = 1;
+/// The first version, of both kinds.
+pub(super) const FIRST: u8 = 1;
 
 /// What the rows of a chunk are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,14 @@ impl Kind {
         match self {
             Self::Samples => b'S',
             Self::Buckets => b'B',
+        }
+    }
+
+    /// The version that is written; those before it are read.
+    const fn version(self) -> u8 {
+        match self {
+            Self::Samples => FIRST,
+            Self::Buckets => 2,
         }
     }
 }
@@ -63,7 +71,7 @@ impl Columns {
         if times.is_empty() || times.len() > MAX_ROWS {
             return Err(Unfit::Rows(times.len()));
         }
-        out.extend_from_slice(&[heading.kind.letter(), VERSION]);
+        out.extend_from_slice(&[heading.kind.letter(), heading.kind.version()]);
         put(out, times.len() as u64);
         let packed = heading.pack(density);
         put(out, packed.len() as u64);
@@ -112,6 +120,8 @@ fn put_times(out: &mut Vec<u8>, times: &[Timestamp], density: Density) {
 pub(super) struct Layout<'a> {
     /// How many rows there are.
     pub(super) rows: usize,
+    /// In which version it was written.
+    pub(super) version: u8,
     kind: Kind,
     heading: &'a [u8],
     directory: Directory<'a>,
@@ -124,16 +134,17 @@ impl<'a> Layout<'a> {
     /// # Errors
     /// If they are not exactly that.
     pub(super) fn open(bytes: &'a [u8], kind: Kind, key: Key) -> Result<Self, Damage> {
-        if bytes.get(..2).is_none_or(|head| head != [kind.letter(), VERSION]) {
-            return Err(Damage("its kind or version is not known"));
-        }
+        let version = match bytes {
+            [letter, version, ..] if *letter == kind.letter() && (FIRST..=kind.version()).contains(version) => *version,
+            _ => return Err(Damage("its kind or version is not known")),
+        };
         let mut reader = Reader::new(key.open(bytes)?.get(2..).unwrap_or_default());
         let rows = usize::try_from(reader.varint()?).ok().filter(|rows| (1..=MAX_ROWS).contains(rows));
         let rows = rows.ok_or(Damage("its number of rows is impossible"))?;
         let size = length(&mut reader)?;
         let heading = reader.slice(size)?;
         let (directory, columns) = Directory::open(reader)?;
-        Ok(Self { rows, kind, heading, directory, columns })
+        Ok(Self { rows, version, kind, heading, directory, columns })
     }
 
     /// Reads the times of all rows into `out`, which is emptied first.

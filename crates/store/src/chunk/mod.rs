@@ -14,6 +14,7 @@ mod directory;
 mod integers;
 mod layout;
 mod missing;
+mod numbers;
 mod samples;
 mod values;
 

@@ -149,6 +149,9 @@ fn chunks_of_buckets_of_all_versions_are_read() {
     let files = [
         ("agent-rollup-chunk-v1-young.bin", Density::Young, FIVE_MINUTES_MS),
         ("agent-rollup-chunk-v1-dense.bin", Density::Dense, 15_000),
+        ("agent-rollup-chunk-v2-young.bin", Density::Young, FIVE_MINUTES_MS),
+        ("agent-rollup-chunk-v2-dense.bin", Density::Dense, 15_000),
+        ("agent-rollup-chunk-v2-minutes.bin", Density::Young, 60_000),
     ];
     for (name, density, width_ms) in files {
         let buckets = buckets(width_ms);
