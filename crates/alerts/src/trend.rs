@@ -66,12 +66,17 @@ pub fn outlook(points: impl Iterator<Item = (Timestamp, f64)>, end: Timestamp, w
     for (at, (x, y)) in points.iter().enumerate() {
         slopes.extend(points[at + 1..].iter().map(|(later, value)| (value - y) / (later - x)));
     }
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand pairs")]
+    let share = |agrees: fn(&&f64) -> bool| slopes.iter().filter(agrees).count() as f64 / slopes.len() as f64;
+    let (rising, falling) = (share(|slope| **slope > 0.0), share(|slope| **slope < 0.0));
+    if rising.max(falling) < AGREEING {
+        // Too few agree whichever way the median goes: it need not be looked for, which is most of the work.
+        return Outlook::Unclear;
+    }
     let middle = slopes.len() / 2;
     let median = *slopes.select_nth_unstable_by(middle, f64::total_cmp).1;
-    let agreeing = slopes.iter().filter(|slope| **slope * median > 0.0).count();
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand pairs")]
-    let confidence = agreeing as f64 / slopes.len() as f64;
-    if confidence < AGREEING || setback(&points, median) > SETBACK * median.abs() * covered {
+    let confidence = if median > 0.0 { rising } else { falling };
+    if setback(&points, median) > SETBACK * median.abs() * covered {
         return Outlook::Unclear;
     }
     Outlook::Clear(Trend { per_ms: median, confidence })
@@ -83,7 +88,7 @@ fn binned(points: impl Iterator<Item = (Timestamp, f64)>, end: Timestamp, window
     let mut bins = [(0.0, 0.0, 0.0); BINS];
     for (at, value) in points.filter(|(at, value)| value.is_finite() && *at >= begin && *at <= end) {
         let since = at.millis_since(begin);
-        let bin = i128::from(since) * BINS as i128 / i128::from(window_ms.max(1));
+        let bin = since.saturating_mul(BINS as i64) / window_ms.max(1);
         let (count, time, sum) = &mut bins[usize::try_from(bin).map_or(0, |bin| bin.min(BINS - 1))];
         (*count, *time, *sum) = (*count + 1.0, *time + width(since), *sum + value);
     }
