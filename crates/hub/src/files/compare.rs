@@ -79,7 +79,14 @@ pub(super) fn before(holdings: &Holdings, row: &Row) -> Option<Row> {
 
 /// The fields in which two rows of one object differ; none if they say the same.
 pub(super) fn fields(before: (&Row, &Names), after: (&Row, &Names)) -> Vec<(String, String, String)> {
-    let shown = |(row, names): (&Row, &Names)| flat(&export::plain(row, names));
+    let shown = |(row, names): (&Row, &Names)| {
+        let mut object = flat(&export::plain(row, names));
+        if let Row::Channel(row) = row {
+            // The API shows less of an address than a file has.
+            object.extend(secrets::address(row).map(|url| ("config.url".to_owned(), url.into())));
+        }
+        object
+    };
     let (old, new) = (shown(before), shown(after));
     let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut differing: Vec<_> = all

@@ -3,6 +3,7 @@
 use super::document::{Declared, Entry};
 use super::{Fault, Kind};
 use nightbell_notify::ChannelConfig;
+use nightbell_store::ChannelRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +129,13 @@ pub(super) fn hidden(kind: &str, config: &Value) -> Vec<String> {
         }
     });
     pointers
+}
+
+/// The address of a webhook, if it may stand in a file in clear.
+pub(super) fn address(row: &ChannelRow) -> Option<String> {
+    let config: Value = serde_json::from_str(&row.config_json).ok()?;
+    let url = config.pointer(ADDRESS)?.as_str()?;
+    ChannelConfig::is_plain_address(&row.kind, ADDRESS, url).then(|| url.to_owned())
 }
 
 /// The configuration as files have it: `name` says what stands for the secret at a pointer.
