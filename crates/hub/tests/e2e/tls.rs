@@ -48,7 +48,7 @@ async fn agents_reach_a_hub_with_tls_if_they_trust_it_and_the_one_inside_does_an
     drop(hub);
 
     let Some(program) = agent_program() else { return };
-    let house = House::start_with(&words).await;
+    let house = House::untouched(&words).await;
     let secret = on_data(house.hub.data(), &["token", "create", "--name", "more", "--scopes", "metrics:read"]);
     let trusting = AgentProcess::start(&program, &house, "trusting", &["--interval", "1s", "--ca-file", &flags[1]]);
     until("the agent that trusts", async || measures(&agents(&house.hub, &secret, &flags[1]).await).then_some(())).await;
