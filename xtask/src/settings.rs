@@ -3,24 +3,32 @@
 
 use anyhow::{Context as _, Result, bail};
 
-/// A line for each `key("name", default, "help")` of the source.
+/// A line for each `key("name", default, "help")` of the source, on one line of it or on several.
 ///
 /// # Errors
 /// When a row has another shape, or there is none.
 pub fn table(source: &str) -> Result<String> {
-    let rows = source.lines().map(str::trim).filter(|line| line.starts_with("key(\""));
-    let lines = rows.map(|row| line(row).with_context(|| format!("cannot read the setting: {row}")));
-    let lines = lines.collect::<Result<Vec<_>>>()?;
+    let mut lines = Vec::new();
+    let mut text = source.lines().map(str::trim).filter(|text| !text.starts_with("//"));
+    while let Some(first) = text.next() {
+        let row = match first {
+            "key(" => format!("key({}", text.by_ref().take_while(|part| *part != "),").collect::<Vec<_>>().join(" ")),
+            _ if first.starts_with("key(\"") => first.to_owned(),
+            _ => continue,
+        };
+        let row = row.strip_suffix(',').map(|row| row.trim_end_matches(')')).unwrap_or(&row);
+        lines.push(line(row).with_context(|| format!("cannot read the setting: {row}"))?);
+    }
     if lines.is_empty() {
         bail!("there is no setting");
     }
     Ok(format!("| key | environment | default | what it means |\n|---|---|---|---|\n{}", lines.concat()))
 }
 
-/// `key("listen", Some("127.0.0.1:8787"), "Address"),` -> one line of the table.
+/// `key("listen", Some("127.0.0.1:8787"), "Address"` -> one line of the table.
 fn line(row: &str) -> Option<String> {
     let (name, rest) = row.strip_prefix("key(\"")?.split_once("\", ")?;
-    let rest = rest.strip_suffix("\"),")?;
+    let rest = rest.strip_suffix('"')?;
     let (default, help) = match rest.strip_prefix("None, \"") {
         Some(help) => (None, help),
         None => rest.strip_prefix("Some(\"")?.split_once("\"), \"").map(|(default, help)| (Some(default), help))?,
@@ -43,6 +51,8 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("| `tls_cert` | `NIGHTBELL_TLS_CERT` | none | A file |\n"), "{page}");
+        let long = "    key(\n        \"a.b\",\n        None,\n        \"Long (or not)\",\n    ),\n";
+        assert!(table(long).expect("one setting").contains("| `a.b` | `NIGHTBELL_A_B` | none | Long (or not) |\n"));
     }
 
     #[test]
