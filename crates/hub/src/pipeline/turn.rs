@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 /// stays in the tens of milliseconds.
 pub(super) const MAX_HEARTBEATS: usize = 2_000;
 
+/// An agent's newest heartbeats with values: of its host, and of containers alone.
+pub(super) type Latest = [Option<Arc<Batch>>; 2];
+
 /// Everything to write, and everyone to answer once it is written.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
@@ -35,8 +38,8 @@ impl Turn {
             || !self.commit.outbox.is_empty()
     }
 
-    /// The newest signs of life in it: agent, receipt, and its newest heartbeats with values, of its host and of containers alone.
-    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, [Option<Arc<Batch>>; 2])> {
+    /// The newest signs of life in it: agent, receipt, and its newest heartbeats.
+    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, Latest)> {
         let mut newest: std::collections::HashMap<AgentId, (Timestamp, [Option<&Batch>; 2])> = std::collections::HashMap::new();
         for batch in &self.commit.batches {
             let (seen, latest) = newest.entry(batch.agent).or_insert((batch.received, [None; 2]));

@@ -60,8 +60,14 @@ fn is(value: &Value, text: &str) -> bool {
         Value::Array(members) => members.iter().any(|member| is(member, text)),
         Value::Object(fields) => fields.values().any(|field| is(field, text)),
         Value::String(own) => own.to_lowercase() == text,
-        other => other.to_string() == text,
+        other => is_written(other, text),
     }
+}
+
+/// Whether a number, a truth or nothing is written as `text`.
+fn is_written(value: &Value, text: &str) -> bool {
+    let written = value.to_string();
+    written == text
 }
 
 /// Whether `text` stands somewhere in a field.
@@ -71,7 +77,7 @@ fn has(value: &Value, text: &str) -> bool {
         Value::Object(fields) => fields.values().any(|field| has(field, text)),
         Value::String(own) => own.to_lowercase().contains(text),
         Value::Null => false,
-        other => other.to_string() == text,
+        other => is_written(other, text),
     }
 }
 
