@@ -196,6 +196,9 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(READ_BUFFER)
+        // A client may close its half once it has asked. And to notice an end in the middle of a request, hyper would fetch a
+        // second buffer beside the one that the request lies in, for every heartbeat.
+        .half_close(true)
         .serve_connection(TokioIo::new(Linger::new(stream)), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(connection);

@@ -3,7 +3,10 @@
 use crate::support::agents::gzip;
 use crate::support::house::House;
 use crate::support::now_ms;
+use crate::support::wait::PATIENCE;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_bodies_have_a_status_and_a_code() {
@@ -69,4 +72,23 @@ async fn an_agent_that_sends_too_much_is_told_when_to_come_back() {
     assert!(number >= 10_000, "a burst of 10,000 is fine: {number}");
     let (status, answer) = quiet.post(&json!({"timestamp": now_ms(), "metrics": {"cpu.usage_percent": 1}})).await;
     assert_eq!((status, &answer["accepted"]), (200, &json!(1)), "one agent's noise is not another's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_asked_may_close_its_half_of_the_connection() {
+    let house = House::start().await;
+    let agent = house.http_agent("a").await;
+    let body = json!({"timestamp": now_ms(), "metrics": {"cpu.usage_percent": 1}}).to_string();
+    let address = house.hub.url.strip_prefix("http://").unwrap();
+    let request = format!(
+        "POST /api/v1/metrics/system HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        agent.identity.credential,
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer and an end").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"accepted\":1"), "{answer:?}");
 }
