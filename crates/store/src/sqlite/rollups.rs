@@ -12,6 +12,7 @@ use super::writer::Turn;
 use super::{chunks, dictionary, held, marks};
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
+use crate::varint::Damage;
 use nightbell_model::{AgentId, Tier, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -46,7 +47,12 @@ pub(super) fn slice(
             written += 1;
         }
         let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
-        connection.prepare_cached(sql)?.execute(params![mark.key, tier as i64, mark.bucket.as_millis()])?;
+        let taken = connection.prepare_cached(sql)?.execute(params![mark.key, tier as i64, mark.bucket.as_millis()])?;
+        if taken == 0 {
+            // The marks' index has one that their table lost. What was just written is right; what was answered before was not.
+            let spot = Spot { agent: mark.key, what: "rollup_pending", start: mark.bucket, until: mark.bucket };
+            sight.noted.note(spot, &Damage("a mark is in its index alone"));
+        }
         if let (Tier::FiveMinutes, Some(agent)) = (tier, mark.agent) {
             cache.unmark(agent, mark.bucket);
         }
