@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Read and write buffers of one connection: ten thousand idle ones must stay small. A read buffer grows to twice this.
-const BUFFER: usize = 2 << 10;
+const BUFFER: usize = 1 << 10;
 /// A message up to here is read and refused by name if it is over the limit of 1 MiB; beyond it the connection is closed at the
 /// message's header.
 const HARD_LIMIT: usize = (2 << 20) + (256 << 10);
