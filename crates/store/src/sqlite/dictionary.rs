@@ -41,15 +41,23 @@ impl Dictionary {
 
 /// The dictionary of an agent.
 pub(super) fn read(connection: &Connection, agent: i64) -> Answer<Dictionary> {
+    read_like(connection, agent, &Dictionary::default())
+}
+
+/// The same. Agents of a kind have theirs in common: keys that stand at the same place in `like` are not parsed once more.
+pub(super) fn read_like(connection: &Connection, agent: i64, like: &Dictionary) -> Answer<Dictionary> {
     let sql = "SELECT id, key, decimals, mark FROM series WHERE agent = ?1 ORDER BY id";
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query([agent])?;
-    let mut found = Dictionary::default();
+    let lines = like.entries.len();
+    let mut found = Dictionary { entries: Vec::with_capacity(lines), decimals: Vec::with_capacity(lines), damaged: 0 };
     while let Some(row) = rows.next()? {
         let (id, decimals, mark): (u32, u8, Option<i64>) = (row.get(0)?, row.get(2)?, row.get(3)?);
         let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let is_right = mark.is_none_or(|mark| mark == marks::series(agent, id, text, decimals)) && decimals <= MAX_DECIMALS;
-        let (Ok(key), true, true) = (text.parse(), is_right, found.decimals.len() <= id as usize) else {
+        let same = like.entries.get(found.entries.len()).map(|entry| &entry.key).filter(|key| key.as_str() == text);
+        let key = same.map_or_else(|| text.parse(), |key| Ok(key.clone()));
+        let (Ok(key), true, true) = (key, is_right, found.decimals.len() <= id as usize) else {
             found.damaged += 1;
             continue;
         };

@@ -87,10 +87,21 @@ fn survived<T>(what: &str, agent: AgentId, read: Answer<T>) -> Answer<Option<T>>
 struct Names {
     keys: HashMap<SeriesKey, SeriesKey>,
     schemas: HashMap<Vec<SeriesKey>, Arc<Schema>>,
+    /// The last schema that was asked for: the next is likely to be the same.
+    last: Option<Arc<Schema>>,
 }
 
 impl Names {
     fn schema(&mut self, keys: Vec<SeriesKey>) -> Arc<Schema> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.keys() == keys) {
+            return Arc::clone(last);
+        }
+        let schema = self.shared(keys);
+        self.last = Some(Arc::clone(&schema));
+        schema
+    }
+
+    fn shared(&mut self, keys: Vec<SeriesKey>) -> Arc<Schema> {
         let keys: Vec<SeriesKey> = keys.into_iter().map(|key| self.keys.entry(key.clone()).or_insert(key).clone()).collect();
         Arc::clone(self.schemas.entry(keys.clone()).or_insert_with(|| Schema::new(keys)))
     }

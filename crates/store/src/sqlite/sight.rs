@@ -30,6 +30,8 @@ struct Shelf {
     kept: HashMap<i64, Arc<Dictionary>>,
     /// The different ones among those kept.
     different: HashSet<Arc<Dictionary>>,
+    /// The last of them that was put here: the next is likely to be the same.
+    last: Arc<Dictionary>,
     lines: usize,
 }
 
@@ -37,7 +39,19 @@ impl Shelf {
     fn forget_all(&mut self) {
         self.kept.clear();
         self.different.clear();
+        self.last = Arc::default();
         self.lines = 0;
+    }
+
+    /// The one among those kept that is the same.
+    fn shared(&mut self, read: Dictionary) -> Arc<Dictionary> {
+        if let Some(same) = self.different.get(&read) {
+            return Arc::clone(same);
+        }
+        let new = Arc::new(read);
+        self.lines += new.entries.len();
+        self.different.insert(Arc::clone(&new));
+        new
     }
 }
 
@@ -74,15 +88,8 @@ impl Dictionaries {
         if shelf.lines + read.entries.len() > LINES || shelf.kept.len() >= AGENTS {
             shelf.forget_all();
         }
-        let known = match shelf.different.get(&read) {
-            Some(same) => Arc::clone(same),
-            None => {
-                let new = Arc::new(read);
-                shelf.lines += new.entries.len();
-                shelf.different.insert(Arc::clone(&new));
-                new
-            }
-        };
+        let known = if *shelf.last == read { Arc::clone(&shelf.last) } else { shelf.shared(read) };
+        shelf.last = Arc::clone(&known);
         shelf.kept.insert(agent, Arc::clone(&known));
         known
     }
@@ -106,10 +113,13 @@ impl<'a> Sight<'a> {
 
     /// The dictionary of an agent.
     pub(super) fn dictionary(&self, connection: &Connection, agent: i64) -> Answer<Arc<Dictionary>> {
-        let kept = self.dictionaries.shelf().kept.get(&agent).cloned();
+        let (kept, last) = {
+            let shelf = self.dictionaries.shelf();
+            (shelf.kept.get(&agent).cloned(), Arc::clone(&shelf.last))
+        };
         match kept {
             Some(kept) => Ok(kept),
-            None => Ok(self.dictionaries.put(agent, self.at, dictionary::read(connection, agent)?)),
+            None => Ok(self.dictionaries.put(agent, self.at, dictionary::read_like(connection, agent, &last)?)),
         }
     }
 
