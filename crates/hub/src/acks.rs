@@ -1,21 +1,14 @@
-//! Somebody is on it: said to the evaluator, which tells the channels that were told of the problem in the same transaction, and
-//! written into the audit log. Who may say so is judged where it is said: in the API, or by the chat whose button was pressed.
+//! Somebody is on it: said to the evaluator, which tells the channels that were told of the problem; its word, theirs and the audit
+//! line are one transaction. Who may say so is judged where it is said: in the API, or by the chat whose button was pressed.
 
 use crate::app::App;
 use nightbell_alerts::Ack;
 use nightbell_model::IncidentId;
-use nightbell_store::{AuditEntry, StoreError};
+use nightbell_store::AuditEntry;
 
 /// Acknowledges an open incident. False if it is not open any more.
-///
-/// # Errors
-/// What the store says of the audit line; that somebody is on it holds all the same.
-pub async fn acknowledge(app: &App, id: IncidentId, ack: Ack, audit: AuditEntry) -> Result<bool, StoreError> {
-    if !app.pipeline.acknowledge(id, ack).await {
-        return Ok(false);
-    }
-    app.registry.apply(Vec::new(), Some(audit)).await?;
-    Ok(true)
+pub async fn acknowledge(app: &App, id: IncidentId, ack: Ack, audit: AuditEntry) -> bool {
+    app.pipeline.acknowledge(id, ack, audit).await
 }
 
 /// The audit line of something that somebody did by a chat's button.

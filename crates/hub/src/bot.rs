@@ -110,7 +110,7 @@ impl HubButtons {
         }
         let ack = Ack { by: press.by.clone(), at: now, note: String::new(), until: None };
         let audit = acks::by_button(&press.by, "incident.ack", record.id.to_string());
-        let is_open = acks::acknowledge(&self.app, record.id, ack, audit).await?;
+        let is_open = acks::acknowledge(&self.app, record.id, ack, audit).await;
         Ok(if is_open {
             format!("You are on {what}: no reminders until it is over.")
         } else {

@@ -228,6 +228,8 @@ pub struct Commit {
     /// The notices, rendered into outbox rows. A `Resolved` whose `Fired` of the same incident and channel is still queued,
     /// untried and not yet due is cancelled together with it (`too short`).
     pub outbox: Vec<NewDelivery>,
+    /// Who asked for what of it.
+    pub audit: Vec<AuditEntry>,
 }
 
 /// One change of the configuration. Several are applied in one transaction, with their audit entry.

@@ -2,7 +2,7 @@
 
 use crate::entities::Commit;
 
-/// 128 bits over what tells one commit from the next: its heartbeats, deliveries, incidents and log lines (FNV-1a).
+/// 128 bits over what tells one commit from the next: its heartbeats, deliveries, incidents, log and audit lines (FNV-1a).
 #[derive(Debug, Clone, Copy)]
 struct Mark(u128);
 
@@ -32,7 +32,7 @@ impl Mark {
 /// The mark of a commit that writes log lines; `None` for one that writes none, which is safe to repeat as it is.
 #[must_use]
 pub(crate) fn mark(commit: &Commit) -> Option<[u8; 16]> {
-    if commit.effects.events.is_empty() && commit.outbox.is_empty() {
+    if commit.effects.events.is_empty() && commit.outbox.is_empty() && commit.audit.is_empty() {
         return None;
     }
     let mut mark = Mark(Mark::OFFSET);
@@ -44,6 +44,10 @@ pub(crate) fn mark(commit: &Commit) -> Option<[u8; 16]> {
             mark.add(boot.0.as_bytes());
             mark.add(&seq.to_le_bytes());
         }
+    }
+    for entry in &commit.audit {
+        mark.add_number(entry.at.as_millis());
+        [&entry.actor, &entry.action, &entry.object].into_iter().for_each(|part| mark.add(part.as_bytes()));
     }
     commit.outbox.iter().for_each(|row| mark.add_id(Some(row.id.bits())));
     commit.effects.incidents.iter().for_each(|record| mark.add_id(Some(record.id.bits())));

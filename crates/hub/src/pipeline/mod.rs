@@ -15,7 +15,7 @@ pub use run::{Pipeline, PipelineParts};
 use nightbell_alerts::{Ack, Evaluator, LevelTable, Mute, Rule, TrendRow};
 use nightbell_ingest::Submission;
 use nightbell_model::{AgentId, Frame, IncidentId, RuleId};
-use nightbell_store::AgentRow;
+use nightbell_store::{AgentRow, AuditEntry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -54,9 +54,9 @@ pub enum Control {
     /// Where series are heading.
     Trends(Vec<TrendRow>),
     /// Somebody is on it; the answer says whether the incident was open.
-    Acknowledge(IncidentId, Ack, oneshot::Sender<bool>),
+    Acknowledge(IncidentId, Ack, AuditEntry, oneshot::Sender<bool>),
     /// Somebody takes that back.
-    Unacknowledge(IncidentId, String, oneshot::Sender<bool>),
+    Unacknowledge(IncidentId, String, AuditEntry, oneshot::Sender<bool>),
     /// A question to the evaluator.
     Ask(Box<dyn FnOnce(&Evaluator) + Send>),
     /// Finish what is queued and end.
@@ -163,16 +163,16 @@ impl PipelineHandle {
     }
 
     /// Says that somebody is on an incident; `false` when it is not open.
-    pub async fn acknowledge(&self, incident: IncidentId, ack: Ack) -> bool {
+    pub async fn acknowledge(&self, incident: IncidentId, ack: Ack, audit: AuditEntry) -> bool {
         let (sender, receiver) = oneshot::channel();
-        self.tell(Control::Acknowledge(incident, ack, sender));
+        self.tell(Control::Acknowledge(incident, ack, audit, sender));
         receiver.await.unwrap_or(false)
     }
 
     /// Takes that back; `false` when it is not open or nobody was on it.
-    pub async fn unacknowledge(&self, incident: IncidentId, by: String) -> bool {
+    pub async fn unacknowledge(&self, incident: IncidentId, by: String, audit: AuditEntry) -> bool {
         let (sender, receiver) = oneshot::channel();
-        self.tell(Control::Unacknowledge(incident, by, sender));
+        self.tell(Control::Unacknowledge(incident, by, audit, sender));
         receiver.await.unwrap_or(false)
     }
 }

@@ -221,13 +221,13 @@ impl Pipeline {
             }
             Control::Prime(agent, rule, frame) => evaluator.prime(agent, rule, &frame),
             Control::Trends(rows) => evaluator.set_trends(rows),
-            Control::Acknowledge(incident, ack, reply) => {
+            Control::Acknowledge(incident, ack, audit, reply) => {
                 let open = evaluator.acknowledge(incident, ack, now, out);
-                turn.acks.push((reply, open));
+                turn.word(reply, open, audit);
             }
-            Control::Unacknowledge(incident, by, reply) => {
+            Control::Unacknowledge(incident, by, audit, reply) => {
                 let open = evaluator.unacknowledge(incident, &by, now, out);
-                turn.acks.push((reply, open));
+                turn.word(reply, open, audit);
             }
             Control::Ask(question) => question(evaluator),
             Control::Stop => self.stopping = true,
@@ -335,6 +335,7 @@ fn merge(stuck: &mut Turn, later: Turn) {
     into.effects.append(&mut from.effects);
     into.outbox.extend(from.outbox);
     into.alive.extend(from.alive);
+    into.audit.extend(from.audit);
     stuck.acks.extend(later.acks);
 }
 

@@ -3,7 +3,7 @@
 use crate::fleet::is_of_containers;
 use nightbell_ingest::{Answer, Done, ReplyTo};
 use nightbell_model::{AgentId, Batch, Timestamp};
-use nightbell_store::Commit;
+use nightbell_store::{AuditEntry, Commit};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -36,6 +36,13 @@ impl Turn {
             || !self.commit.seen.is_empty()
             || !self.commit.effects.is_empty()
             || !self.commit.outbox.is_empty()
+            || !self.commit.audit.is_empty()
+    }
+
+    /// Takes somebody's word on an incident: whether it is open is answered, and if it is, the audit line written, with the commit.
+    pub(super) fn word(&mut self, reply: oneshot::Sender<bool>, open: bool, audit: AuditEntry) {
+        self.commit.audit.extend(open.then_some(audit));
+        self.acks.push((reply, open));
     }
 
     /// The newest signs of life in it: agent, receipt, and its newest heartbeats.

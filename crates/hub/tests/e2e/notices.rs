@@ -87,6 +87,8 @@ async fn somebody_who_is_on_it_is_not_reminded_and_still_told_of_the_end() {
     let acked = house.api.get(&format!("/incidents/{incident}")).await;
     assert_eq!(acked["ack"]["note"], "looking", "{acked:#}");
     assert_eq!(house.api.events("ack").await.len(), 1);
+    let audit = house.api.list("/audit").await;
+    assert_eq!(audit.iter().filter(|line| line["action"] == "incident.ack").count(), 1, "{audit:#?}");
     if slow() {
         tokio::time::sleep(Duration::from_secs(65)).await;
         assert_eq!(receiver.of("incident.repeat").len(), 1, "reminders go on after the acknowledgement");

@@ -86,6 +86,7 @@ impl Model {
         {
             return lines.clone();
         }
+        commit.audit.iter().for_each(|entry| self.state.write_audit(entry));
         let cancelled: Vec<_> = commit.outbox.iter().filter_map(|row| self.state.outbox.put(row)).collect();
         let lines: Vec<LoggedEvent> = commit.effects.events.iter().chain(&cancelled).map(|event| self.state.log(event)).collect();
         self.last_commit = Some((mark, lines.clone()));

@@ -37,6 +37,9 @@ pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit
             lines.push(event);
         }
     }
+    for entry in &commit.audit {
+        log::write_audit(connection, entry)?;
+    }
     let events = commit.effects.events.iter().chain(&lines);
     let logged = events.map(|event| log::write(connection, event)).collect::<Answer<Vec<_>>>()?;
     remember(connection, &mark, &logged)?;

@@ -5,7 +5,7 @@ use nightbell_alerts::{
     RuleKind, Scope, Selector, Severity, Threshold, Transform,
 };
 use nightbell_model::{AgentId, Batch, BootId, ChannelId, IncidentId, Level, RuleId, Schema, SeriesKey, Tier, Timestamp, Ulid};
-use nightbell_store::{AgentRow, ChannelRow, NewDelivery, RangeQuery, Role, UserRow};
+use nightbell_store::{AgentRow, AuditEntry, ChannelRow, NewDelivery, RangeQuery, Role, UserRow};
 use std::sync::Arc;
 
 /// Midnight of a day long after 1970, in milliseconds: times of tests count from here.
@@ -177,5 +177,17 @@ pub(crate) fn delivery(id: u128, kind: NoticeKind, n: u32, ms: i64) -> NewDelive
         created_at: at(ms),
         not_before: at(ms),
         fold: None,
+    }
+}
+
+/// A line of the audit log.
+pub(crate) fn audit_line(n: i64) -> AuditEntry {
+    AuditEntry {
+        at: at(n),
+        actor: "user:ann".to_owned(),
+        action: "setting.put".to_owned(),
+        object: format!("setting {n}"),
+        detail_json: "{}".to_owned(),
+        address: "127.0.0.1".to_owned(),
     }
 }

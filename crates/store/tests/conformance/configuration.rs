@@ -1,12 +1,12 @@
 //! Configuration: what is put in is loaded again, what contradicts it is refused, all or none.
 
-use crate::build::{agent, agent_row, at, channel_row, event, incident, rule, user_row};
+use crate::build::{agent, agent_row, at, audit_line, channel_row, event, incident, rule, user_row};
 use crate::engine::Engine;
 use nightbell_alerts::{Clear, EventKind, MatchKind, Matcher, MuteKind, Rule, Scope, Severity, Threshold};
 use nightbell_model::{ChannelId, IncidentId, Levels, RuleId, Timestamp, Ulid};
 use nightbell_store::{
-    AgentRow, ApiTokenRow, AuditEntry, Change, ChannelRow, EnrolmentToken, Loaded, Recurrence, Role, SessionRow, SilenceRow,
-    StoreError, UserRow,
+    AgentRow, ApiTokenRow, Change, ChannelRow, EnrolmentToken, Loaded, Recurrence, Role, SessionRow, SilenceRow, StoreError,
+    UserRow,
 };
 
 crate::conformance!(
@@ -246,14 +246,7 @@ fn only_one_can_be_the_first_user(engine: &mut dyn Engine) {
 }
 
 fn the_audit_log_is_read_in_pages(engine: &mut dyn Engine) {
-    let entry = |n: i64| AuditEntry {
-        at: at(n),
-        actor: "user:ann".to_owned(),
-        action: "setting.put".to_owned(),
-        object: format!("setting {n}"),
-        detail_json: "{}".to_owned(),
-        address: "127.0.0.1".to_owned(),
-    };
+    let entry = audit_line;
     for n in 0..5 {
         let change = Change::PutSetting { key: n.to_string(), value: String::new() };
         engine.store().apply(engine.lease(), &[change], Some(&entry(n))).unwrap();

@@ -69,6 +69,7 @@ fn a_repeated_commit_is_stored_once_even_after_a_restart(engine: &mut dyn Engine
     let mut commit = Commit {
         batches: vec![numbered(1, 0, &keys, &[1.0]), beat(5_000, &keys, &[2.0])],
         outbox: vec![crate::build::delivery(1, nightbell_alerts::NoticeKind::Fired, 0, 0)],
+        audit: vec![crate::build::audit_line(0)],
         ..Commit::default()
     };
     commit.effects.events = vec![crate::build::event(0, nightbell_alerts::EventKind::Fired); 2];
@@ -80,6 +81,7 @@ fn a_repeated_commit_is_stored_once_even_after_a_restart(engine: &mut dyn Engine
     assert_eq!(raw(engine).times.len(), 2);
     let log = engine.store().events(&nightbell_store::EventQuery { limit: 10, ..Default::default() }).unwrap();
     assert_eq!(log.items.len(), 2);
+    assert_eq!(engine.store().audit(None, 10).unwrap().items, commit.audit);
     assert_eq!(
         engine.store().deliveries(&nightbell_store::DeliveryQuery { limit: 10, ..Default::default() }).unwrap().items.len(),
         1

@@ -75,7 +75,7 @@ async fn acknowledge(
     }
     find(&app, id).await?;
     let ack = Ack { by: editor.name(), at: now, note: note.clone(), until: body.lasts.map(|span| now.plus_millis(span.0)) };
-    if !acks::acknowledge(&app, id, ack, editor.entry("incident.ack", id, &json!({"note": note}))).await? {
+    if !acks::acknowledge(&app, id, ack, editor.entry("incident.ack", id, &json!({"note": note}))).await {
         return Err(Problem::conflict("this incident is not open any more"));
     }
     detail(&app, &caller, id).await.map(Json)
@@ -92,10 +92,10 @@ async fn unacknowledge(
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
 ) -> Result<Json<IncidentDetail>, Problem> {
     let is_acked = find(&app, id).await?.record.ack.is_some();
-    if !is_acked || !app.pipeline.unacknowledge(id, editor.name()).await {
+    let audit = editor.entry("incident.unack", id, &json!({}));
+    if !is_acked || !app.pipeline.unacknowledge(id, editor.name(), audit).await {
         return Err(Problem::conflict("this incident is not open any more, or nobody had acknowledged it"));
     }
-    app.registry.apply(Vec::new(), Some(editor.entry("incident.unack", id, &json!({})))).await?;
     detail(&app, &caller, id).await.map(Json)
 }
 
