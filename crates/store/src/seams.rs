@@ -225,7 +225,7 @@ pub struct DeliveryQuery {
 /// What a person may do to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryCommand {
-    /// Try a dead, held or waiting one again at once.
+    /// Try a dead, held or waiting one again at once; a dead one has all its time anew.
     Retry,
     /// Do not send a waiting one.
     Cancel,

@@ -245,6 +245,9 @@ impl Outbox {
         }
         match command {
             DeliveryCommand::Retry => {
+                if entry.delivery.state == DeliveryState::Dead {
+                    entry.delivery.first_attempt_at = None;
+                }
                 entry.delivery.state = DeliveryState::Queued;
                 entry.delivery.next_attempt_at = Some(now);
                 entry.delivery.row.fold = None;

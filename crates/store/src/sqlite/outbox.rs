@@ -274,7 +274,8 @@ pub(super) fn command(connection: &Connection, id: Ulid, command: DeliveryComman
     }
     let sql = match command {
         DeliveryCommand::Retry => {
-            "UPDATE outbox SET state = 'queued', due_at = ?2, next_attempt_at = ?2, fold = NULL WHERE id = ?1 RETURNING *"
+            "UPDATE outbox SET state = 'queued', due_at = ?2, next_attempt_at = ?2, fold = NULL, first_attempt_at = \
+             CASE state WHEN 'dead' THEN NULL ELSE first_attempt_at END WHERE id = ?1 RETURNING *"
         }
         DeliveryCommand::Cancel => {
             "UPDATE outbox SET state = 'cancelled', next_attempt_at = NULL, due_at = max(due_at, ?2) WHERE id = ?1 RETURNING *"

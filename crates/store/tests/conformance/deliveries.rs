@@ -132,6 +132,10 @@ fn a_message_of_several_stays_together(engine: &mut dyn Engine) {
     settle(engine, 1, Settled::Dead { error: "no".to_owned() }, 61);
     let again = engine.store().command_delivery(engine.lease(), Ulid::from_bits(1), DeliveryCommand::Retry, at(62)).unwrap();
     assert_eq!(again.row.fold, None, "what a person sends again is a message of its own");
+    assert_eq!((again.first_attempt_at, again.attempts), (None, 2), "and has all the time of a new one");
+    settle(engine, 2, retry(80), 62);
+    let hurried = engine.store().command_delivery(engine.lease(), Ulid::from_bits(2), DeliveryCommand::Retry, at(63)).unwrap();
+    assert_eq!(hurried.first_attempt_at, Some(at(0)), "what is hurried has not");
 }
 
 fn ends_know_who_else_was_told_of_in_the_same_message(engine: &mut dyn Engine) {
