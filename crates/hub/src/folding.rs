@@ -20,9 +20,12 @@ const STORM_SIZE: usize = 3;
 const LULL_MS: i64 = 5_000;
 /// The same for pages that may go at once.
 const URGENT_LULL_MS: i64 = 1_000;
-/// The same once a page of the storm went out: somebody is up already, and the next message is to be the whole list.
+/// The same once the storm was told of: somebody is up already, and the next message is to be the whole list.
 const NEXT_LULL_MS: i64 = 15_000;
-/// No page waits longer than this for others of a storm, nor an end for the ends of those it began with.
+/// Ends are said once none has come for so long, whoever goes on: a little longer than the usual time between two heartbeats.
+const END_LULL_MS: i64 = 20_000;
+/// No page waits longer than this for others of a storm. Silent hosts that are back are waited for as long, for so far apart may
+/// agents try to connect.
 const STORM_MS: i64 = 60_000;
 /// Ends that keep coming are waited for so long: a storm that grew over a minute ends over a minute, and a bit.
 const ENDING_MS: i64 = 90_000;
@@ -65,6 +68,8 @@ pub trait Circumstances {
     fn folds(&self, channel: ChannelId) -> Folds;
     /// When the last of the hosts that are silent now is expected to be paged under a rule, if any is on its way there.
     fn coming(&self, rule: &str) -> Option<Timestamp>;
+    /// Whether a rule is about hosts that are silent.
+    fn is_about_silence(&self, rule: &str) -> bool;
 }
 
 /// How much may be under way.
@@ -201,15 +206,26 @@ impl Group {
         if around.folds(self.channel) != Folds::Storms {
             return at_once;
         }
-        match self.storm {
-            Some(_) if is_beginning(self.kind) => at_once.max(last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(STORM_MS))),
-            Some(_) if members.iter().any(|one| one.storm_rest > 0) => {
-                let ending = last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(ENDING_MS));
-                due.max(first.plus_millis(STORM_MS)).max(ending)
-            }
-            Some(_) => at_once,
-            None => self.first_ready((first, last, at_once), members.len(), (is_urgent, around)),
+        let told = usize::try_from(members[0].storm_size).unwrap_or(usize::MAX);
+        if !is_beginning(self.kind) {
+            let waits = self.storm.is_some() && told >= STORM_SIZE && members.iter().any(|one| one.storm_rest > 0);
+            return if waits { self.end_ready((first, last, due), around) } else { at_once };
         }
+        let is_storm = self.storm.is_some() && told.saturating_add(members.len()) >= STORM_SIZE;
+        if is_storm {
+            return at_once.max(last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(STORM_MS)));
+        }
+        // The second one alone is no storm yet, but is often the beginning of one.
+        let look = if self.storm.is_some() { last.plus_millis(URGENT_LULL_MS) } else { at_once };
+        self.first_ready((first, last, at_once.max(look)), members.len(), (is_urgent, around))
+    }
+
+    /// When the ends of a storm are said while others of it go on: once no more come, so that one host that stays bad does not
+    /// keep the good news of the others.
+    fn end_ready(&self, (first, last, due): (Timestamp, Timestamp, Timestamp), around: &dyn Circumstances) -> Timestamp {
+        let at_least = if around.is_about_silence(&self.rule) { STORM_MS } else { END_LULL_MS };
+        let ending = last.plus_millis(END_LULL_MS).min(first.plus_millis(ENDING_MS));
+        due.max(first.plus_millis(at_least)).max(ending)
     }
 
     /// The same for the first message of a storm, or for a lone page, which looks alike.

@@ -6,9 +6,10 @@ use nightbell_model::IncidentId;
 struct Around {
     folds: Folds,
     coming_ms: Option<i64>,
+    silent: bool,
 }
 
-const USUAL: Around = Around { folds: Folds::Storms, coming_ms: None };
+const USUAL: Around = Around { folds: Folds::Storms, coming_ms: None, silent: false };
 const MACHINE: Around = Around { folds: Folds::Never, ..USUAL };
 
 impl Circumstances for Around {
@@ -17,6 +18,9 @@ impl Circumstances for Around {
     }
     fn coming(&self, rule: &str) -> Option<Timestamp> {
         self.coming_ms.filter(|_| rule == "offline").map(Timestamp::from_millis)
+    }
+    fn is_about_silence(&self, rule: &str) -> bool {
+        self.silent && rule == "offline"
     }
 }
 
@@ -38,13 +42,14 @@ fn page(id: u128, rule: &str, (made_ms, wait_ms): (i64, i64)) -> Waiting {
         fold: None,
         storm: None,
         storm_rest: 0,
+        storm_size: 0,
     }
 }
 
-/// The end of a page that was part of message 100.
+/// The end of a page that was part of message 100, which told of six.
 fn end(id: u128, made_ms: i64, rest: u32) -> Waiting {
     let storm = Some(Ulid::from_bits(100));
-    Waiting { kind: NoticeKind::Resolved, storm, storm_rest: rest, ..page(id, "offline", (made_ms, 5_000)) }
+    Waiting { kind: NoticeKind::Resolved, storm, storm_rest: rest, storm_size: 6, ..page(id, "offline", (made_ms, 5_000)) }
 }
 
 fn decide(waiting: &[Waiting], around: &Around, now_ms: i64) -> (Vec<Vec<u128>>, Option<i64>) {
@@ -102,7 +107,7 @@ fn a_storm_is_waited_for_as_long_as_it_lasts_and_not_longer_than_a_minute() {
 
 /// A page of a storm of which something was told already.
 fn next(id: u128, times: (i64, i64)) -> Waiting {
-    Waiting { storm: Some(Ulid::from_bits(100)), ..page(id, "hot", times) }
+    Waiting { storm: Some(Ulid::from_bits(100)), storm_size: 1, ..page(id, "hot", times) }
 }
 
 #[test]
@@ -117,10 +122,67 @@ fn after_the_first_page_of_a_storm_the_next_is_the_list() {
     // Nobody waits for more than a minute.
     assert_eq!(decide(&storm(10_000, 7, 0), &USUAL, 69_999), (vec![], Some(70_000)));
     assert_eq!(decide(&storm(10_000, 7, 0), &USUAL, 70_000).0.len(), 1);
-    // A second host alone is told of a little later.
-    assert_eq!(goes_at(&[next(1, (0, 0))], &USUAL), (15_000, 1));
     // One that began before it and waits still goes by itself.
     assert_eq!(decide(&[page(1, "hot", (0, 0)), next(2, (200, 0))], &USUAL, 15_200).0, vec![vec![1], vec![2]]);
+}
+
+/// Hosts that begin to fire at these moments, and what goes when: the outbox as a whole, with what it remembers of storms.
+fn timeline(begins_ms: &[i64], wait_ms: i64) -> Vec<(i64, Vec<u128>)> {
+    let mut coming: Vec<Waiting> = (1_u128..).zip(begins_ms).map(|(id, begins)| page(id, "hot", (*begins, wait_ms))).collect();
+    coming.reverse();
+    let (mut waiting, mut went, mut told): (Vec<Waiting>, Vec<(i64, Vec<u128>)>, u32) = (Vec::new(), Vec::new(), 0);
+    let mut now = 0;
+    while let Some(next) = coming.last().map(|one| one.created_at.as_millis()) {
+        let wake = decide(&waiting, &USUAL, now).1;
+        now = wake.map_or(next, |wake| wake.min(next));
+        waiting.extend(coming.pop_if(|one| one.created_at.as_millis() <= now));
+        went_now(&mut waiting, &mut went, &mut told, now);
+    }
+    while let (_, Some(wake)) = decide(&waiting, &USUAL, now) {
+        now = wake;
+        went_now(&mut waiting, &mut went, &mut told, now);
+    }
+    went
+}
+
+fn went_now(waiting: &mut Vec<Waiting>, went: &mut Vec<(i64, Vec<u128>)>, told: &mut u32, now: i64) {
+    let last = went.last().map(|(at, _)| *at);
+    for one in &mut *waiting {
+        let goes_on = last.is_some_and(|last| one.created_at.as_millis() - last < 60_000);
+        (one.storm, one.storm_size) = (goes_on.then_some(Ulid::from_bits(1)), if goes_on { *told } else { 0 });
+    }
+    for ids in decide(waiting, &USUAL, now).0 {
+        waiting.retain(|one| !ids.contains(&one.id.bits()));
+        *told += u32::try_from(ids.len()).unwrap();
+        went.push((now, ids));
+    }
+}
+
+#[test]
+fn a_second_host_is_told_of_at_once_and_from_the_third_on_it_is_a_storm() {
+    let told = |begins_ms: &[i64]| timeline(begins_ms, 0);
+    assert_eq!(told(&[0, 20_000]), [(300, vec![1]), (21_000, vec![2])], "nobody waits for a storm that does not run");
+    assert_eq!(told(&[0, 5_000, 40_000]), [(300, vec![1]), (6_000, vec![2]), (55_000, vec![3])]);
+    assert_eq!(told(&[0, 5_000, 8_000, 9_000]), [(300, vec![1]), (6_000, vec![2]), (24_000, vec![3, 4])]);
+    assert_eq!(told(&[0, 500, 900, 1_400]), [(300, vec![1]), (16_400, vec![2, 3, 4])], "what follows at once is one list");
+    assert_eq!(told(&[0, 100, 5_000]), [(300, vec![1, 2]), (20_000, vec![3])]);
+    assert_eq!(told(&[0, 70_000]), [(300, vec![1]), (70_300, vec![2])]);
+    // One that may wait for company waits no longer for the second host.
+    assert_eq!(timeline(&[0, 15_000], 10_000), [(10_000, vec![1]), (25_000, vec![2])]);
+    assert_eq!(timeline(&[0, 5_000, 15_000, 17_000], 10_000), [(10_000, vec![1, 2]), (32_000, vec![3, 4])]);
+}
+
+#[test]
+fn a_host_that_stays_bad_does_not_keep_the_ends_of_the_others() {
+    let ends = |times: &[i64], rest, size| -> Vec<Waiting> {
+        let of = |(id, made_ms): (u128, &i64)| Waiting { storm_size: size, ..end(id, *made_ms, rest) };
+        (1..).zip(times).map(of).collect()
+    };
+    let said = |times: &[i64], rest, size| goes_at(&ends(times, rest, size), &USUAL);
+    assert_eq!(said(&[0, 3_000, 4_000], 1, 6), (24_000, 1), "once no more come");
+    assert_eq!(said(&[0, 15_000, 30_000, 45_000], 1, 6), (65_000, 1));
+    assert_eq!(said(&[0], 1, 2), (5_000, 1), "two are no storm: each end has its time");
+    assert_eq!(said(&[0, 3_000], 0, 6), (5_000, 1), "nobody is left to wait for");
 }
 
 #[test]
@@ -148,21 +210,22 @@ fn hosts_behind_one_dead_switch_are_one_page() {
 }
 
 #[test]
-fn the_ends_of_a_storm_are_said_once_all_are_back_or_after_a_minute() {
+fn silent_hosts_are_said_to_be_back_once_all_are_or_after_a_minute() {
+    let silent = Around { silent: true, ..USUAL };
     let some = [end(1, 0, 2), end(2, 3_000, 2)];
-    assert_eq!(decide(&some, &USUAL, 30_000), (vec![], Some(60_000)));
-    assert_eq!(decide(&some, &USUAL, 60_000), (vec![vec![1, 2]], None));
+    assert_eq!(decide(&some, &silent, 30_000), (vec![], Some(60_000)));
+    assert_eq!(decide(&some, &silent, 60_000), (vec![vec![1, 2]], None));
     let all = [end(1, 0, 0), end(2, 3_000, 0), end(3, 20_000, 0)];
-    assert_eq!(decide(&all, &USUAL, 20_000), (vec![vec![1, 2, 3]], None), "nobody is left to wait for");
+    assert_eq!(decide(&all, &silent, 20_000), (vec![vec![1, 2, 3]], None), "nobody is left to wait for");
     // The rest of an earlier message later, as one.
-    assert_eq!(goes_at(&[end(3, 100_000, 1)], &USUAL), (160_000, 1));
-    assert_eq!(goes_at(&[end(3, 100_000, 0), end(4, 130_000, 0)], &USUAL), (130_000, 1));
+    assert_eq!(goes_at(&[end(3, 100_000, 1)], &silent), (160_000, 1));
+    assert_eq!(goes_at(&[end(3, 100_000, 0), end(4, 130_000, 0)], &silent), (130_000, 1));
     // Those that keep coming are waited for a little longer.
     let slow: Vec<Waiting> = (0_i64..9).map(|n| end(n.unsigned_abs().into(), n * 10_000, 1)).collect();
-    assert_eq!(decide(&slow[..7], &USUAL, 60_000), (vec![], Some(75_000)));
-    assert_eq!(goes_at(&slow, &USUAL), (90_000, 1));
+    assert_eq!(decide(&slow[..7], &silent, 60_000), (vec![], Some(80_000)));
+    assert_eq!(goes_at(&slow, &silent), (90_000, 1));
     let room = Room { all: 9, per_channel: 9, busy: &HashMap::new() };
-    assert_eq!(plan(&some, &USUAL, &room, at(60_000)).messages[0].rest, 2, "the message can say that some are missing");
+    assert_eq!(plan(&some, &silent, &room, at(60_000)).messages[0].rest, 2, "the message can say that some are missing");
 }
 
 #[test]

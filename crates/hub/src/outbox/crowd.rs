@@ -74,6 +74,11 @@ impl Circumstances for Present<'_> {
         *self.folding.borrow_mut().entry(channel).or_insert_with(|| self.crowd.folds(channel))
     }
 
+    fn is_about_silence(&self, rule: &str) -> bool {
+        let holdings = self.crowd.registry.read();
+        rule.parse().is_ok_and(|id| holdings.rules.get(&id).is_some_and(|(rule, _)| rule.is_offline()))
+    }
+
     fn coming(&self, rule: &str) -> Option<Timestamp> {
         let holdings = self.crowd.registry.read();
         let (rule, _) = holdings.rules.get(&rule.parse().ok()?)?;

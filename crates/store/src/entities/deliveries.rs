@@ -96,6 +96,8 @@ pub struct Waiting {
     pub storm: Option<Ulid>,
     /// How many incidents of that storm have not ended and have nothing of this kind waiting or said yet; 0 for a beginning.
     pub storm_rest: u32,
+    /// How many beginnings of that storm were told so far; 0 without one.
+    pub storm_size: u32,
 }
 
 /// A row of the outbox.

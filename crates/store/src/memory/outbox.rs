@@ -104,7 +104,14 @@ impl Outbox {
             fold: row.fold,
             storm,
             storm_rest: rest,
+            storm_size: storm.map_or(0, |storm| self.size(storm)),
         }
+    }
+
+    /// How many beginnings of a storm were told.
+    fn size(&self, storm: Ulid) -> u32 {
+        let told = self.entries.iter().filter(|entry| entry.delivery.storm == Some(storm)).count();
+        u32::try_from(told).unwrap_or(u32::MAX)
     }
 
     /// The storm that the beginning of a delivery's incident belongs to, if others do, and how many of those are still to come.

@@ -97,6 +97,7 @@ pub(super) fn waiting(connection: &Connection, until: Timestamp) -> Answer<Vec<W
             fold: parsed_opt(row, "fold")?,
             storm: None,
             storm_rest: 0,
+            storm_size: 0,
         };
         Ok((waiting, row.get("n")?))
     };
@@ -117,7 +118,8 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut R
     }
     if is_beginning(waiting.kind) {
         let storm = going_on(connection, (waiting.channel, waiting.kind), &waiting.instance, waiting.created_at)?;
-        return Ok(Waiting { storm: storm.and_then(|id| id.parse().ok()), ..waiting });
+        let storm_size = storm.as_deref().map_or(Ok(0), |storm| size(connection, storm))?;
+        return Ok(Waiting { storm: storm.and_then(|id| id.parse().ok()), storm_size, ..waiting });
     }
     let (begin, end) = bounds(waiting.kind);
     let sql = "SELECT storm FROM outbox AS begun WHERE incident = ?1 AND kind = ?2 AND channel = ?3 \
@@ -140,7 +142,14 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut R
             rest
         }
     };
-    Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, ..waiting })
+    let storm_size = size(connection, &storm)?;
+    Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, storm_size, ..waiting })
+}
+
+/// How many beginnings of a storm were told.
+fn size(connection: &Connection, storm: &str) -> Answer<u32> {
+    let sql = "SELECT count(*) FROM outbox WHERE storm = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([storm], |row| row.get(0))?)
 }
 
 /// The storm that is going on for a beginning made at `made_at`: another instance of its rule was told of on its channel within

@@ -148,12 +148,15 @@ fn ends_know_who_else_was_told_of_in_the_same_message(engine: &mut dyn Engine) {
     }
     let storms = |engine: &dyn Engine| {
         let waiting = engine.store().waiting(at(10)).unwrap();
-        waiting.into_iter().map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), one.storm_rest)).collect::<Vec<_>>()
+        waiting
+            .into_iter()
+            .map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), one.storm_rest, one.storm_size))
+            .collect::<Vec<_>>()
     };
     put(engine, &[of_incident(11, 2, NoticeKind::Resolved), of_incident(14, 4, NoticeKind::Resolved)]);
-    assert_eq!(storms(engine), [(11, Some(1), 2), (14, None, 0)]);
+    assert_eq!(storms(engine), [(11, Some(1), 2, 3), (14, None, 0, 0)]);
     put(engine, &[of_incident(12, 1, NoticeKind::Repeat), of_incident(13, 3, NoticeKind::Resolved)]);
-    assert_eq!(storms(engine), [(11, Some(1), 1), (14, None, 0), (12, Some(1), 0), (13, Some(1), 1)]);
+    assert_eq!(storms(engine), [(11, Some(1), 1, 3), (14, None, 0, 0), (12, Some(1), 0, 3), (13, Some(1), 1, 3)]);
 }
 
 /// A beginning of rule `rule` on host `host`, made at `ms`.
@@ -165,7 +168,10 @@ fn begin(id: u128, (rule, host): (u128, u128), ms: i64) -> NewDelivery {
 fn beginnings_within_a_minute_of_each_other_are_one_storm(engine: &mut dyn Engine) {
     let storm = |engine: &dyn Engine, ms| {
         let waiting = engine.store().waiting(at(ms)).unwrap();
-        waiting.into_iter().map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), one.storm_rest)).collect::<Vec<_>>()
+        waiting
+            .into_iter()
+            .map(|one| (one.id.bits(), one.storm.map(|id| id.bits()), (one.storm_rest, one.storm_size)))
+            .collect::<Vec<_>>()
     };
     let tell = |engine: &dyn Engine, rows: &[NewDelivery], ms| {
         put(engine, rows);
@@ -176,18 +182,18 @@ fn beginnings_within_a_minute_of_each_other_are_one_storm(engine: &mut dyn Engin
             settle(engine, one.row.id.bits(), sent(), ms + 1);
         }
         assert!(taken.iter().all(|one| one.storm == taken[0].storm), "{taken:#?}");
-        (seen[0].1, taken[0].storm.map(|id| id.bits()))
+        (seen[0].1, taken[0].storm.map(|id| id.bits()), seen[0].2.1)
     };
-    assert_eq!(tell(engine, &[begin(1, (7, 1), 0)], 0), (None, Some(1)), "it begins one");
-    assert_eq!(tell(engine, &[begin(2, (8, 2), 10_000)], 10_000), (None, Some(2)), "another rule");
-    assert_eq!(tell(engine, &[begin(3, (7, 1), 20_000)], 20_000), (None, Some(3)), "the same host is no crowd");
-    assert_eq!(tell(engine, &[begin(4, (7, 2), 59_999), begin(5, (7, 3), 60_500)], 75_000), (Some(3), Some(3)));
+    assert_eq!(tell(engine, &[begin(1, (7, 1), 0)], 0), (None, Some(1), 0), "it begins one");
+    assert_eq!(tell(engine, &[begin(2, (8, 2), 10_000)], 10_000), (None, Some(2), 0), "another rule");
+    assert_eq!(tell(engine, &[begin(3, (7, 1), 20_000)], 20_000), (None, Some(3), 0), "the same host is no crowd");
+    assert_eq!(tell(engine, &[begin(4, (7, 2), 59_999), begin(5, (7, 3), 60_500)], 75_000), (Some(3), Some(3), 1));
     engine.reopen();
-    assert_eq!(tell(engine, &[begin(6, (7, 4), 134_999)], 140_000), (Some(3), Some(3)), "it goes on while they keep coming");
-    assert_eq!(tell(engine, &[begin(7, (7, 5), 200_000)], 200_000), (None, Some(7)), "a minute later it does not");
+    assert_eq!(tell(engine, &[begin(6, (7, 4), 134_999)], 140_000), (Some(3), Some(3), 3), "it goes on while they keep coming");
+    assert_eq!(tell(engine, &[begin(7, (7, 5), 200_000)], 200_000), (None, Some(7), 0), "a minute later it does not");
     let end = |id, of: NewDelivery| NewDelivery { id: Ulid::from_bits(id), kind: NoticeKind::Resolved, ..of };
     put(engine, &[end(14, begin(4, (7, 2), 300_000)), end(17, begin(7, (7, 5), 300_000))]);
-    assert_eq!(storm(engine, 300_000), [(14, Some(3), 3), (17, None, 0)], "told alone or in a list, they end together");
+    assert_eq!(storm(engine, 300_000), [(14, Some(3), (3, 4)), (17, None, (0, 0))], "told alone or in a list, they end together");
     let query = DeliveryQuery { storm: Some(Ulid::from_bits(3)), limit: 9, ..Default::default() };
     assert_eq!(ids(&engine.store().deliveries(&query).unwrap().items), [6, 5, 4, 3]);
 }
