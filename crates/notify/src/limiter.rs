@@ -63,12 +63,6 @@ impl TokenBucket {
         self.full_at_ms = next_full_at;
         Ok(())
     }
-
-    /// Empties the bucket until `ready_ms`: the receiver asked for patience.
-    pub fn hold_until(&mut self, ready_ms: i64) {
-        let capacity = self.rate.spacing_ms.saturating_mul(i64::from(self.rate.burst));
-        self.full_at_ms = self.full_at_ms.max(ready_ms.saturating_add(capacity).saturating_sub(self.rate.spacing_ms));
-    }
 }
 
 #[cfg(test)]
@@ -94,15 +88,6 @@ mod tests {
         assert_eq!(bucket.take(0), Err(1_000));
         assert_eq!(bucket.take(1_000_000), Ok(()));
         assert_eq!(bucket.take(1_000_000), Err(1_000));
-    }
-
-    #[test]
-    fn a_held_bucket_gives_one_at_the_promised_time() {
-        let mut bucket = TokenBucket::new(ChannelRate::SMTP);
-        bucket.hold_until(60_000);
-        assert_eq!(bucket.take(0), Err(60_000));
-        assert_eq!(bucket.take(60_000), Ok(()));
-        assert!(bucket.take(60_000).is_err());
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Crowd {
         }
     }
 
+    /// Whether a channel takes several notifications in one message.
+    pub(super) fn takes_several(&self, channel: ChannelId) -> bool {
+        self.folds(channel) != Folds::Never
+    }
+
     /// The world as it is at `now`.
     pub(super) fn at(&self, now: Timestamp) -> Present<'_> {
         Present { crowd: self, now, folding: RefCell::default() }

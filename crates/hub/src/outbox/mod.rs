@@ -2,10 +2,12 @@
 //! [`crate::folding`].
 //!
 //! No transaction is open while a receiver thinks, and each channel has its own lanes, so that a slow or dead one delays no
-//! other. What the store could not take (a full disk) comes in directly and is remembered, so that it is not sent again when
-//! the store has caught up.
+//! other. A receiver that asks for patience is not asked again on any of its lanes for a while. What the store could not take
+//! (a full disk) comes in directly, keeps its order and is tried again, and is remembered, so that it is not sent again when the
+//! store has caught up.
 
 mod crowd;
+mod direct;
 mod picture;
 mod send;
 mod trouble;
@@ -16,7 +18,9 @@ pub use send::{Parcel, Sender};
 use crate::clock::{self, StepDetector};
 use crate::folding::{self, Plan, Room};
 use crowd::Crowd;
+use direct::{Attempt, Lines};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
+use nightbell_notify::retry::Decision;
 use nightbell_notify::{ChannelRate, TokenBucket};
 use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
 use std::collections::HashMap;
@@ -36,6 +40,9 @@ const LANES_PER_CHANNEL: usize = 4;
 const POLL: Duration = Duration::from_secs(5);
 /// How long to wait before asking again what became of a page that is sent without the store.
 const UNDER_WAY: Duration = Duration::from_millis(50);
+/// For how long at most a receiver's wish for patience holds up other messages of its channel, in milliseconds: a page may be more
+/// urgent than what was refused.
+const PATIENCE_MS: i64 = 60_000;
 /// How many unstored pages are remembered: a full disk lasts long, but pages are few.
 const UNSTORED: usize = 10_000;
 
@@ -44,8 +51,19 @@ const UNSTORED: usize = 10_000;
 pub struct OutboxHandle {
     wake: Arc<Notify>,
     unstored: mpsc::Sender<NewDelivery>,
-    /// Pages that could not be stored: `false` while they are under way, `true` once they went out.
-    direct: Arc<Mutex<HashMap<Ulid, bool>>>,
+    /// Pages that could not be stored.
+    direct: Arc<Mutex<HashMap<Ulid, Unstored>>>,
+}
+
+/// How far a page is that could not be stored. One that is not remembered is the store's to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unstored {
+    /// Its turn is to come, perhaps again.
+    Waits,
+    /// It is being sent.
+    UnderWay,
+    /// The receiver took it.
+    Sent,
 }
 
 /// The worker's end of the handle.
@@ -72,33 +90,59 @@ impl OutboxHandle {
     /// Hands over a page that could not be stored. Beyond some thousand the oldest are enough to wake somebody.
     pub fn send_unstored(&self, delivery: NewDelivery) {
         let id = delivery.id;
-        self.direct().insert(id, false);
+        self.direct().insert(id, Unstored::Waits);
         if self.unstored.try_send(delivery).is_err() {
             self.direct().remove(&id);
             tracing::error!("too many pages that could not be stored; this one waits for the store");
         }
     }
 
+    /// Says that the store has everything: what waits to be sent without it is sent from it.
+    pub fn caught_up(&self) {
+        self.direct().retain(|_, page| *page != Unstored::Waits);
+    }
+
     /// Whether this delivery went out before it was stored. While it is under way, this waits for its outcome, but not for ever.
     async fn was_sent_unstored(&self, id: Ulid) -> bool {
         let begun = clock::boot_millis();
-        while self.direct().get(&id) == Some(&false) && clock::boot_millis() - begun < LEASE_MS / 4 {
+        while self.direct().get(&id) == Some(&Unstored::UnderWay) && clock::boot_millis() - begun < LEASE_MS / 4 {
             tokio::time::sleep(UNDER_WAY).await;
         }
-        self.direct().remove(&id) == Some(true)
+        self.direct().remove(&id) == Some(Unstored::Sent)
     }
 
-    fn ended_unstored(&self, id: Ulid, sent: bool) {
-        if sent {
-            self.direct().insert(id, true);
-        } else {
-            self.direct().remove(&id);
+    /// Whether a page still has to be sent without the store.
+    fn is_owed_unstored(&self, id: Ulid) -> bool {
+        self.direct().get(&id) == Some(&Unstored::Waits)
+    }
+
+    fn note_unstored(&self, rows: &[NewDelivery], decision: Option<&Decision>) {
+        let mut direct = self.direct();
+        for row in rows {
+            // What the store has taken over meanwhile is not taken back.
+            let Some(page) = direct.get_mut(&row.id) else { continue };
+            match decision {
+                None => *page = Unstored::UnderWay,
+                Some(Decision::Sent) => *page = Unstored::Sent,
+                Some(Decision::RetryAfter { .. }) => *page = Unstored::Waits,
+                Some(Decision::Dead { .. }) => drop(direct.remove(&row.id)),
+            }
         }
     }
 
-    fn direct(&self) -> MutexGuard<'_, HashMap<Ulid, bool>> {
+    fn direct(&self) -> MutexGuard<'_, HashMap<Ulid, Unstored>> {
         self.direct.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a task comes back with.
+#[derive(Debug)]
+struct Done {
+    channel: ChannelId,
+    /// For how long the receiver asked to be left alone.
+    patience: Option<Duration>,
+    /// What became of a message that was sent without the store.
+    direct: Option<(Attempt, Decision)>,
 }
 
 /// The worker.
@@ -110,9 +154,12 @@ pub struct Outbox {
     sender: Arc<Sender>,
     busy: HashMap<ChannelId, usize>,
     rates: HashMap<ChannelId, TokenBucket>,
+    /// Until when receivers want to be left alone, on the clock that does not step.
+    patience: HashMap<ChannelId, i64>,
+    direct: Lines,
     crowd: Crowd,
     steps: StepDetector,
-    tasks: JoinSet<ChannelId>,
+    tasks: JoinSet<Done>,
 }
 
 impl Outbox {
@@ -121,19 +168,32 @@ impl Outbox {
     pub fn new(input: OutboxInput, store: Arc<dyn StateStore>, lease: LeaseToken, sender: Arc<Sender>) -> Self {
         let crowd = Crowd::new(Arc::clone(&sender.registry), Arc::clone(&sender.fleet), clock::now());
         let steps = StepDetector::new(clock::now(), clock::boot_millis());
-        Self { input, store, lease, sender, busy: HashMap::new(), rates: HashMap::new(), crowd, steps, tasks: JoinSet::new() }
+        Self {
+            input,
+            store,
+            lease,
+            sender,
+            busy: HashMap::new(),
+            rates: HashMap::new(),
+            patience: HashMap::new(),
+            direct: Lines::default(),
+            crowd,
+            steps,
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Works until `stop` is told, then finishes the deliveries in hand, for at most `grace`.
     pub async fn run(mut self, stop: impl Future<Output = ()>, grace: Duration) {
         tokio::pin!(stop);
         loop {
-            let wait = self.round().await;
+            let direct = self.start_direct();
+            let wait = self.round().await.min(direct);
             tokio::select! {
                 () = &mut stop => break,
                 () = self.input.handle.wake.notified() => {}
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done),
-                Some(delivery) = self.input.unstored.recv() => self.start_unstored(delivery),
+                Some(delivery) = self.input.unstored.recv() => self.direct.push(delivery),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -152,7 +212,8 @@ impl Outbox {
         }
         let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
         let Some((waiting, next)) = looked.await else { return POLL };
-        let room = Room { all: free, per_channel: LANES_PER_CHANNEL, busy: &self.busy };
+        let (busy, patience) = self.taken_lanes();
+        let room = Room { all: free, per_channel: LANES_PER_CHANNEL, busy: &busy };
         let plan = folding::plan(&waiting, &self.crowd.at(now), &room, now);
         // A lease that ran out is found by claiming, be it nothing.
         let has_due = next.is_some_and(|at| at <= now);
@@ -160,7 +221,18 @@ impl Outbox {
             self.claim(&plan, now).await;
         }
         let wait = plan.wake.map_or(POLL, |at| Duration::from_millis(at.millis_since(clock::now()).max(1).unsigned_abs()));
-        wait.min(POLL)
+        wait.min(patience)
+    }
+
+    /// How many lanes of each channel are taken, all of those whose receiver wants to be left alone; how long until the first of
+    /// them may be asked again.
+    fn taken_lanes(&mut self) -> (HashMap<ChannelId, usize>, Duration) {
+        let now_ms = clock::boot_millis();
+        self.patience.retain(|_, until_ms| *until_ms > now_ms);
+        let mut busy = self.busy.clone();
+        busy.extend(self.patience.keys().map(|channel| (*channel, LANES_PER_CHANNEL)));
+        let first = self.patience.values().min().map(|until_ms| Duration::from_millis((until_ms - now_ms).max(1).unsigned_abs()));
+        (busy, first.unwrap_or(POLL).min(POLL))
     }
 
     async fn claim(&mut self, plan: &Plan, now: Timestamp) {
@@ -206,10 +278,8 @@ impl Outbox {
                     left.push(delivery);
                 }
             }
-            if !left.is_empty() {
-                sender.send(Parcel { deliveries: left, rest: parcel.rest }).await;
-            }
-            channel
+            let patience = if left.is_empty() { None } else { sender.send(Parcel { deliveries: left, rest: parcel.rest }).await };
+            Done { channel, patience, direct: None }
         });
     }
 
@@ -229,28 +299,54 @@ impl Outbox {
         }
     }
 
-    fn start_unstored(&mut self, row: NewDelivery) {
-        *self.busy.entry(row.channel).or_default() += 1;
+    /// Starts what can be sent without the store; answers how long until more can be.
+    fn start_direct(&mut self) -> Duration {
+        while let Ok(row) = self.input.unstored.try_recv() {
+            self.direct.push(row);
+        }
+        let at = (clock::now(), clock::boot_millis());
+        let handle = &self.input.handle;
+        let started = self.direct.take(at, &|row| handle.is_owed_unstored(row.id), &|channel| self.crowd.takes_several(channel));
+        for (channel, attempt) in started {
+            self.try_direct(channel, attempt);
+        }
+        self.direct.wait_ms(at).map_or(POLL, |ms| Duration::from_millis(ms.max(1).unsigned_abs()).min(POLL))
+    }
+
+    fn try_direct(&mut self, channel: ChannelId, attempt: Attempt) {
+        self.input.handle.note_unstored(&attempt.rows, None);
+        let pause = self.pause(channel);
         let (sender, handle) = (Arc::clone(&self.sender), self.input.handle.clone());
         self.tasks.spawn(async move {
-            let (channel, id) = (row.channel, row.id);
-            let now = clock::now();
-            let wait = row.not_before.millis_since(now).max(0).unsigned_abs();
-            tokio::time::sleep(Duration::from_millis(wait)).await;
-            handle.ended_unstored(id, sender.send_without_store(fresh(row)).await);
-            channel
+            tokio::time::sleep(pause).await;
+            let deliveries = attempt.rows.iter().map(|row| direct_delivery(row.clone(), &attempt)).collect();
+            let age_ms = clock::boot_millis() - attempt.first_ms;
+            let (decision, patience) = sender.send_without_store(deliveries, age_ms).await;
+            handle.note_unstored(&attempt.rows, Some(&decision));
+            Done { channel, patience, direct: Some((attempt, decision)) }
         });
     }
 
-    fn done(&mut self, done: Result<ChannelId, tokio::task::JoinError>) {
+    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
-            Ok(channel) => self.leave(channel),
+            Ok(Done { channel, patience, direct }) => {
+                let now_ms = clock::boot_millis();
+                if let Some(patience) = patience {
+                    let ms = i64::try_from(patience.as_millis()).unwrap_or(PATIENCE_MS).min(PATIENCE_MS);
+                    self.patience.insert(channel, now_ms.saturating_add(ms));
+                }
+                match direct {
+                    Some((attempt, decision)) => self.direct.ended(channel, attempt, &decision, now_ms),
+                    None => self.leave(channel),
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "a delivery panicked; its lease will run out and it is tried again");
                 // Whose it was is not known any more: recount at leisure by letting every channel have one lane back.
                 for channel in self.busy.keys().copied().collect::<Vec<_>>() {
                     self.leave(channel);
                 }
+                self.direct.free();
             }
         }
     }
@@ -263,6 +359,11 @@ impl Outbox {
             }
         }
     }
+}
+
+/// A delivery that is sent without the store.
+fn direct_delivery(row: NewDelivery, attempt: &Attempt) -> Delivery {
+    Delivery { attempts: attempt.number, plain: attempt.plain, ..fresh(row) }
 }
 
 /// A delivery as it is before its first attempt.

@@ -69,9 +69,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Tries a claimed message once and settles its deliveries, all alike.
-    pub async fn send(&self, parcel: Parcel) {
-        let Some(lead) = parcel.deliveries.first() else { return };
+    /// Tries a claimed message once and settles its deliveries, all alike. Says for how long the receiver asked to be left alone.
+    pub async fn send(&self, parcel: Parcel) -> Option<Duration> {
+        let lead = parcel.deliveries.first()?;
         let begun = Instant::now();
         let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.attempt(&parcel, None)).await;
         let report = attempt.unwrap_or_else(|_late| {
@@ -89,6 +89,7 @@ impl Sender {
         let settled = self.judge(&parcel, &report.outcome, took).await;
         self.measure.delivery(word(&settled));
         self.settle(&parcel.deliveries, settled).await;
+        patience(&report.outcome)
     }
 
     /// Settles a delivery that already went out when it could not be stored.
@@ -96,14 +97,22 @@ impl Sender {
         self.settle(std::slice::from_ref(delivery), Settled::Sent { latency_ms: 0 }).await;
     }
 
-    /// Sends a page that could not be stored; says whether the receiver took it.
-    pub async fn send_without_store(&self, delivery: Delivery) -> bool {
+    /// Tries pages that could not be stored once, as one message whose first attempt was so long ago: what follows from it, and for
+    /// how long the receiver asked to be left alone.
+    pub async fn send_without_store(&self, deliveries: Vec<Delivery>, age_ms: i64) -> (Decision, Option<Duration>) {
         let note = "The hub cannot write to its disk: history is not being recorded, and this page may come again.";
-        let outcome = self.attempt(&Parcel { deliveries: vec![delivery], rest: 0 }, Some(note)).await.outcome;
+        let (number, plain) = deliveries.first().map_or((1, false), |lead| (lead.attempts, lead.plain));
+        let outcome = self.attempt(&Parcel { deliveries, rest: 0 }, Some(note)).await.outcome;
         if let Outcome::Retry { error, .. } | Outcome::Unacceptable { error } | Outcome::Broken { error } = &outcome {
-            tracing::warn!(error, "a page that could not be stored could not be sent either; it goes out when the store is back");
+            tracing::warn!(error, "a page that could not be stored could not be sent either");
         }
-        matches!(outcome, Outcome::Sent { .. })
+        let decision = retry::decide(&outcome, number, age_ms, plain, jitter());
+        self.measure.delivery(match &decision {
+            Decision::Sent => "sent",
+            Decision::RetryAfter { .. } => "retry",
+            Decision::Dead { .. } => "dead",
+        });
+        (decision, patience(&outcome))
     }
 
     async fn attempt(&self, parcel: &Parcel, hub_note: Option<&str>) -> Report {
@@ -378,6 +387,14 @@ fn earlier(store: &dyn StateStore, of: &[NewDelivery]) -> Result<Vec<Earlier>, S
         }
     }
     Ok(thread)
+}
+
+/// For how long a receiver asked to be left alone.
+const fn patience(outcome: &Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Retry { after, .. } => *after,
+        _ => None,
+    }
 }
 
 const fn word(settled: &Settled) -> &'static str {

@@ -287,6 +287,7 @@ impl Pipeline {
                 self.parts.measure.writable(true);
                 self.publish(&turn);
                 if !turn.commit.outbox.is_empty() {
+                    self.parts.outbox.caught_up();
                     self.parts.outbox.wake();
                 }
                 self.parts.live.tell_events(events);

@@ -61,6 +61,23 @@ async fn busy_and_failing_receivers_are_asked_again_in_their_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_wants_patience_is_left_alone_by_all_its_pages() {
+    let house = House::start().await;
+    let patient = Receiver::scripted(vec![Reply::of(429, "slow down").with("retry-after", "7")]).await;
+    let channel = house.api.make("/channels", &patient.channel("patient")).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
+    house.api.make("/rules", &rule("Memory", "mem.used_percent", 90.0, &[&channel])).await;
+    let mut agent = house.json_agent("a").await;
+    agent.beat(&json!({"cpu.usage_percent": 95})).await;
+    until("the refusal", async || (patient.all().len() == 1).then_some(())).await;
+    agent.beat(&json!({"mem.used_percent": 95})).await;
+    until("both pages", async || (patient.taken().len() == 2).then_some(())).await;
+    let pages = patient.all();
+    let waits: Vec<Duration> = pages[1..].iter().map(|page| page.at.duration_since(pages[0].at)).collect();
+    assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(6_800)), "asked again after {waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed_and_the_channel_is_called_broken() {
     let house = House::start().await;
     let secret = Double::answering(Reply::of(200, "ok")).await;
