@@ -112,9 +112,20 @@ impl Turn<'_, '_> {
             return false;
         }
         let incident = self.recall(id);
+        if self.is_unsent(told, &incident) {
+            told.last_fired_at = None;
+        }
         self.say(told, NoticeKind::Resolved, incident, 0);
         (told.incident, told.repeats) = (None, 0);
         true
+    }
+
+    /// Whether the beginning of an incident still waits for company: its end cancels it, so nobody hears of either, and no
+    /// cooldown follows from what nobody heard.
+    fn is_unsent(&self, told: &Told, incident: &IncidentRecord) -> bool {
+        let wait = self.site.not_before(incident).millis_since(self.site.now);
+        let said = told.last_fired_at.filter(|at| told.repeats == 0 && told.last_said_at == Some(*at));
+        said.is_some_and(|at| self.site.now.millis_since(at) < wait)
     }
 
     /// Incidents that lay wholly inside a late burst: one message, for the last of them, that counts the others. While

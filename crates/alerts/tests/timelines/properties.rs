@@ -363,6 +363,7 @@ impl Run {
                 assert_eq!(believed, Some(id), "the end of another incident than was told: {notice:?}");
                 assert!(muted.is_none_or(|defers| !defers), "an end inside quiet hours: {notice:?}");
                 self.believes.remove(&slot);
+                self.cancelled(&slot, at, notice);
             }
             NoticeKind::Fired => {
                 assert_eq!(believed, None, "a second beginning without an end: {notice:?}");
@@ -401,6 +402,15 @@ impl Run {
             if let Some((last, least)) = self.last_fired.insert(slot, (at, cooldown)) {
                 assert!(at - last >= least, "{notice:?} only {} ms after the last", at - last);
             }
+        }
+    }
+
+    /// A beginning that still waits for company when its end comes is sent to nobody: no cooldown follows from it.
+    fn cancelled(&mut self, slot: &(InstanceKey, ChannelId), at: i64, notice: &Notice) {
+        let wait = notice.not_before.millis_since(notice.at);
+        let (fired, said) = (self.last_fired.get(slot), self.last_said.get(slot));
+        if fired.is_some_and(|(fired, _)| at - fired < wait && said.is_some_and(|(said, _)| said == fired)) {
+            self.last_fired.remove(slot);
         }
     }
 
