@@ -12,6 +12,9 @@ use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyl
 use std::convert::Infallible;
 use tiny_skia::{FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, PremultipliedColorU8, Rect, Stroke, Transform};
 
+/// What is not wider than this has no width, in pixels: tiny-skia's `SCALAR_NEARLY_ZERO`.
+const HAIR: f32 = 1.0 / 4096.0;
+
 /// The pixels of one chart.
 pub(crate) struct Canvas {
     pixmap: Pixmap,
@@ -76,7 +79,12 @@ impl Canvas {
         builder.finish()
     }
 
+    /// Fills an area. One without width or height is none, and the painter below would complain of each in the log.
     fn fill(&mut self, path: &Path, color: BackendColor) {
+        let bounds = path.bounds();
+        if bounds.width() <= HAIR || bounds.height() <= HAIR {
+            return;
+        }
         self.pixmap.fill_path(path, &paint(color), FillRule::Winding, Transform::identity(), None);
     }
 
