@@ -43,6 +43,12 @@ impl Links {
         host.filter(|host| host.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-'))
     }
 
+    /// The fleet, for what speaks of no incident.
+    #[must_use]
+    pub fn home(&self) -> String {
+        format!("{}/", self.base)
+    }
+
     /// The page of an incident, as notifications lead to it.
     #[must_use]
     pub fn incident(&self, id: &str) -> String {

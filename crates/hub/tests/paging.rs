@@ -4,6 +4,8 @@
 
 #[path = "paging/down.rs"]
 mod down;
+#[path = "paging/kinds.rs"]
+mod kinds;
 #[path = "paging/quiet.rs"]
 mod quiet;
 #[path = "paging/routes.rs"]

@@ -2,6 +2,7 @@
 //! everything that makes it less than certain. Pure. Escaping and cutting to a service's limits is left to the channels.
 
 mod fold;
+mod moments;
 mod others;
 mod sentences;
 mod states;
@@ -216,8 +217,9 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     } else {
         add("Metric", clean(&notification.series()));
     }
-    // Of a state the sentence says everything, and its number nothing.
-    let is_number = notification.metric != OFFLINE_METRIC && states::of(notification).is_none();
+    // Of a state or a moment the sentence says everything, and its number nothing.
+    let is_told = states::of(notification).is_some() || moments::of(notification).is_some();
+    let is_number = notification.metric != OFFLINE_METRIC && !is_told;
     if is_number && notification.kind != NoticeWord::NodataStart {
         let (value, threshold) = sentences::value_and_threshold(notification);
         add(if notification.is_open() { "Value" } else { "Now" }, value);

@@ -15,7 +15,7 @@ use nightbell_alerts::NoticeKind;
 use nightbell_charts::Theme;
 use nightbell_model::{ChannelId, Timestamp, Ulid};
 use nightbell_notify::retry::{self, Decision};
-use nightbell_notify::{ChannelConfig, Charts, Earlier, Message, Notification, Notifier, Outcome, Report};
+use nightbell_notify::{ChannelConfig, Charts, Earlier, Message, NoticeWord, Notification, Notifier, Outcome, Report};
 use nightbell_store::{
     ChannelRow, Delivery, DeliveryQuery, LeaseToken, MetricStore, NewDelivery, Settled, StateStore, StoreError,
 };
@@ -133,8 +133,8 @@ impl Sender {
         notifications.iter_mut().for_each(|folded| self.complete(folded, zone));
         notification.maybe_repeat = parcel.deliveries.iter().any(|delivery| delivery.maybe_repeat);
         let overtaken = self.overtaken(&notification, lead).await;
-        let told_before = self.told_before(parcel).await;
-        notification.hub_note = hub_note.map(str::to_owned).or(overtaken).or_else(|| unfinished(parcel)).or(told_before);
+        let others = self.others(parcel).await;
+        notification.hub_note = hub_note.map(str::to_owned).or(overtaken).or(others);
         let charts = if lead.plain { Charts::default() } else { self.charts(&config, &notification).await };
         // A digest tells what the deliveries that travel with it would have said.
         let folded = if lead.row.kind == NoticeKind::Digest { Vec::new() } else { notifications };
@@ -189,7 +189,10 @@ impl Sender {
 
     /// Adds what is only known when it is sent: where links lead, and whose clock is told.
     fn complete(&self, notification: &mut Notification, zone: &str) {
-        if !notification.incident_id.is_empty() {
+        let has_no_incident = matches!(notification.kind, NoticeWord::Test | NoticeWord::Digest | NoticeWord::ChannelBroken);
+        if has_no_incident || notification.incident_id.is_empty() {
+            notification.url = self.links.home();
+        } else {
             notification.url = self.links.incident(&notification.incident_id);
             notification.chart_url = self.links.incident_chart(&notification.incident_id);
         }
@@ -212,7 +215,9 @@ impl Sender {
 
     async fn picture(&self, notification: &Notification, theme: Theme) -> Option<Vec<u8>> {
         let mut request = ChartRequest { theme, ..ChartRequest::of_page(notification, clock::now())? };
-        if notification.rule.id.parse().is_ok_and(|rule| self.registry.read().compares_rates(rule)) {
+        // A rate has a level of its own, and a state that is yes or no has none.
+        let compares_rates = notification.rule.id.parse().is_ok_and(|rule| self.registry.read().compares_rates(rule));
+        if compares_rates || notification.unit == "bool" {
             request.threshold = None;
         }
         let metrics = Arc::clone(&self.metrics);
@@ -240,16 +245,21 @@ impl Sender {
         }
     }
 
-    /// Who of the storm that a list belongs to was told of in an earlier message and goes on.
-    async fn told_before(&self, parcel: &Parcel) -> Option<String> {
-        let storm = parcel.deliveries.first()?.storm?;
+    /// Who else of its storm goes on: of a list those who were told of in an earlier message, of an end those that have not ended.
+    async fn others(&self, parcel: &Parcel) -> Option<String> {
+        let lead = parcel.deliveries.first()?.clone();
         let own: Vec<Ulid> = parcel.deliveries.iter().map(|delivery| delivery.row.id).collect();
-        if own.contains(&storm) {
+        let is_end = lead.row.kind == NoticeKind::Resolved;
+        if own.iter().any(|id| lead.storm == Some(*id)) || (is_end && parcel.rest == 0) {
             return None;
         }
         let store = Arc::clone(&self.store);
-        let names = tokio::task::spawn_blocking(move || going_on(&*store, storm, &own)).await.ok()?.ok()?;
-        told_before(&names)
+        let found = tokio::task::spawn_blocking(move || {
+            let storm = if is_end { begun_in(&*store, &lead.row)? } else { lead.storm };
+            storm.map_or_else(|| Ok(Vec::new()), |storm| going_on(&*store, storm, &own))
+        });
+        let names = found.await.ok()?.ok()?;
+        if is_end { still_on(&names, parcel.rest) } else { told_before(&names) }
     }
 
     /// What an outcome means, by the retry rules; a broken channel is marked, a working one unmarked, and somebody else is told
@@ -334,14 +344,11 @@ fn read(row: &ChannelRow, parcel: &Parcel) -> Result<(ChannelConfig, Vec<Notific
     Ok((config, notifications.map_err(|error| format!("the page cannot be read back: {error}"))?))
 }
 
-/// What to add where only some of those that began together have ended.
-fn unfinished(parcel: &Parcel) -> Option<String> {
-    let is_end = parcel.deliveries.first()?.row.kind == NoticeKind::Resolved;
-    let words = |rest| match rest {
-        1 => "1 of those that were paged together goes on.".to_owned(),
-        rest => format!("{rest} of those that were paged together go on."),
-    };
-    (is_end && parcel.rest > 0).then(|| words(parcel.rest))
+/// The storm in which an end's incident was told of.
+fn begun_in(store: &dyn StateStore, end: &NewDelivery) -> Result<Option<Ulid>, StoreError> {
+    let query =
+        DeliveryQuery { incident: Some(end.incident), channel: Some(end.channel), limit: LOOKED_AT, ..Default::default() };
+    Ok(store.deliveries(&query)?.items.into_iter().find_map(|row| row.storm))
 }
 
 /// The hosts whose beginnings were told in earlier messages of a storm and that go on, oldest first, each once.
@@ -359,12 +366,25 @@ fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<Str
 
 /// That some were told of before, in words.
 fn told_before(names: &[String]) -> Option<String> {
-    let more = names.len().saturating_sub(NAMED);
-    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match (names.len(), more) {
-        (0, _) => None,
-        (_, 0) => Some(format!("Paged before and still on: {named}.")),
-        _ => Some(format!("Paged before and still on: {named} and {more} more.")),
+    (!names.is_empty()).then(|| format!("Paged before and still on: {}.", named(names)))
+}
+
+/// What to add where only some of those that began together have ended.
+fn still_on(names: &[String], rest: u32) -> Option<String> {
+    match (names.is_empty(), rest) {
+        (_, 0) => None,
+        (false, _) => Some(format!("Paged together and still on: {}.", named(names))),
+        (true, 1) => Some("1 of those that were paged together goes on.".to_owned()),
+        (true, rest) => Some(format!("{rest} of those that were paged together go on.")),
+    }
+}
+
+/// Some hosts by name, the others as a number.
+fn named(names: &[String]) -> String {
+    let listed = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
     }
 }
 

@@ -78,6 +78,22 @@ async fn a_receiver_that_wants_patience_is_left_alone_by_all_its_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_sent_no_more_than_its_rate_and_keeps_everything() {
+    let house = House::start().await;
+    let receiver = Receiver::start().await;
+    let channel = house.api.make("/channels", &receiver.channel("hook")).await;
+    house.api.make("/rules", &rule("Disk", "disk.used_percent", 90.0, &[&channel])).await;
+    let mut agent = house.json_agent("a").await;
+    let disks: serde_json::Map<_, _> = (0..40).map(|n| (format!("disk.used_percent{{mount=/{n}}}"), json!(95))).collect();
+    agent.beat(&Value::Object(disks)).await;
+    until("a page of each disk", async || (receiver.taken().len() == 40).then_some(())).await;
+    let times: Vec<std::time::Instant> = receiver.taken().iter().map(|page| page.at).collect();
+    let took = times.iter().max().unwrap().duration_since(*times.iter().min().unwrap());
+    // Ten at once, then ten a second.
+    assert!(took >= Duration::from_millis(2_700), "40 pages in {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed_and_the_channel_is_called_broken() {
     let house = House::start().await;
     let secret = Double::answering(Reply::of(200, "ok")).await;

@@ -8,7 +8,7 @@ use crate::support::wait::until_true;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const INTERVAL_MS: u64 = 1_000;
 const LOST: usize = 6;
@@ -81,7 +81,7 @@ async fn one_rule_that_fires_on_many_is_one_page_and_a_lone_one_is_not_kept_wait
     house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
     let mut lone = house.json_agent("lone").await;
     lone.beat(&json!({"cpu.usage_percent": 95})).await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     relay.nth(1).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "a critical page took {:?}", begun.elapsed());
     let mut agents = Vec::new();
@@ -138,4 +138,37 @@ async fn a_kill_in_the_middle_of_a_storm_neither_loses_nor_doubles_anybody() {
     let sent = house.outbox("sent").await;
     let messages: BTreeSet<&str> = sent.iter().filter_map(|row| row["message_id"].as_str()).collect();
     assert_eq!(messages.len(), 1, "{sent:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_end() {
+    let house = House::start().await;
+    let relay = Relay::start().await;
+    let channel = house.api.make("/channels", &relay.channel("mail")).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
+    let mut agents = Vec::new();
+    for n in 0..4 {
+        agents.push(house.json_agent(&format!("lost-{n:02}")).await);
+    }
+    for n in 0..2 {
+        let begun = Instant::now();
+        agents[n].beat(&json!({"cpu.usage_percent": 95})).await;
+        let page = relay.nth(n + 1).await;
+        assert!(text(&page).starts_with(&format!("Critical: CPU hot on lost-{n:02} (")), "{}", text(&page));
+        assert!(begun.elapsed() < Duration::from_secs(6), "host {n} was told of after {:?}", begun.elapsed());
+    }
+    for agent in &mut agents[2..] {
+        agent.beat(&json!({"cpu.usage_percent": 95})).await;
+    }
+    let list = text(&relay.nth(3).await);
+    assert!(list.contains("Paged before and still on: lost-00, lost-01."), "{list}");
+    let begun = Instant::now();
+    for agent in &mut agents[..3] {
+        agent.beat(&json!({"cpu.usage_percent": 5})).await;
+    }
+    let clear = text(&relay.nth(4).await);
+    let after = begun.elapsed();
+    assert!((Duration::from_secs(18)..Duration::from_secs(40)).contains(&after), "the ends came after {after:?}");
+    assert!(clear.starts_with("Resolved: CPU hot on 3 hosts"), "{clear}");
+    assert!(clear.contains("Paged together and still on: lost-03."), "{clear}");
 }

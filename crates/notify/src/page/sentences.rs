@@ -1,6 +1,6 @@
 //! The phrases of a page, by what happened and to what.
 
-use super::{clean, others, states};
+use super::{clean, moments, others, states};
 use crate::notification::{NoticeWord, Notification};
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
@@ -61,6 +61,9 @@ pub(super) fn gist(notification: &Notification) -> String {
     let is_state = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated);
     if let Some(state) = states::of(notification).filter(|_| is_state) {
         return state.broken;
+    }
+    if let Some(moment) = moments::of(notification) {
+        return moment.gist;
     }
     let labels: Vec<String> = notification.labels.values().map(|label| clean(label)).collect();
     let matter = match notification.kind {
@@ -128,6 +131,9 @@ pub(super) fn host(notification: &Notification) -> String {
 pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
     let since = wall.long(&notification.started_at);
     let (host, series) = (clean(&notification.agent.name), clean(&notification.series()));
+    if let Some(moment) = moments::of(notification) {
+        return moment.sentence;
+    }
     if let Some(state) = states::of(notification)
         && matches!(notification.kind, NoticeWord::Fired | NoticeWord::Repeat | NoticeWord::Escalated | NoticeWord::Resolved)
     {

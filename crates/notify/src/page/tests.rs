@@ -92,6 +92,33 @@ fn everything_special_is_said_and_nothing_breaks_out_of_its_line() {
 }
 
 #[test]
+fn what_happens_at_one_moment_is_told_as_such() {
+    let mut reboot = notification(NoticeWord::Fired);
+    (reboot.rule.name, reboot.metric, reboot.op) = ("Rebooted".to_owned(), "sys.uptime_seconds".to_owned(), "<".to_owned());
+    (reboot.unit, reboot.value, reboot.threshold, reboot.peak) = ("seconds".to_owned(), Some(34.0), Some(600.0), Some(34.0));
+    (reboot.why, reboot.for_seconds) = ("34 s < 600 s (1 sample)".to_owned(), 0.0);
+    (reboot.started_at, reboot.top_processes) = (reboot.timestamp.clone(), vec![]);
+    insta::assert_snapshot!("text_reboot", read(&reboot));
+    let end = |one: &Notification, value| Notification {
+        kind: NoticeWord::Resolved,
+        resolved_at: Some("2026-11-22T02:19:05.000Z".to_owned()),
+        value,
+        ..one.clone()
+    };
+    let up = Page::of(&message(&end(&reboot, Some(604.0))));
+    assert_eq!(up.headline(), "Resolved: Rebooted on db-01 (after 10 m)");
+    assert_eq!(up.sentence, "db-01 has been up for 10 m 4 s since it started again.");
+    let mut clock = reboot.clone();
+    (clock.rule.name, clock.metric, clock.op) = ("Clock set".to_owned(), "clock.offset_seconds".to_owned(), ">".to_owned());
+    (clock.shape, clock.why) = ("rate".to_owned(), "+5.2 s in 10 m 0 s > 2 s (2 samples)".to_owned());
+    insta::assert_snapshot!("text_clock_step", read(&clock));
+    assert_eq!(Page::of(&message(&end(&clock, None))).sentence, "The clock of db-01 keeps time again.");
+    // What asks for something else is a comparison like any other.
+    let young = Notification { op: ">".to_owned(), ..reboot };
+    assert!(Page::of(&message(&young)).sentence.starts_with("sys.uptime_seconds on db-01 is"));
+}
+
+#[test]
 fn a_late_incident_says_from_when_to_when() {
     let mut late = notification(NoticeWord::Resolved);
     late.late = true;

@@ -338,7 +338,10 @@ fn trouble(delivery: &Delivery) -> Option<Trouble> {
     let why = delivery.last_error.clone().unwrap_or_default();
     match delivery.state {
         DeliveryState::Queued if delivery.attempts > 0 => {
-            let text = format!("{} attempts failed, the last one: {why}", delivery.attempts);
+            let text = match delivery.attempts {
+                1 => format!("one attempt failed: {why}"),
+                attempts => format!("{attempts} attempts failed, the last one: {why}"),
+            };
             Some(Trouble { channel, incident, code: "channel_failing", text, until: delivery.next_attempt_at })
         }
         DeliveryState::Queued => {

@@ -68,16 +68,20 @@ pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, a
             "source": source(notification),
             "severity": severity(notification),
             "timestamp": notification.timestamp,
-            "component": notification.series(),
-            "class": clean(&notification.rule.name),
         },
     });
+    // What speaks of no series or no rule leaves them out.
+    for (name, value) in [("component", notification.series()), ("class", clean(&notification.rule.name))] {
+        if !value.is_empty() {
+            event["payload"][name] = json!(value);
+        }
+    }
     if !message.plain {
         event["payload"]["custom_details"] = details(notification, &page);
     }
     if !page.url.is_empty() {
         event["client_url"] = json!(page.url);
-        event["links"] = json!([{"href": page.url, "text": "The incident in Nightbell"}]);
+        event["links"] = json!([{"href": page.url, "text": page.link}]);
     }
     // Pictures are fetched by PagerDuty, and only over https.
     if notification.chart_url.starts_with("https://") && !message.plain {
