@@ -43,6 +43,7 @@ pub const MODULES: [&str; 36] = [
     "crates/agent/src/schedule",
     "crates/agent/src/watch",
     "crates/hub/src/folding",
+    "crates/hub/src/outbox/direct",
     "crates/hub/src/outlook/heading",
     "crates/hub/src/routing",
     "crates/hub/src/schedule",

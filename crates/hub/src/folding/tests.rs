@@ -126,11 +126,14 @@ fn after_the_first_page_of_a_storm_the_next_is_the_list() {
     assert_eq!(decide(&[page(1, "hot", (0, 0)), next(2, (200, 0))], &USUAL, 15_200).0, vec![vec![1], vec![2]]);
 }
 
+/// What went when.
+type Went = Vec<(i64, Vec<u128>)>;
+
 /// Hosts that begin to fire at these moments, and what goes when: the outbox as a whole, with what it remembers of storms.
-fn timeline(begins_ms: &[i64], wait_ms: i64) -> Vec<(i64, Vec<u128>)> {
+fn timeline(begins_ms: &[i64], wait_ms: i64) -> Went {
     let mut coming: Vec<Waiting> = (1_u128..).zip(begins_ms).map(|(id, begins)| page(id, "hot", (*begins, wait_ms))).collect();
     coming.reverse();
-    let (mut waiting, mut went, mut told): (Vec<Waiting>, Vec<(i64, Vec<u128>)>, u32) = (Vec::new(), Vec::new(), 0);
+    let (mut waiting, mut went, mut told) = (Vec::new(), Went::new(), 0);
     let mut now = 0;
     while let Some(next) = coming.last().map(|one| one.created_at.as_millis()) {
         let wake = decide(&waiting, &USUAL, now).1;
@@ -145,7 +148,7 @@ fn timeline(begins_ms: &[i64], wait_ms: i64) -> Vec<(i64, Vec<u128>)> {
     went
 }
 
-fn went_now(waiting: &mut Vec<Waiting>, went: &mut Vec<(i64, Vec<u128>)>, told: &mut u32, now: i64) {
+fn went_now(waiting: &mut Vec<Waiting>, went: &mut Went, told: &mut u32, now: i64) {
     let last = went.last().map(|(at, _)| *at);
     for one in &mut *waiting {
         let goes_on = last.is_some_and(|last| one.created_at.as_millis() - last < 60_000);
