@@ -150,9 +150,9 @@ async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_e
     for n in 0..4 {
         agents.push(house.json_agent(&format!("lost-{n:02}")).await);
     }
-    for n in 0..2 {
+    for (n, agent) in agents.iter_mut().take(2).enumerate() {
         let begun = Instant::now();
-        agents[n].beat(&json!({"cpu.usage_percent": 95})).await;
+        agent.beat(&json!({"cpu.usage_percent": 95})).await;
         let page = relay.nth(n + 1).await;
         assert!(text(&page).starts_with(&format!("Critical: CPU hot on lost-{n:02} (")), "{}", text(&page));
         assert!(begun.elapsed() < Duration::from_secs(6), "host {n} was told of after {:?}", begun.elapsed());

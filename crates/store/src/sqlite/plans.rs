@@ -2,7 +2,7 @@
 //! each is looked at.
 
 use super::{SqliteOptions, SqliteStore};
-use crate::entities::{Change, Commit, NewDelivery, SeenRow, Settled};
+use crate::entities::{AuditEntry, Change, Commit, NewDelivery, SeenRow, Settled};
 use crate::seams::{
     DeliveryCommand, DeliveryQuery, EventQuery, ExportQuery, FleetQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery,
     Retention, ScrubPlace, SealPolicy, StateStore,
@@ -132,6 +132,17 @@ fn deliver(id: u128, kind: NoticeKind) -> NewDelivery {
     }
 }
 
+fn audit() -> AuditEntry {
+    AuditEntry {
+        at: at(0),
+        actor: "user:ann".to_owned(),
+        action: "incident.ack".to_owned(),
+        object: String::new(),
+        detail_json: "{}".to_owned(),
+        address: String::new(),
+    }
+}
+
 /// Two beginnings in one message, and an end.
 fn storm(store: &SqliteStore, lease: LeaseToken) {
     let of = |id: u128, incident: u128, kind| NewDelivery {
@@ -168,6 +179,7 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
         seen: vec![SeenRow { boot, ranges: vec![(1, 2)], ..forget.clone() }, forget],
         effects: effects(),
         outbox: vec![deliver(9, NoticeKind::Fired), deliver(2, NoticeKind::Resolved), deliver(3, NoticeKind::Test)],
+        audit: vec![audit()],
     };
     store.commit(lease, &commit).unwrap();
     store.commit(lease, &commit).unwrap();
