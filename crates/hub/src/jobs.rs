@@ -103,6 +103,10 @@ impl Jobs {
                 );
                 true
             }
+            Ok(Err(error @ StoreError::Stopping)) => {
+                tracing::debug!(job = name, %error, "housekeeping is put off");
+                true
+            }
             Ok(Err(error)) => {
                 tracing::warn!(
                     job = name,

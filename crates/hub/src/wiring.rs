@@ -154,8 +154,9 @@ impl Hub {
         Ok(Self { jobs: start_jobs(&app), app, url, stop, http, outbox, pipeline, _control: control })
     }
 
-    /// Stops: no new requests, sessions closed, the queue drained, deliveries in hand finished, the log folded.
+    /// Stops: housekeeping put off, no new requests, sessions closed, the queue drained, deliveries in hand finished, the log folded.
     pub async fn stop(mut self) {
+        self.app.engine.wind_down();
         let _nobody = self.stop.send(true);
         self.app.port.close_all(SESSIONS_GRACE).await;
         self.jobs.shutdown().await;

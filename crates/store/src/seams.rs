@@ -27,6 +27,10 @@ pub enum StoreError {
     /// There is no such object.
     #[error("there is no {0}")]
     NotFound(String),
+    /// The store is about to be closed, so that housekeeping and imports go no further. What they did is durable; the rest is done
+    /// when they are called again.
+    #[error("the hub is stopping: what is not done yet is done after its next start")]
+    Stopping,
     /// What was read back is not what can have been written.
     #[error("{what} is damaged")]
     Corrupt {

@@ -5,6 +5,7 @@
 use nightbell_model::{AgentId, Batch, BootId, Frame, Schema, Tier, Timestamp, Ulid};
 use nightbell_store::{
     LeaseToken, MetricStore, OpenError, RangeQuery, Retention, ScrubPlace, SealPolicy, SqliteOptions, SqliteStore, StateStore,
+    StoreError,
 };
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -328,4 +329,32 @@ fn a_cap_thins_the_oldest_raw_first() {
     assert_eq!(raw.tiers, [Tier::Raw, Tier::FiveMinutes]);
     assert_eq!(raw.times.last(), Some(&at(6 * DAY - MINUTE)), "the newest stays");
     assert_eq!(range(&store, 1, Tier::FiveMinutes).times, five.times, "buckets go after raw");
+}
+
+#[test]
+fn a_store_that_winds_down_puts_housekeeping_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema(["custom.value".to_owned()]);
+    let beats: Vec<Batch> = (0..3000).map(|n| beat(1, n * 5 * MINUTE, &names, &[1.5])).collect();
+    let (now, keep) = (at(3000 * 5 * MINUTE + HOUR), Retention::default());
+    store.append(lease, &beats[..2999]).unwrap();
+    let stopping = |said: Result<_, StoreError>| matches!(said, Err(StoreError::Stopping));
+    std::thread::scope(|scope| {
+        // Whatever it has come to by then: it ends, and what it did stays.
+        let rolling = scope.spawn(|| store.roll_up(lease, now));
+        store.wind_down();
+        assert!(stopping(rolling.join().unwrap()));
+    });
+    assert!(stopping(store.seal(lease, now, &SealPolicy::AT_ONCE)));
+    assert!(stopping(store.retain(lease, now, &keep)));
+    assert!(matches!(store.import(lease, agent(2), &beats[..1], false), Err(StoreError::Stopping)));
+    assert!(matches!(store.scrub(lease, now, &mut ScrubPlace::default()), Err(StoreError::Stopping)));
+    store.append(lease, &beats[2999..]).unwrap();
+    assert_eq!(range(&store, 1, Tier::Raw).times.len(), 3000, "heartbeats are still taken");
+    drop(store);
+    let (store, lease) = open(&path);
+    store.roll_up(lease, now).unwrap();
+    assert_eq!(number(&path, "SELECT count(*) FROM agent_metrics_5m"), 3000, "nothing is skipped");
 }

@@ -21,6 +21,8 @@ use tokio::sync::oneshot;
 const SELF_ENROLMENT_MS: i64 = 600_000;
 /// How long the in-process agent may take for its last heartbeat.
 const GUEST_GRACE: Duration = Duration::from_secs(3);
+/// How long questions to the store that were being answered may go on after everything else has ended.
+const READERS_GRACE: Duration = Duration::from_secs(2);
 
 /// Who runs inside the hub beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,25 +54,31 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Runs the hub until SIGINT or SIGTERM.
 pub(super) fn run(config: Config, guest: Guest) -> anyhow::Result<ExitCode> {
     start_logging(&config.log)?;
-    runtime()?.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let hub = Hub::start(config).await?;
-        announce(&hub)?;
-        let agent = match guest {
-            Guest::Agent => Some(SelfAgent::start(&hub).await?),
-            Guest::Nobody => None,
-        };
-        tokio::select! {
-            _signal = interrupt.recv() => {}
-            _signal = terminate.recv() => {}
-        }
-        tracing::info!("stopping");
-        if let Some(agent) = agent {
-            agent.stop().await;
-        }
-        hub.stop().await;
-        Ok(ExitCode::SUCCESS)
-    })
+    let runtime = runtime()?;
+    let ended = runtime.block_on(until_told(config, guest));
+    // Whoever still reads for an answer that nobody waits for is not waited for either.
+    runtime.shutdown_timeout(READERS_GRACE);
+    ended
+}
+
+async fn until_told(config: Config, guest: Guest) -> anyhow::Result<ExitCode> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hub = Hub::start(config).await?;
+    announce(&hub)?;
+    let agent = match guest {
+        Guest::Agent => Some(SelfAgent::start(&hub).await?),
+        Guest::Nobody => None,
+    };
+    tokio::select! {
+        _signal = interrupt.recv() => {}
+        _signal = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    if let Some(agent) = agent {
+        agent.stop().await;
+    }
+    hub.stop().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints where the hub is, with the set-up key as long as nobody has used it.

@@ -43,8 +43,7 @@ impl MetricStore for SqliteStore {
         for tier in Tier::ROLLUPS {
             loop {
                 let _slice = self.housekeeping();
-                let mut writer = self.gate.patient();
-                writer.check(lease)?;
+                let mut writer = self.gate.patient(lease)?;
                 let (buckets, more) = writer
                     .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.sight(), tier, now))?;
                 done.buckets += buckets;
@@ -92,13 +91,11 @@ impl MetricStore for SqliteStore {
     fn import(&self, lease: LeaseToken, agent: AgentId, batches: &[Batch], keep: bool) -> Result<Imported, StoreError> {
         let mut done = Imported::default();
         if keep {
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             writer.write("keep history", |connection, cache| import::keep(connection, cache, agent))?;
         }
         for slice in batches.chunks(import::SLICE) {
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             let part = writer
                 .write("import history", |connection, cache| import::slice(connection, cache, &self.noted, (agent, slice)))?;
             done.stored += part.stored;
@@ -136,8 +133,7 @@ impl SqliteStore {
     pub(super) fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
         let (mut after, mut cuts) = (0, Vec::new());
         loop {
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             let raised =
                 writer.write("remove history", |connection, cache| retain::raise(connection, cache, after, now, keep))?;
             let Some(last) = raised.last() else { break };
@@ -166,8 +162,7 @@ impl SqliteStore {
         let mut removed = 0;
         loop {
             let _slice = self.housekeeping();
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             match writer.write("remove history", |connection, cache| retain::purge(connection, cache))? {
                 Some(count) => removed += count as u64,
                 None => return Ok(removed),
@@ -179,8 +174,7 @@ impl SqliteStore {
     fn forget_series(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, cuts: &[retain::Cut]) -> Result<(), StoreError> {
         for some in cuts.chunks(AGENTS_AT_ONCE) {
             let _slice = self.housekeeping();
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             writer.write("forget unused series", |connection, cache| {
                 some.iter().try_for_each(|cut| prune::agent(connection, cache, cut.key(), now, keep).map(drop))
             })?;
@@ -195,8 +189,7 @@ impl SqliteStore {
         work: impl FnOnce(&rusqlite::Connection) -> Answer<T>,
     ) -> Result<T, StoreError> {
         let _slice = self.housekeeping();
-        let mut writer = self.gate.patient();
-        writer.check(lease)?;
+        let mut writer = self.gate.patient(lease)?;
         writer.write("remove history", |connection, _| work(connection))
     }
 

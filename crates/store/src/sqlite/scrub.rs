@@ -54,7 +54,7 @@ impl SqliteStore {
         now: Timestamp,
         place: &mut ScrubPlace,
     ) -> Result<ScrubReport, StoreError> {
-        self.gate.patient().check(lease)?;
+        drop(self.gate.patient(lease)?);
         let Some(part) = PARTS.get(place.part as usize) else { return self.scrub_pages(lease, place) };
         let _slice = self.housekeeping();
         let read = self.readers.read("look through history", |connection| match part {
@@ -73,8 +73,7 @@ impl SqliteStore {
             None => ScrubPlace { part: place.part + 1, after: 0 },
         };
         if !stretch.faults.is_empty() {
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             writer.write("set damaged history aside", |connection, cache| {
                 cache.chunk_times = None;
                 stretch.faults.iter().try_for_each(|fault| quarantine::set_aside(connection, &self.noted, fault, now))
@@ -92,7 +91,8 @@ impl SqliteStore {
             *place = ScrubPlace::default();
             return Ok(ScrubReport { is_round: true, ..ScrubReport::default() });
         };
-        let found = self.readers.read("check the file", |connection| check(connection, name))?;
+        let found =
+            self.readers.read("check the file", |connection| self.gate.ask(connection, |connection| check(connection, name)))?;
         for fault in &found {
             tracing::error!(table = name, %fault, "the file is damaged");
         }
@@ -110,8 +110,7 @@ impl SqliteStore {
     /// Makes an index of a table again. One whose own pages point at each other cannot even be emptied: then it stays as it is,
     /// what is read through it is checked, and the rest goes on.
     fn make_again(&self, lease: LeaseToken, table: &str, index: &str) -> Result<(), StoreError> {
-        let mut writer = self.gate.patient();
-        writer.check(lease)?;
+        let mut writer = self.gate.patient(lease)?;
         // An index that the engine makes by itself has no name to make it again by: its table has.
         let what = if index.starts_with("sqlite_autoindex") { table } else { index };
         match writer.write("make an index again", |connection, _| Ok(connection.execute_batch(&format!("REINDEX {what}"))?)) {

@@ -41,6 +41,12 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// Ends what housekeeping and imports are doing, within moments, and refuses more of it ([`StoreError::Stopping`]); what they
+    /// did is durable, and what they left is done after the next start. Everything else goes on.
+    pub fn wind_down(&self) {
+        self.gate.begin_closing();
+    }
+
     /// Brings everything into the one file, so that it can be copied as it is. The store can still be used afterwards.
     ///
     /// # Errors
@@ -75,8 +81,7 @@ impl SqliteStore {
     /// Gives pages that are free back to the disk, but for some that will be used again soon.
     pub(super) fn give_back_space(&self, lease: LeaseToken) -> Result<(), StoreError> {
         loop {
-            let writer = self.gate.patient();
-            writer.check(lease)?;
+            let writer = self.gate.patient(lease)?;
             let more = give_back(writer.connection()).map_err(|failure| failure.while_doing("give back space"))?;
             if !more {
                 return Ok(());

@@ -5,7 +5,7 @@ use super::failure::Answer;
 use super::sight::Dictionaries;
 use crate::seams::{LeaseToken, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ const STAND_BACK: Duration = Duration::from_micros(200);
 
 /// So long may a slice of housekeeping go on while commits wait. What it wrote is then still to be made durable.
 const SLICE_TIME: Duration = Duration::from_millis(8);
+
+/// A long question looks up after so many of the engine's steps: some hundred times a second.
+const STEPS: i32 = 10_000;
 
 /// The time that a slice of housekeeping has.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +48,15 @@ pub(super) struct Writer {
 pub(super) struct Gate {
     writer: Mutex<Writer>,
     waiting: AtomicUsize,
+    /// Whether there are no more turns for housekeeping.
+    closing: Arc<AtomicBool>,
 }
 
 impl Gate {
     /// A gate before `connection`, which nobody has the right to write on yet.
     pub(super) fn new(connection: Connection, dictionaries: Arc<Dictionaries>) -> Self {
         let writer = Writer { connection, lease: None, cache: Cache::new(dictionaries) };
-        Self { writer: Mutex::new(writer), waiting: AtomicUsize::new(0) }
+        Self { writer: Mutex::new(writer), waiting: AtomicUsize::new(0), closing: Arc::default() }
     }
 
     /// The writer, as soon as whoever has it is done.
@@ -62,17 +67,40 @@ impl Gate {
         writer
     }
 
-    /// The writer, once nobody else wants it.
-    pub(super) fn patient(&self) -> MutexGuard<'_, Writer> {
+    /// The writer for a slice of housekeeping, once nobody else wants it: every slice asks here, so this is where a store that is
+    /// about to be closed ends it.
+    pub(super) fn patient(&self, lease: LeaseToken) -> Result<MutexGuard<'_, Writer>, StoreError> {
         loop {
+            if self.is_closing() {
+                return Err(StoreError::Stopping);
+            }
             if self.waiting.load(Ordering::SeqCst) == 0 {
                 let writer = self.lock();
                 if self.waiting.load(Ordering::SeqCst) == 0 {
-                    return writer;
+                    return writer.check(lease).map(|()| writer);
                 }
             }
             std::thread::sleep(STAND_BACK);
         }
+    }
+
+    /// Gives housekeeping no more turns.
+    pub(super) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether housekeeping gets no more turns.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Asks `connection` a question that may take long, and lets go of it when housekeeping gets no more turns.
+    pub(super) fn ask<T>(&self, connection: &Connection, question: impl FnOnce(&Connection) -> Answer<T>) -> Answer<T> {
+        let closing = Arc::clone(&self.closing);
+        connection.progress_handler(STEPS, Some(move || closing.load(Ordering::SeqCst)))?;
+        let answer = question(connection);
+        connection.progress_handler(0, None::<fn() -> bool>)?;
+        if answer.is_err() && self.is_closing() { Err(StoreError::Stopping.into()) } else { answer }
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {

@@ -122,8 +122,7 @@ impl SqliteStore {
             let sight = self.sight();
             group.iter().map(|unit| Ok((*unit, build(connection, &sight, unit)?))).collect::<Answer<Vec<_>>>()
         })?;
-        let mut writer = self.gate.patient();
-        writer.check(lease)?;
+        let mut writer = self.gate.patient(lease)?;
         writer.write("pack history", |connection, cache| {
             let mut outcomes = Vec::with_capacity(built.len());
             for (unit, built) in &built {

@@ -29,8 +29,7 @@ impl SqliteStore {
         let (mut next, mut removed, mut newest) = (is_due.then_some(0), 0, HashMap::new());
         while let Some(after) = next {
             let _slice = self.housekeeping();
-            let mut writer = self.gate.patient();
-            writer.check(lease)?;
+            let mut writer = self.gate.patient(lease)?;
             let (count, last) =
                 writer.write("remove what is packed", |connection, _| slice(connection, after, hour, &mut newest))?;
             removed += count;
