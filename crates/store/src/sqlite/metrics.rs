@@ -64,7 +64,7 @@ impl MetricStore for SqliteStore {
             removed +=
                 self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
         }
-        self.give_back_space(lease)?;
+        self.give_back_space(lease, keep.max_bytes)?;
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }
 

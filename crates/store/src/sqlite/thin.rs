@@ -2,6 +2,7 @@
 //! what is kept for incidents.
 
 use super::failure::Answer;
+use super::upkeep::room_under;
 use super::{SqliteStore, expire};
 use crate::seams::{LeaseToken, Retention, StoreError};
 use nightbell_model::{Tier, Timestamp};
@@ -35,7 +36,7 @@ fn less(keep: &Retention, tier: Tier) -> Option<Retention> {
 impl SqliteStore {
     /// Removes history early until the file fits its cap; how many rows.
     pub(super) fn thin(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
-        let Some(cap) = keep.max_bytes else { return Ok(0) };
+        let Some(cap) = keep.max_bytes.map(room_under) else { return Ok(0) };
         let (mut removed, mut keep) = (0, *keep);
         let mut used = self.used_bytes()?;
         if used <= cap {

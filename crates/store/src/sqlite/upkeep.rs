@@ -78,21 +78,46 @@ impl SqliteStore {
         moved
     }
 
-    /// Gives pages that are free back to the disk, but for some that will be used again soon.
-    pub(super) fn give_back_space(&self, lease: LeaseToken) -> Result<(), StoreError> {
+    /// Gives pages that are free back to the disk, but for some that will be used again soon if the cap leaves room for them; a log
+    /// that takes the file over its cap begins again.
+    pub(super) fn give_back_space(&self, lease: LeaseToken, cap: Option<u64>) -> Result<(), StoreError> {
+        let room = cap.map_or(u64::MAX, room_under);
         loop {
             let writer = self.gate.patient(lease)?;
-            let more = give_back(writer.connection()).map_err(|failure| failure.while_doing("give back space"))?;
-            if !more {
-                return Ok(());
+            match give_back(writer.connection(), room) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(failure) if failure.is_damage() => {
+                    tracing::warn!(%failure, "space cannot be given back before `nightbell maintain` has written the file anew");
+                    break;
+                }
+                Err(failure) => return Err(failure.while_doing("give back space")),
             }
         }
+        if self.size_bytes() > cap.unwrap_or(u64::MAX) {
+            self.shorten_log()?;
+        }
+        Ok(())
+    }
+
+    /// Copies the log into the file and cuts both to what is used of them.
+    fn shorten_log(&self) -> Result<(), StoreError> {
+        let connection = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _slice = self.housekeeping();
+        checkpoint(&connection, "PASSIVE", PATIENCE)?;
+        let _writer = self.gate.urgent();
+        checkpoint(&connection, "TRUNCATE", PATIENCE).map(drop)
     }
 
     /// The size of the file and its log.
     pub(super) fn size_bytes(&self) -> u64 {
         file_bytes(&self.path) + file_bytes(&beside(&self.path, "-wal"))
     }
+}
+
+/// What of a cap on file and log is the file's. The rest is the log's, which is begun again at [`LOG_LIMIT_BYTES`].
+pub(super) fn room_under(cap: u64) -> u64 {
+    cap - LOG_LIMIT_BYTES.min(cap / 4)
 }
 
 fn file_bytes(path: &Path) -> u64 {
@@ -126,18 +151,21 @@ fn copy(connection: &Connection, path: &Path) -> Answer<()> {
     Ok(())
 }
 
-/// Gives some pages back; whether there are more to give.
-fn give_back(connection: &Connection) -> Answer<bool> {
-    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    let surplus = free - FREE_PAGES_KEPT;
+/// Gives some pages back; whether there are more to give before the file has `room`.
+fn give_back(connection: &Connection, room: u64) -> Answer<bool> {
+    let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let (free, pages, page_size) = (ask("PRAGMA freelist_count")?, ask("PRAGMA page_count")?, ask("PRAGMA page_size")?);
+    let fitting = i64::try_from(room / page_size.max(1).unsigned_abs()).unwrap_or(i64::MAX);
+    let kept = FREE_PAGES_KEPT.min(fitting.saturating_sub(pages - free)).max(0);
+    let surplus = free - kept;
     if surplus <= 0 {
         return Ok(false);
     }
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({})", surplus.min(PAGES_GIVEN_BACK)))?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
-    let left: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    Ok(left < free && left > FREE_PAGES_KEPT)
+    let left = ask("PRAGMA freelist_count")?;
+    Ok(left < free && left > kept)
 }
 
 /// Counts rows by their numbers, which are given without holes: removing from the middle (a purged agent) makes it too many.
