@@ -365,3 +365,44 @@ fn a_store_that_winds_down_puts_housekeeping_off() {
     store.roll_up(lease, now).unwrap();
     assert_eq!(number(&path, "SELECT count(*) FROM agent_metrics_5m"), 3000, "nothing is skipped");
 }
+
+/// The first byte of an index's root page, which says what kind of page it is.
+fn break_the_root(path: &Path, index: &str) {
+    let root = number(path, &format!("SELECT rootpage FROM sqlite_schema WHERE name = '{index}'"));
+    Connection::open(path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[usize::try_from(root - 1).unwrap() * 4096] ^= 0x40;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_index_without_a_root_is_made_again() {
+    for index in ["agent_metrics_by_time", "sqlite_autoindex_agent_metrics_5m_1", "rollup_pending_by_time"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.db");
+        let (store, lease) = open(&path);
+        let names = schema(["custom.value".to_owned()]);
+        let beats: Vec<Batch> = (0..4000).map(|n| beat(1, n * 5 * MINUTE, &names, &[1.5])).collect();
+        store.append(lease, &beats).unwrap();
+        store.roll_up(lease, at(3000 * 5 * MINUTE)).unwrap();
+        let whole = range(&store, 1, Tier::Raw);
+        drop(store);
+        break_the_root(&path, index);
+        let (store, lease) = open(&path);
+        let found = scrub(&store, lease);
+        assert!(!found.is_empty(), "{index}");
+        assert_eq!(scrub(&store, lease), Vec::<String>::new(), "{index} is mended by the first round");
+        store.roll_up(lease, at(4001 * 5 * MINUTE)).unwrap();
+        assert_eq!(range(&store, 1, Tier::Raw), whole, "{index}");
+        assert_eq!(number(&path, "SELECT count(*) FROM agent_metrics_5m"), 4000, "{index}");
+        let keep = Retention { raw_ms: DAY, ..Retention::default() };
+        store.retain(lease, at(4001 * 5 * MINUTE), &keep).unwrap();
+        assert!(store.compact(lease).unwrap(), "{index}: the old pages are lost room");
+        assert!(!store.compact(lease).unwrap(), "{index}: and there is none any more");
+        assert_eq!(number(&path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0, "{index}");
+        store.append(lease, &[beat(1, 4002 * 5 * MINUTE, &names, &[2.5])]).unwrap();
+        drop(store);
+        let (store, _) = open(&path);
+        assert_eq!(range(&store, 1, Tier::Raw).times.last(), Some(&at(4002 * 5 * MINUTE)), "{index}");
+    }
+}

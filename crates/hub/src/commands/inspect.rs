@@ -43,6 +43,7 @@ pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
     let rolled = jobs.roll_up().context("cannot roll up")?;
     let packed = store.seal(lease, clock::now(), &config.retention.packing(true)).context("cannot pack what is complete")?;
     let retained = jobs.retain().context("cannot remove what is too old")?;
+    store.compact(lease).context("cannot write the file anew")?;
     store.close().context("cannot fold the log")?;
     let stats = store.stats().context("cannot measure the database")?;
     say(&format!(

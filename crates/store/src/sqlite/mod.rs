@@ -22,6 +22,7 @@ mod import;
 mod load;
 mod log;
 mod marks;
+mod mend;
 mod metrics;
 mod noted;
 mod open;

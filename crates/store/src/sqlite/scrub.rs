@@ -1,11 +1,12 @@
 //! Looks through the whole store, a stretch at a time: every packed row and chunk against its checksum, and the pages of every table
-//! and index. What is damaged is named and set aside, an index that disagrees with its table is made again, and the rest goes on.
+//! and index. What is damaged is named and set aside, an index that is broken or disagrees with its table is made again, and the rest goes on.
 
 use super::SqliteStore;
 use super::chunks::{RAW, ROLLUPS};
 use super::failure::{Answer, Failure};
 use super::history::{blob, table};
 use super::marks::{self, Piece, RAW_COLUMNS};
+use super::mend;
 use super::quarantine::{self, Fault};
 use super::raw::{HOT, LATE};
 use crate::chunk::{BucketChunk, Chunk};
@@ -96,9 +97,9 @@ impl SqliteStore {
         for fault in &found {
             tracing::error!(table = name, %fault, "the file is damaged");
         }
-        let indexes = self.readers.read("list indexes", |connection| indexes(connection, name))?;
-        for index in indexes.iter().filter(|index| found.iter().any(|fault| fault.contains(index.as_str()))) {
-            self.make_again(lease, name, index)?;
+        if !found.is_empty() {
+            let indexes = self.readers.read("look at indexes", |connection| mend::broken(connection, name, &found))?;
+            indexes.iter().try_for_each(|index| self.make_again(lease, name, index))?;
         }
         place.part += 1;
         let found = found.into_iter().map(|fault| format!("{name}: {fault}")).collect();
@@ -106,34 +107,10 @@ impl SqliteStore {
     }
 }
 
-impl SqliteStore {
-    /// Makes an index of a table again. One whose own pages point at each other cannot even be emptied: then it stays as it is,
-    /// what is read through it is checked, and the rest goes on.
-    fn make_again(&self, lease: LeaseToken, table: &str, index: &str) -> Result<(), StoreError> {
-        let mut writer = self.gate.patient(lease)?;
-        // An index that the engine makes by itself has no name to make it again by: its table has.
-        let what = if index.starts_with("sqlite_autoindex") { table } else { index };
-        match writer.write("make an index again", |connection, _| Ok(connection.execute_batch(&format!("REINDEX {what}"))?)) {
-            Ok(()) => tracing::warn!(index, "an index did not agree with its table and was made again"),
-            Err(StoreError::Corrupt { what, source }) => {
-                tracing::error!(index, what, source, "an index cannot be made again: restore a backup, or export what is left");
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-}
-
 fn tables(connection: &Connection) -> Answer<Vec<String>> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
     let mut select = connection.prepare_cached(sql)?;
     Ok(select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
-}
-
-fn indexes(connection: &Connection, table: &str) -> Answer<Vec<String>> {
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1";
-    let mut select = connection.prepare_cached(sql)?;
-    Ok(select.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// What is wrong with the pages of a table and its indexes.
