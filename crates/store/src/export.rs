@@ -34,6 +34,8 @@ struct Filling<'a> {
     cursor: Option<ExportCursor>,
     /// Rows that were given by the page before and are met again.
     skipped: usize,
+    /// How many stored rows each row of the page is made of.
+    parts: Vec<usize>,
 }
 
 impl Filling<'_> {
@@ -44,9 +46,13 @@ impl Filling<'_> {
             self.skipped += usize::from(time == cursor.time);
             return;
         }
+        if tier == Tier::Raw && self.completes(time, values) {
+            return self.complete(values);
+        }
         if tier != Tier::Raw {
             self.widen();
         }
+        self.parts.push(1);
         self.page.times.push(time);
         self.page.widths.push(tier.width_ms());
         let has_extremes = !self.page.min.is_empty();
@@ -62,6 +68,24 @@ impl Filling<'_> {
                 self.page.max[at].push(max);
             }
         }
+    }
+
+    /// Whether a raw row says of the moment of the last one what that left open, and nothing else, as in an answer to a range: such
+    /// rows come from tables that were imported one after the other.
+    fn completes(&self, time: Timestamp, values: &[Bucket]) -> bool {
+        let is_beside = self.page.times.last() == Some(&time) && self.page.widths.last() == Some(&None);
+        let is_open = |column: &Vec<f64>| column.last().is_some_and(|value| value.is_nan());
+        is_beside && self.page.mean.iter().zip(values).all(|(column, value)| value.count == 0 || is_open(column))
+    }
+
+    fn complete(&mut self, values: &[Bucket]) {
+        for columns in [&mut self.page.mean, &mut self.page.min, &mut self.page.max] {
+            let with_values = columns.iter_mut().zip(values).filter(|(_, value)| value.count > 0);
+            with_values
+                .filter_map(|(column, value)| Some((column.last_mut()?, value)))
+                .for_each(|(last, value)| *last = value.last);
+        }
+        self.parts.last_mut().into_iter().for_each(|parts| *parts += 1);
     }
 
     /// Gives the page columns of extremes, which are the values themselves so far.
@@ -81,9 +105,11 @@ impl Filling<'_> {
         }
         page.times.truncate(max_rows);
         page.widths.truncate(max_rows);
+        self.parts.truncate(max_rows);
         page.mean.iter_mut().chain(&mut page.min).chain(&mut page.max).for_each(|column| column.truncate(max_rows));
         if let Some(time) = page.times.last().copied() {
-            let same = page.times.iter().rev().take_while(|other| **other == time).count();
+            let of_this_time = page.times.iter().zip(&self.parts).rev().take_while(|(other, _)| **other == time);
+            let same: usize = of_this_time.map(|(_, parts)| parts).sum();
             let before = self.cursor.filter(|cursor| cursor.time == time).map_or(0, |cursor| cursor.given);
             page.next = Some(ExportCursor { time, given: before + same, stretch_ms });
         }
@@ -103,7 +129,7 @@ pub(crate) fn page<E>(
     mut read: impl FnMut(Tier, (Timestamp, Timestamp), Rows<'_, E>) -> Result<(), E>,
 ) -> Result<ExportPage, E> {
     let page = ExportPage { mean: vec![Vec::new(); query.series.len()], ..ExportPage::default() };
-    let mut filling = Filling { page, decimals, cursor: query.cursor, skipped: 0 };
+    let mut filling = Filling { page, decimals, cursor: query.cursor, skipped: 0, parts: Vec::new() };
     let from = query.cursor.map_or(Timestamp::MIN, |cursor| cursor.time);
     let max_rows = query.max_rows.max(1);
     for segment in segments.iter().filter(|segment| segment.end > from) {

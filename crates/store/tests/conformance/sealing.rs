@@ -322,12 +322,20 @@ fn pages_make_up_the_whole(engine: &mut dyn Engine) {
     let keys = schema(&["m.a"]);
     let ties: Vec<Batch> = (0..3_u32).map(|n| numbered(7000 + u64::from(n), 90 * MINUTE, &keys, &[f64::from(n)])).collect();
     engine.store().append(engine.lease(), &ties).unwrap();
+    // Another series that comes by itself for moments that are there, twice for one of them: a row of the table for each moment,
+    // and one more where the same series says two things.
+    let beside = schema(&["m.beside"]);
+    let minutes = [30, 31, 90, 90, 150, 2000];
+    let apart =
+        minutes.iter().zip(7100..).map(|(minute, seq)| numbered(seq, minute * MINUTE, &beside, &[5.5])).collect::<Vec<_>>();
+    engine.store().append(engine.lease(), &apart).unwrap();
     let pages = |engine: &dyn Engine, tier: Tier, max_rows: usize| {
-        let (mut times, mut mean, mut cursor): (Vec<Timestamp>, Vec<u64>, Option<ExportCursor>) = (Vec::new(), Vec::new(), None);
+        let (mut times, mut mean, mut cursor): (Vec<Timestamp>, Vec<[u64; 2]>, Option<ExportCursor>) =
+            (Vec::new(), Vec::new(), None);
         loop {
             let query = ExportQuery {
                 agent: agent(1),
-                series: vec![key("m.none"), key("m.a")],
+                series: vec![key("m.none"), key("m.a"), key("m.beside")],
                 start: Timestamp::MIN,
                 end: Timestamp::MAX,
                 tier,
@@ -338,7 +346,7 @@ fn pages_make_up_the_whole(engine: &mut dyn Engine) {
             assert!(page.times.len() <= max_rows && page.mean.iter().all(|column| column.len() == page.times.len()));
             assert!(page.mean[0].iter().all(|value| value.is_nan()));
             times.extend(page.times);
-            mean.extend(page.mean[1].iter().map(|value| value.to_bits()));
+            mean.extend(page.mean[1].iter().zip(&page.mean[2]).map(|(a, b)| [a.to_bits(), b.to_bits()]));
             cursor = page.next;
             if cursor.is_none() {
                 return (times, mean);
@@ -350,11 +358,16 @@ fn pages_make_up_the_whole(engine: &mut dyn Engine) {
         seal(engine, ms);
         for tier in [Tier::Raw, Tier::FiveMinutes] {
             let whole = range(engine, tier);
-            let gap = whole.columns[0].mean.iter().position(|value| value.is_nan()).unwrap();
-            let (mut times, mut mean) =
-                (whole.times, whole.columns[0].mean.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
-            times.remove(gap);
-            mean.remove(gap);
+            let [a, b] =
+                ["m.a", "m.beside"].map(|name| &whole.columns.iter().find(|column| column.key == key(name)).unwrap().mean);
+            let rows = whole.times.iter().zip(a.iter().zip(b));
+            let (times, mean): (Vec<Timestamp>, Vec<[u64; 2]>) = rows
+                .filter(|(_, (a, b))| !a.is_nan() || !b.is_nan())
+                .map(|(time, (a, b))| (*time, [a.to_bits(), b.to_bits()]))
+                .unzip();
+            if tier == Tier::Raw {
+                assert_eq!(times.len(), 300 + 60 + 3 + 2, "what is beside another is in its row");
+            }
             for max_rows in [1, 7, 92, 100_000] {
                 assert_eq!(pages(engine, tier, max_rows), (times.clone(), mean.clone()), "{tier:?} by {max_rows}");
             }
