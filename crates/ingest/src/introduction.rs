@@ -18,7 +18,7 @@ pub(crate) fn check_interval(interval_ms: Option<u64>) -> Result<(), Reject> {
         None | Some(1..=LONGEST_INTERVAL_MS) => Ok(()),
         Some(other) => {
             let why = format!("interval_ms must be between 1 and {LONGEST_INTERVAL_MS}, not {other}");
-            Err(Reject::new("invalid_message", why))
+            Err(Reject::new("invalid_message", why).of("interval_ms"))
         }
     }
 }
@@ -50,7 +50,7 @@ fn check_words(words: [(&str, &Option<String>); 4]) -> Result<(), Reject> {
     let is_long = |word: &Option<String>| word.as_ref().is_some_and(|word| word.len() > WORD_LIMIT);
     match words.into_iter().find(|(_, word)| is_long(word)) {
         None => Ok(()),
-        Some((name, _)) => Err(Reject::new("invalid_message", format!("{name} may have {WORD_LIMIT} bytes"))),
+        Some((name, _)) => Err(Reject::new("invalid_message", format!("{name} may have {WORD_LIMIT} bytes")).of(name)),
     }
 }
 

@@ -15,11 +15,18 @@ pub struct Reject {
     pub code: &'static str,
     /// For people; names the metric.
     pub why: String,
+    /// The field of a description that is wrong, as a JSON pointer (RFC 6901); empty where that does not apply.
+    pub pointer: String,
 }
 
 impl Reject {
     pub(crate) fn new(code: &'static str, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, why: why.into(), pointer: String::new() }
+    }
+
+    /// The same, about a field.
+    pub(crate) fn of(self, field: &str) -> Self {
+        Self { pointer: format!("/{field}"), ..self }
     }
 }
 

@@ -50,9 +50,9 @@ pub(crate) async fn nodes(State(shared): State<Arc<Shared>>, request: Request) -
 async fn read_node(headers: &HeaderMap, body: Body) -> Result<NodeRequest, Problem> {
     let wire = body::read(headers, body).await?;
     let node = wire.decoded(|json| Ok(decode_node(json, &Limits::BODY)?))?;
-    check_node(&node).map_err(|reject| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reject.code, reject.why))?;
+    check_node(&node).map_err(|reject| Problem::invalid(reject.code, reject.pointer, reject.why))?;
     if node.facts.as_ref().is_some_and(|facts| facts_json(facts).len() > FACTS_LIMIT) {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB"));
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "facts may have 64 KiB").at("/facts"));
     }
     Ok(node)
 }

@@ -11,12 +11,24 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: String,
     detail: String,
+    /// The field that it is about, as a JSON pointer (RFC 6901); empty where it is the whole body.
+    pointer: Option<String>,
     retry_after_s: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), retry_after_s: None }
+        Self { status, code: code.into(), detail: detail.into(), pointer: None, retry_after_s: None }
+    }
+
+    /// The same, about a field of the body.
+    pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), ..self }
+    }
+
+    /// 422: readable, but a field cannot be accepted.
+    pub(crate) fn invalid(code: &str, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at(pointer)
     }
 
     /// 401: no credential, or a wrong one.
@@ -55,7 +67,7 @@ impl From<DecodeError> for Problem {
         let status = match error.code {
             "malformed" => StatusCode::BAD_REQUEST,
             "too_large" | "too_many" => StatusCode::PAYLOAD_TOO_LARGE,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => return Self::invalid(error.code, error.pointer, error.message),
         };
         Self::new(status, error.code, error.message)
     }
@@ -63,12 +75,15 @@ impl From<DecodeError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let errors: Vec<_> =
+            self.pointer.iter().map(|pointer| serde_json::json!({"pointer": pointer, "detail": self.detail})).collect();
         let body = serde_json::json!({
             "type": format!("/problems/{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": self.code,
+            "errors": errors,
         });
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();

@@ -199,7 +199,7 @@ impl Session {
             FromAgent::Heartbeat(heartbeat) => self.heartbeats(vec![heartbeat], sent_by, received),
             FromAgent::Heartbeats(heartbeats) => self.heartbeats(heartbeats, None, received),
             FromAgent::Schema(schema) => {
-                if let Err(Reject { code, why }) = agent.listener.declare(&schema) {
+                if let Err(Reject { code, why, .. }) = agent.listener.declare(&schema) {
                     self.say_error(code, why, reply);
                 }
             }

@@ -8,6 +8,8 @@ pub struct DecodeError {
     pub code: &'static str,
     /// What is wrong, for people; names the field.
     pub message: String,
+    /// Which field is wrong, as a JSON pointer (RFC 6901) from the object that was read; empty where it is the whole.
+    pub pointer: String,
     /// The subject of the frame, if it was read.
     pub subject: Option<String>,
     /// The inbox that waits for an answer, if it was read.
@@ -16,7 +18,7 @@ pub struct DecodeError {
 
 impl DecodeError {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), subject: None, reply: None }
+        Self { code, message: message.into(), pointer: String::new(), subject: None, reply: None }
     }
 
     /// The bytes are not the encoding they claim to be.
@@ -27,6 +29,11 @@ impl DecodeError {
     /// The data of a message does not have the shape its subject asks for.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new("invalid_message", message)
+    }
+
+    /// The same, with the field that does not; none of our fields' names needs an escape in a pointer.
+    pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), ..self }
     }
 
     /// Over a bound on sizes.

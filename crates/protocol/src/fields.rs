@@ -20,13 +20,13 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 }
 
 fn wrong(name: &str, wanted: &str, found: &Value) -> DecodeError {
-    DecodeError::invalid(format!("{name} must be {wanted}, not {}", kind(found)))
+    DecodeError::invalid(format!("{name} must be {wanted}, not {}", kind(found))).at(format!("/{name}"))
 }
 
 impl<'v> Fields<'v> {
     /// The fields of `value`; `what` names it in complaints.
     pub(crate) fn of(value: &'v Value, what: &str) -> Result<Self, DecodeError> {
-        value.as_object().map(Self).ok_or_else(|| wrong(what, "an object", value))
+        value.as_object().map(Self).ok_or_else(|| wrong(what, "an object", value).at(""))
     }
 
     /// The value of the first of `names` that is there and not null.
@@ -39,7 +39,7 @@ impl<'v> Fields<'v> {
     }
 
     pub(crate) fn required_text(self, names: &[&str]) -> Result<String, DecodeError> {
-        self.text(names)?.ok_or_else(|| DecodeError::invalid(format!("{} is missing", names[0])))
+        self.text(names)?.ok_or_else(|| DecodeError::invalid(format!("{} is missing", names[0])).at(format!("/{}", names[0])))
     }
 
     pub(crate) fn number(self, names: &[&str]) -> Result<Option<f64>, DecodeError> {
@@ -54,7 +54,7 @@ impl<'v> Fields<'v> {
             value.as_u64().or_else(real).ok_or_else(|| {
                 let wanted = "a whole number that is not negative";
                 if value.is_number() {
-                    DecodeError::invalid(format!("{} must be {wanted}", names[0]))
+                    DecodeError::invalid(format!("{} must be {wanted}", names[0])).at(format!("/{}", names[0]))
                 } else {
                     wrong(names[0], wanted, value)
                 }
@@ -77,7 +77,8 @@ impl<'v> Fields<'v> {
 
     pub(crate) fn texts(self, names: &[&str]) -> Result<Vec<String>, DecodeError> {
         let text = |(index, value): (usize, &Value)| {
-            value.as_str().map(str::to_owned).ok_or_else(|| wrong(&format!("{}[{index}]", names[0]), "text", value))
+            let wrong = || wrong(&format!("{}[{index}]", names[0]), "text", value).at(format!("/{}/{index}", names[0]));
+            value.as_str().map(str::to_owned).ok_or_else(wrong)
         };
         self.list(names)?.iter().enumerate().map(text).collect()
     }

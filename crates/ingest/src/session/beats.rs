@@ -23,7 +23,7 @@ impl Session {
                     heard.push(one);
                     false
                 }
-                Err(Reject { code, why }) => {
+                Err(Reject { code, why, .. }) => {
                     self.out.push(heartbeat_error(code, why, mark.clone()).into());
                     true
                 }
@@ -44,7 +44,7 @@ impl Session {
                 self.charge(1);
                 self.send_in(vec![Entry { mark, refused: false }], vec![heard]);
             }
-            Err(Reject { code, why }) => self.say_error(code, why, reply),
+            Err(Reject { code, why, .. }) => self.say_error(code, why, reply),
         }
     }
 

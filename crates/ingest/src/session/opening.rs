@@ -17,7 +17,7 @@ impl Session {
         if self.agent.is_some() {
             return self.say_error("already_authenticated", "this connection has its agent", reply);
         }
-        if let Err(Reject { code, why }) = check_register(&register) {
+        if let Err(Reject { code, why, .. }) = check_register(&register) {
             return self.say_error(code, why, reply);
         }
         let interval_ms = register.interval_ms;
@@ -56,7 +56,7 @@ impl Session {
             let refusal = Refusal { code: "bad_credential".to_owned(), message: "agent_id is not an id".to_owned() };
             return self.refuse(refusal, reply);
         };
-        if let Err(Reject { code, why }) = check_interval(auth.interval_ms) {
+        if let Err(Reject { code, why, .. }) = check_interval(auth.interval_ms) {
             return self.say_error(code, why, reply);
         }
         let Ok(facts_json) = self.facts(auth.facts.as_ref(), &reply) else { return };

@@ -48,7 +48,36 @@ async fn nodes_enrol_and_update_themselves() {
     problem(&post(address, "/nodes", &bearer("nb_enroll_wrong"), b"[").await, 401, "bad_token");
     problem(&post(address, "/nodes", "", node.as_bytes()).await, 401, "unauthorized");
     problem(&post(address, "/nodes", &bearer(TOKEN), b"[").await, 400, "malformed");
-    problem(&post(address, "/nodes", &bearer(TOKEN), br#"{"hostname":7}"#).await, 422, "invalid_message");
+}
+
+#[tokio::test]
+async fn the_field_that_cannot_be_accepted_is_pointed_at() {
+    let hub = Hub::default();
+    let address = hub.serve().await;
+    let long = "x".repeat(300);
+    for (body, pointer) in [
+        (json!({"hostname": 7}), "/hostname"),
+        (json!({"tags": ["db", 7]}), "/tags/1"),
+        (json!({"tags": "db"}), "/tags"),
+        (json!({"facts": []}), "/facts"),
+        (json!({"interval_ms": -1}), "/interval_ms"),
+        (json!({"interval_ms": "often"}), "/interval_ms"),
+        (json!({"interval_ms": 90_000_000_000_u64}), "/interval_ms"),
+        (json!({"role": long}), "/role"),
+        (json!([]), ""),
+    ] {
+        let answer = post(address, "/nodes", &bearer(TOKEN), body.to_string().as_bytes()).await;
+        problem(&answer, 422, "invalid_message");
+        assert_eq!(answer.body["errors"], json!([{"pointer": pointer, "detail": answer.body["detail"]}]), "{body}");
+    }
+    let facts = json!({"facts": {"os": "x".repeat(70_000)}}).to_string();
+    let answer = post(address, "/nodes", &bearer(TOKEN), facts.as_bytes()).await;
+    problem(&answer, 413, "too_large");
+    assert_eq!(answer.body["errors"][0]["pointer"], "/facts");
+    let answer = send(address, &json!(7)).await;
+    problem(&answer, 422, "invalid_message");
+    assert_eq!(answer.body["errors"][0]["pointer"], "");
+    assert_eq!(post(address, "/nodes", "", b"{}").await.body["errors"], json!([]), "what is about no field points at none");
 }
 
 #[tokio::test]

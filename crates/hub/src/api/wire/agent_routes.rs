@@ -41,8 +41,12 @@ fn operation_id(method: &str, path: &str) -> String {
 
 /// The answer to everything that goes wrong.
 fn problem() -> Value {
+    refused("What went wrong, as problem details")
+}
+
+fn refused(description: &str) -> Value {
     let schema = json!({"$ref": format!("#/components/schemas/{}", Problem::name())});
-    json!({"description": "What went wrong, as problem details", "content": {"application/problem+json": {"schema": schema}}})
+    json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
 }
 
 fn body(description: &str, schema: &Value) -> Value {
@@ -78,7 +82,11 @@ fn nodes() -> Value {
         "description": "With an enrolment token it answers an id and a credential; with the credential it updates and answers the same id.",
         "security": [{"agent": []}],
         "requestBody": body("Who it is", &request),
-        "responses": {"200": answer("Enrolled or updated", &enrolled), "default": problem()},
+        "responses": {
+            "200": answer("Enrolled or updated", &enrolled),
+            "422": refused("A field cannot be accepted: errors[0].pointer says which"),
+            "default": problem(),
+        },
     }})
 }
 
@@ -110,7 +118,11 @@ fn system() -> Value {
         "description": "One heartbeat, an array of them, or {\"heartbeats\":[…]}, gzip or plain; answered once they are durable.",
         "security": [{"agent": []}],
         "requestBody": body("The heartbeats", &request),
-        "responses": {"200": answer("Durable", &stored), "default": problem()},
+        "responses": {
+            "200": answer("Durable", &stored),
+            "422": refused("The body holds no heartbeats; one that is wrong is refused by its index in an answer of 200"),
+            "default": problem(),
+        },
     }})
 }
 
