@@ -3,6 +3,7 @@
 //! The pipeline writes it after each commit; nobody else does. History is the store's.
 
 use crate::fleet_history::Arrivals;
+use crate::slow::{Older, Slow};
 use nightbell_model::{AgentId, Batch, Schema, SeriesKey, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -24,6 +25,8 @@ pub struct Vitals {
     pub latest: Option<Arc<Batch>>,
     /// The two that `latest` is joined of.
     parts: Parts,
+    /// The newest values of what it measures more seldom than it sends heartbeats.
+    slow: Slow,
     /// How often it sends them, in milliseconds.
     pub interval_ms: i64,
     /// Whether its newest connection was closed cleanly since its last heartbeat.
@@ -42,6 +45,7 @@ impl Vitals {
     /// Takes a heartbeat with values, unless a newer one is known. What containers used, said by itself, replaces what was known of
     /// containers and nothing else.
     pub fn take(&mut self, batch: Arc<Batch>) {
+        self.slow.take(&batch, self.interval_ms);
         let hole_ms = (MISSED_INTERVALS * self.interval_ms).max(LEAST_HOLE_MS);
         self.latest = self.parts.take(batch, hole_ms);
     }
@@ -50,6 +54,7 @@ impl Vitals {
     fn shift(&mut self, step_ms: i64) {
         let moved = |at: Timestamp| at.plus_millis(step_ms);
         self.last_seen = self.last_seen.map(moved);
+        self.slow.shift(step_ms);
         self.top = self.top.take().map(|(at, json)| (moved(at), json));
         for batch in [&mut self.latest, &mut self.parts.host, &mut self.parts.containers].into_iter().flatten() {
             *batch = Arc::new(Batch { ts: moved(batch.ts), received: moved(batch.received), ..(**batch).clone() });
@@ -59,7 +64,13 @@ impl Vitals {
     /// The newest value of a series.
     #[must_use]
     pub fn value(&self, key: &SeriesKey) -> Option<f64> {
-        self.latest.as_ref()?.value(key)
+        let newest = self.latest.as_ref().and_then(|batch| batch.value(key)).filter(|value| !value.is_nan());
+        newest.or_else(|| self.older().find(|older| older.key == *key).map(|older| older.value))
+    }
+
+    /// Values that are older than the newest heartbeat, and not too old for how often they are measured.
+    pub fn older(&self) -> impl Iterator<Item = &Older> {
+        self.slow.beside(self.latest.as_deref())
     }
 }
 

@@ -42,6 +42,7 @@ pub mod schedule;
 pub mod sealing;
 pub mod server;
 pub mod signing;
+pub mod slow;
 pub mod starter;
 mod table;
 pub mod transfer;

@@ -58,6 +58,12 @@ impl Places {
         Self { wanted: wanted.into(), known: HashMap::new(), room: SCHEMAS }
     }
 
+    /// Whether the question asks for a series.
+    #[must_use]
+    pub fn wants(&self, key: &SeriesKey) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|wanted| is_wanted(key, wanted))
+    }
+
     /// The places in `schema`, in its order.
     pub fn of(&mut self, schema: &Arc<Schema>) -> &[Place] {
         if self.known.len() > self.room {

@@ -29,7 +29,7 @@ pub enum StoreError {
     NotFound(String),
     /// The store is about to be closed, so that housekeeping and imports go no further. What they did is durable; the rest is done
     /// when they are called again.
-    #[error("the hub is stopping: what is not done yet is done after its next start")]
+    #[error("the hub is stopping: try again after its next start")]
     Stopping,
     /// What was read back is not what can have been written.
     #[error("{what} is damaged")]

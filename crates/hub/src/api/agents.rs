@@ -31,8 +31,8 @@ use utoipa_axum::routes;
 const NAME_LIMIT: usize = 200;
 const TAG_LIMIT: usize = 64;
 /// What a GET shows that cannot be changed.
-const READ_ONLY: [&str; 9] =
-    ["id", "status", "last_seen", "created_at", "version", "interval_seconds", "facts", "metrics", "thresholds"];
+const READ_ONLY: [&str; 10] =
+    ["id", "status", "last_seen", "created_at", "version", "interval_seconds", "facts", "metrics", "older", "thresholds"];
 /// What every agent's facts have, known or not.
 const FACTS: [&str; 5] = ["os", "kernel", "cpu_model", "cores", "memory_bytes"];
 
@@ -61,6 +61,8 @@ struct Agent {
     facts: Value,
     /// The newest value of each series.
     metrics: BTreeMap<String, Option<f64>>,
+    /// When series were measured whose value is older than the newest heartbeat, because they are measured more seldom.
+    older: BTreeMap<String, String>,
     /// The levels of each metric or series that has some.
     thresholds: BTreeMap<String, LevelsView>,
 }
@@ -138,6 +140,7 @@ fn facts(text: &str) -> Value {
 fn view(holdings: &Holdings, row: &AgentRow, vitals: &Vitals, now: Timestamp) -> Agent {
     let finite = |value: f64| Some(value).filter(|value| value.is_finite());
     let newest = vitals.latest.iter().flat_map(|batch| batch.samples());
+    let older = vitals.older().map(|older| (&older.key, older.value));
     Agent {
         id: row.id.to_string(),
         name: row.name.clone(),
@@ -149,7 +152,8 @@ fn view(holdings: &Holdings, row: &AgentRow, vitals: &Vitals, now: Timestamp) ->
         paused: row.paused,
         interval_seconds: Seconds(row.interval_ms),
         facts: facts(&row.facts_json),
-        metrics: newest.map(|(key, value)| (key.to_string(), finite(value))).collect(),
+        metrics: newest.chain(older).map(|(key, value)| (key.to_string(), finite(value))).collect(),
+        older: vitals.older().map(|older| (older.key.to_string(), rfc3339(older.at))).collect(),
         thresholds: levels_of(&holdings.levels, row.id),
     }
 }

@@ -11,11 +11,12 @@ use crate::fleet::Vitals;
 use crate::lookup::Places;
 use crate::page::rfc3339;
 use crate::registry::Holdings;
+use crate::slow::Older;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use nightbell_model::{Batch, SeriesKey};
+use nightbell_model::{Batch, SeriesKey, Timestamp};
 use nightbell_store::AgentRow;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -69,6 +70,9 @@ struct LatestAgent {
     t: Option<i64>,
     /// The value of each series; null where it is infinite.
     metrics: BTreeMap<String, Option<f64>>,
+    /// When series were measured whose value is older than `t`, because they are measured more seldom, in epoch milliseconds; left
+    /// out if there are none.
+    older: Option<BTreeMap<String, i64>>,
 }
 
 /// What is ranked, and how.
@@ -115,6 +119,7 @@ struct Reading<'a> {
     row: &'a AgentRow,
     online: bool,
     latest: Option<Arc<Batch>>,
+    older: Vec<Older>,
 }
 
 /// The agents with a tag (all if none is named), by id.
@@ -124,7 +129,12 @@ fn readings<'a>(app: &App, holdings: &'a Holdings, tag: Option<&String>) -> Vec<
     let fleet = app.fleet.read();
     let reading = |row: &'a AgentRow| {
         let vitals: Option<&Vitals> = fleet.get(&row.id);
-        Reading { row, online: vitals.is_some_and(|v| v.is_online(now)), latest: vitals.and_then(|v| v.latest.clone()) }
+        Reading {
+            row,
+            online: vitals.is_some_and(|v| v.is_online(now)),
+            latest: vitals.and_then(|v| v.latest.clone()),
+            older: vitals.map(|v| v.older().cloned().collect()).unwrap_or_default(),
+        }
     };
     let mut found: Vec<Reading<'a>> = rows.map(reading).collect();
     drop(fleet);
@@ -143,7 +153,8 @@ async fn latest(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<LatestPa
     out.extend_from_slice(b"{\"items\":[");
     app.lookup.ask(&wanted, |places| {
         for reading in &readings {
-            write_reading(&mut out, reading, |out, batch| {
+            let older: Vec<&Older> = reading.older.iter().filter(|older| places.wants(&older.key)).collect();
+            write_reading(&mut out, reading, &older, |out, batch| {
                 let mut decimals = 2;
                 for place in places.of(&batch.schema) {
                     let value = batch.values[place.position as usize];
@@ -160,7 +171,7 @@ async fn latest(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<LatestPa
     Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response())
 }
 
-fn write_reading(out: &mut Vec<u8>, reading: &Reading<'_>, values: impl FnOnce(&mut Vec<u8>, &Batch)) {
+fn write_reading(out: &mut Vec<u8>, reading: &Reading<'_>, older: &[&Older], values: impl FnOnce(&mut Vec<u8>, &Batch)) {
     out.extend_from_slice(b"{\"id\":");
     push_json(out, &reading.row.id.to_string());
     out.extend_from_slice(b",\"name\":");
@@ -174,7 +185,33 @@ fn write_reading(out: &mut Vec<u8>, reading: &Reading<'_>, values: impl FnOnce(&
         }
         None => out.extend_from_slice(b"null,\"metrics\":{"),
     }
-    close(out, b"}},");
+    write_older(out, older);
+    out.extend_from_slice(b"},");
+}
+
+/// The values of slow series, the end of the values, and when those were measured.
+fn write_older(out: &mut Vec<u8>, older: &[&Older]) {
+    let field = |out: &mut Vec<u8>, older: &Older| {
+        push_json(out, older.key.as_str());
+        out.push(b':');
+    };
+    let mut decimals = 2;
+    for older in older {
+        field(out, older);
+        push_json_number(out, older.value, &mut decimals);
+        out.push(b',');
+    }
+    close(out, b"}");
+    if older.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"older\":{");
+    for older in older {
+        field(out, older);
+        push_integer(out, older.at.as_millis());
+        out.push(b',');
+    }
+    close(out, b"}");
 }
 
 /// Ends a list or object: a comma after its last member goes.
@@ -208,8 +245,8 @@ async fn top(State(app): State<Arc<App>>, ApiQuery(params): ApiQuery<TopParams>)
 #[derive(Debug)]
 struct Candidate<'a> {
     row: &'a AgentRow,
-    batch: &'a Batch,
-    position: usize,
+    key: &'a SeriesKey,
+    at: Timestamp,
     value: f64,
 }
 
@@ -218,20 +255,16 @@ impl Candidate<'_> {
     fn compare(&self, other: &Self, largest_first: bool) -> Ordering {
         let values = self.value.total_cmp(&other.value);
         let values = if largest_first { values.reverse() } else { values };
-        values.then_with(|| (self.row.id, self.key()).cmp(&(other.row.id, other.key())))
-    }
-
-    fn key(&self) -> &SeriesKey {
-        &self.batch.schema.keys()[self.position]
+        values.then_with(|| (self.row.id, self.key).cmp(&(other.row.id, other.key)))
     }
 
     fn show(&self) -> Ranked {
         Ranked {
             agent: Named { id: self.row.id.to_string(), name: self.row.name.clone() },
-            metric: self.key().metric().to_owned(),
-            labels: labels(self.key()),
+            metric: self.key.metric().to_owned(),
+            labels: labels(self.key),
             value: self.value,
-            timestamp: rfc3339(self.batch.ts),
+            timestamp: rfc3339(self.at),
         }
     }
 }
@@ -245,9 +278,11 @@ fn candidates<'a>(readings: &'a [Reading<'_>], places: &mut Places) -> Vec<Candi
             let position = place.position as usize;
             let value = batch.values[position];
             if value.is_finite() {
-                found.push(Candidate { row: reading.row, batch, position, value });
+                found.push(Candidate { row: reading.row, key: &batch.schema.keys()[position], at: batch.ts, value });
             }
         }
+        let older = reading.older.iter().filter(|older| older.value.is_finite() && places.wants(&older.key));
+        found.extend(older.map(|older| Candidate { row: reading.row, key: &older.key, at: older.at, value: older.value }));
     }
     found
 }

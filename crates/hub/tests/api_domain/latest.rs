@@ -52,6 +52,38 @@ async fn the_newest_values_of_all_agents_are_one_answer() {
     assert_eq!((status, code.as_str()), (422, "invalid"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_measured_by_the_hour_stays_with_its_own_time() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let (now, health, wear) = (now_ms(), "smart.healthy{device=sda}", "smart.wear_percent{device=sda}");
+    poster.post(&[(now - 3_500_000, json!({"cpu.usage_percent": 1, "load.avg_1m": 2, health: 1, wear: 7}))]).await;
+    poster.post(&[(now - 1_000, json!({"cpu.usage_percent": 3}))]).await;
+    let all = world.get("/agents/latest").await;
+    let own = named(&all, "db-01");
+    assert_eq!(
+        own["metrics"],
+        json!({"cpu.usage_percent": 3.0, health: 1.0, wear: 7.0}),
+        "what comes with each heartbeat is gone"
+    );
+    assert_eq!(own["older"], json!({health: now - 3_500_000, wear: now - 3_500_000}));
+    let one = world.get("/agents/latest?metrics=smart.wear_percent").await;
+    assert_eq!(named(&one, "db-01")["metrics"], json!({wear: 7.0}));
+    assert_eq!(named(&one, "db-01")["older"], json!({wear: now - 3_500_000}));
+    let fast = world.get("/agents/latest?metrics=cpu.usage_percent").await;
+    assert_eq!(named(&fast, "db-01")["older"], Value::Null);
+    let agent = world.get(&format!("/agents/{}", poster.id)).await;
+    assert_eq!(agent["metrics"], own["metrics"]);
+    let mut named: Vec<&String> = agent["older"].as_object().unwrap().keys().collect();
+    named.sort();
+    assert_eq!(named, [health, wear]);
+    let ranking = world.get("/metrics/top?metric=smart.wear_percent").await;
+    assert_eq!((&ranking["items"][0]["value"], &ranking["items"][0]["timestamp"]), (&json!(7.0), &agent["older"][wear]));
+    poster.post(&[(now, json!({"cpu.usage_percent": 4, wear: 8}))]).await;
+    let agent = world.get(&format!("/agents/{}", poster.id)).await;
+    assert_eq!((&agent["metrics"][wear], &agent["older"][wear]), (&json!(8.0), &Value::Null));
+}
+
 fn ranked(ranking: &Value) -> Vec<(&str, f64)> {
     let items = ranking["items"].as_array().unwrap().iter();
     items.map(|item| (item["agent"]["name"].as_str().unwrap(), item["value"].as_f64().unwrap())).collect()

@@ -143,8 +143,18 @@ fn vitals_json(id: AgentId, vitals: &Vitals, now: Timestamp, brief: bool) -> Val
             }
         }
     }
+    let mut older = Map::new();
+    for value in vitals.older().filter(|older| older.value.is_finite() && !brief) {
+        metrics.insert(value.key.to_string(), json!(value.value));
+        older.insert(value.key.to_string(), json!(page::rfc3339(value.at)));
+    }
     let status = if vitals.is_online(now) { "online" } else { "offline" };
-    json!({"id": id.to_string(), "status": status, "last_seen": vitals.last_seen.map(page::rfc3339), "metrics": metrics})
+    let mut said =
+        json!({"id": id.to_string(), "status": status, "last_seen": vitals.last_seen.map(page::rfc3339), "metrics": metrics});
+    if !older.is_empty() {
+        said["older"] = Value::Object(older);
+    }
+    said
 }
 
 fn frame(kind: &str, at: Timestamp, data: Value) -> Arc<str> {
