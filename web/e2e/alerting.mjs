@@ -131,6 +131,35 @@ export async function escalation(page, base, shot) {
   check(made.escalation.map((step) => step.after).join() === "15m,45m", `escalates after ${JSON.stringify(made.escalation)}`);
 }
 
+/** Changes the silence that holds now and the one that comes again: what was not touched stays. */
+async function changeSilences(page, base) {
+  const read = async (comment) => (await (await page.request.get(`${base}/api/v1/silences`)).json()).items.find((silence) => silence.comment === comment);
+  const change = async (comment, fill) => {
+    await page.locator(".list-item", { hasText: comment }).getByRole("button", { name: "Edit" }).click();
+    const dialog = page.getByRole("dialog", { name: "Change silence" });
+    await fill(dialog);
+    await dialog.getByRole("button", { name: "Save silence" }).click();
+  };
+  const [once, again] = [await read("deploying"), await read("backup")];
+  await change("deploying", async (dialog) => {
+    check((await dialog.getByLabel("For", { exact: true }).inputValue()) === "2h", "the form does not say how long it lasts");
+    await dialog.getByLabel("For", { exact: true }).fill("3h");
+  });
+  await until("it lasts an hour longer", async () => Date.parse((await read("deploying")).ends_at) - Date.parse(once.ends_at) === 3_600_000);
+  check((await read("deploying")).starts_at === once.starts_at, "its beginning moved");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await change("backup", async (dialog) => {
+    check((await dialog.getByLabel("Kind").inputValue()) === "maintenance", "the form does not say its kind");
+    await dialog.getByText("More conditions").click();
+    await dialog.getByLabel("Labels").fill("mount=~/data.*");
+  });
+  await page.getByRole("dialog").getByText("These are the next times").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Done" }).click();
+  const changed = await read("backup");
+  check(changed.matchers.length === 1 && changed.matchers[0].value === "/data.*", `its labels are ${JSON.stringify(changed.matchers)}`);
+  check(["id", "cron", "timezone", "duration", "kind", "ends_at"].every((name) => changed[name] === again[name]), `it is ${JSON.stringify(changed)}`);
+}
+
 /** Makes a silence that comes every day, and one that holds now: the banner says so until it is ended. */
 export async function silences(page, base, shot) {
   await page.goto(`${base}/silences`);
@@ -162,9 +191,10 @@ export async function silences(page, base, shot) {
   await dialog.getByRole("button", { name: "Save silence" }).click();
   await page.locator(".banner", { hasText: /silence.*ends in/ }).waitFor();
   await shot("silences-light");
+  await changeSilences(page, base);
   await page.locator(".list-item", { hasText: "deploying" }).getByRole("button", { name: "End now" }).click();
   await until("the banner speaks of it no more", async () => (await page.locator(".banner", { hasText: /\d silence/ }).count()) === 0);
-  await page.locator(".list-item", { hasText: "backup" }).getByRole("button").click();
+  await page.locator(".list-item", { hasText: "backup" }).getByRole("button", { name: "Delete" }).click();
   await until("both are gone", async () => (await page.locator(".list-item", { hasText: "backup" }).count()) === 0);
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Banner, Silence } from "../types";
-import { blankSilence, cronOf, matchersOf, silenceBody, whomText, withheldText } from "./silenceform";
+import { blankSilence, cronOf, matchersOf, silenceBody, silenceChanges, silenceFields, whomText, withheldText } from "./silenceform";
 
 describe("a silence's form", () => {
   it("makes one that comes again", () => {
@@ -16,6 +16,35 @@ describe("a silence's form", () => {
       kind: "silence", duration: "2h", comment: "", starts_at: "1970-01-01T00:00:00.000Z", agent: "a1", severity_up_to: "warning",
     });
     expect(silenceBody(blankSilence("UTC"), null)).not.toHaveProperty("starts_at");
+  });
+
+  it("shows one that there is, and says only what was changed", () => {
+    const days = ["", "sun"];
+    const once = {
+      kind: "silence", starts_at: "1970-01-01T00:00:00.000Z", ends_at: "1970-01-01T01:30:00.000Z", cron: null, timezone: null, duration: null, agent: null, tag: "db", rule: "r1",
+      metric: null, matchers: [{ label: "m", op: "=~", value: "a,b" }], severity_up_to: "critical", comment: "why",
+    } as unknown as Silence;
+    const fields = silenceFields(once, days, String);
+    expect(fields).toMatchObject({ when: "once", starts_at: "0", duration: "90m", scope: "tag:db", rule: "r1", matchers: "m=~a,b", up_to: "", comment: "why" });
+    const before = silenceBody(fields, 0);
+    expect(silenceChanges(before, silenceBody(fields, 0))).toEqual({});
+    expect(silenceChanges(before, silenceBody({ ...fields, rule: "", matchers: "", comment: "new" }, 0))).toEqual({ rule: null, matchers: [], comment: "new" });
+    expect(silenceChanges(before, silenceBody({ ...fields, duration: "2h" }, 0))).toEqual({ duration: "2h" });
+    expect(silenceChanges(before, silenceBody(fields, 60_000))).toEqual({ starts_at: "1970-01-01T00:01:00.000Z", duration: "90m" });
+    expect(silenceChanges(before, silenceBody({ ...fields, when: "again" }, 0))).toEqual({ cron: "30 2 * * sun", duration: "90m", starts_at: null });
+  });
+
+  it("shows when one comes again", () => {
+    const again = { kind: "maintenance", starts_at: "1970-01-01T00:00:00.000Z", ends_at: null, timezone: "UTC", duration: "2h", matchers: [], comment: "" };
+    const fields = (cron: string) => silenceFields({ ...again, cron } as unknown as Silence, ["", "sun"], String);
+    expect(fields("5 7 * * sun")).toMatchObject({ when: "again", time: "07:05", days: "sun", cron: "", duration: "2h", timezone: "UTC" });
+    expect(fields("30 12 * * *")).toMatchObject({ time: "12:30", days: "", cron: "" });
+    for (const odd of ["*/5 * * * *", "0 3 1 * *", "0 3 * * tue,thu"]) {
+      expect(fields(odd).cron).toBe(odd);
+      expect(silenceBody(fields(odd), null).cron).toBe(odd);
+    }
+    const before = silenceBody(fields("5 7 * * sun"), null);
+    expect(silenceChanges(before, silenceBody({ ...fields("5 7 * * sun"), when: "once" }, null))).toEqual({ cron: null, timezone: null, duration: "2h" });
   });
 
   it("writes cron and reads conditions", () => {

@@ -8,13 +8,51 @@ export type SilenceFields = Record<string, string>;
 
 /** An empty form: two hours from now. */
 export function blankSilence(timezone: string): SilenceFields {
-  return { kind: "silence", when: "once", duration: "2h", starts_at: "", days: "sun", time: "02:30", timezone, scope: "all", rule: "", metric: "", matchers: "", up_to: "", comment: "" };
+  return { kind: "silence", when: "once", duration: "2h", starts_at: "", days: "sun", time: "02:30", timezone, scope: "all", rule: "", metric: "", matchers: "", up_to: "", comment: "", cron: "" };
 }
 
 /** `30 2 * * sun`: a time of day and the days of the week on which it comes. */
 export function cronOf(time: string, days: string): string {
   const [hour = "0", minute = "0"] = time.split(":");
   return `${Number(minute)} ${Number(hour)} * * ${days || "*"}`;
+}
+
+/** The form's fields for a silence that there is. One that comes at times the form has no words for keeps its cron. */
+export function silenceFields(silence: Silence, days: readonly string[], startText: (time: number) => string): SilenceFields {
+  const start = Date.parse(silence.starts_at);
+  const fields: SilenceFields = { ...blankSilence(silence.timezone ?? ""), kind: silence.kind, comment: silence.comment };
+  fields.scope = silence.agent ? `agent:${silence.agent}` : silence.tag ? `tag:${silence.tag}` : "all";
+  fields.rule = silence.rule ?? "";
+  fields.metric = silence.metric ?? "";
+  fields.matchers = silence.matchers.map(({ label, op, value }) => `${label}${op}${value}`).join(", ");
+  fields.up_to = silence.severity_up_to === "critical" ? "" : (silence.severity_up_to ?? "");
+  if (silence.cron === null) {
+    fields.starts_at = startText(start);
+    if (silence.ends_at) fields.duration = shortSpan(Date.parse(silence.ends_at) - start);
+    return fields;
+  }
+  fields.when = "again";
+  if (silence.duration) fields.duration = silence.duration;
+  const [, minute = "", hour = "", on = ""] = /^(\d{1,2}) (\d{1,2}) \* \* (\S+)$/.exec(silence.cron) ?? [];
+  const day = on === "*" ? "" : on;
+  if (minute && days.includes(day)) Object.assign(fields, { time: `${hour.padStart(2, "0")}:${minute.padStart(2, "0")}`, days: day });
+  else fields.cron = silence.cron;
+  return fields;
+}
+
+/** `90m` or `2h`: a duration as the hub reads it, in its largest whole unit. */
+function shortSpan(ms: number): string {
+  const [size, unit] = ([[86_400_000, "d"], [3_600_000, "h"], [60_000, "m"]] as const).find(([size]) => ms % size === 0) ?? [1_000, "s"];
+  return `${Math.round(ms / size)}${unit}`;
+}
+
+/** What has to be said to make a silence of `before` one of `after`, both as `silenceBody` has them; what is the same stays as it is. */
+export function silenceChanges(before: Record<string, unknown>, after: Record<string, unknown>): Record<string, unknown> {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const changed = names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  // How long it lasts counts from when it begins.
+  if (changed.some((name) => name === "starts_at" || name === "cron") && !changed.includes("duration")) changed.push("duration");
+  return Object.fromEntries(changed.map((name) => [name, after[name] ?? (name === "matchers" ? [] : null)]));
 }
 
 /** `mount=~/data.*, fstype!=tmpfs` as conditions. */
@@ -29,7 +67,7 @@ export function matchersOf(text: string): { label: string; op: string; value: st
 export function silenceBody(fields: SilenceFields, start: number | null): Record<string, unknown> {
   const body: Record<string, unknown> = { kind: fields.kind, duration: fields.duration, comment: fields.comment };
   if (fields.when === "again") {
-    body.cron = cronOf(fields.time ?? "", fields.days ?? "");
+    body.cron = fields.cron?.trim() || cronOf(fields.time ?? "", fields.days ?? "");
     if (fields.timezone) body.timezone = fields.timezone;
   } else if (start !== null) body.starts_at = new Date(start).toISOString();
   const scope = fields.scope ?? "";

@@ -1,14 +1,14 @@
-// Silences and maintenance: what is withheld, what will be, and a form for more.
+// Silences and maintenance: what is withheld, what will be, and a form for more of them or to change one.
 
 import { createResource, createSignal, For, type JSX, Show } from "solid-js";
-import { blankSilence, type SilenceFields, silenceBody, whomText } from "../lib/silenceform";
-import { fromLocalInput, fullTime, shortTime } from "../lib/times";
+import { blankSilence, type SilenceFields, silenceBody, silenceChanges, silenceFields, whomText } from "../lib/silenceform";
+import { fromLocalInput, fullTime, shortTime, toLocalInput } from "../lib/times";
 import { formatSpan } from "../lib/units";
 import { AlertBanner, AlertNav } from "../parts/alertnav";
 import { Dialog, ProblemNote, SelectField, TextField, useAction } from "../parts/forms";
 import { Icon } from "../parts/icons";
 import { ScopeField } from "../parts/scope";
-import { createSilence, endSilence, listRules, listSilences } from "../state/alerting";
+import { changeSilence, createSilence, endSilence, listRules, listSilences } from "../state/alerting";
 import { asProblem } from "../state/api";
 import { now } from "../state/clock";
 import { agentOf } from "../state/fleet";
@@ -23,7 +23,7 @@ const SHOWN_NEXT = 3;
 export default function SilencesPage(): JSX.Element {
   const [silences, { refetch }] = createResource(listSilences);
   const [rules] = createResource(listRules);
-  const [adding, setAdding] = createSignal(false);
+  const [editing, setEditing] = createSignal<Silence | "new" | null>(null);
   const known = () => (rules.error ? [] : (rules.latest ?? []));
   const nameOf = (id: string) => agentOf(id)?.name ?? known().find((rule) => rule.id === id)?.name ?? "one that is gone";
   const sorted = () => (silences.error ? [] : (silences.latest ?? [])).toSorted((a, b) => (ORDER[a.state] ?? 3) - (ORDER[b.state] ?? 3));
@@ -34,7 +34,7 @@ export default function SilencesPage(): JSX.Element {
         <h1>Silences</h1>
         <AlertNav />
         <Show when={mayEdit()}>
-          <button type="button" class="button is-primary page-head-end" onClick={() => setAdding(true)}>
+          <button type="button" class="button is-primary page-head-end" onClick={() => setEditing("new")}>
             <Icon name="plus" /> New silence
           </button>
         </Show>
@@ -43,18 +43,21 @@ export default function SilencesPage(): JSX.Element {
         <ProblemNote problem={silences.error ? asProblem(silences.error) : null} />
         <Show when={sorted().length > 0} fallback={<p class="empty">{silences.loading ? "Loading…" : "Nothing is silenced: every page is sent."}</p>}>
           <ul class="list">
-            <For each={sorted()}>{(silence) => <SilenceItem silence={silence} nameOf={nameOf} onChange={() => void refetch()} />}</For>
+            <For each={sorted()}>{(silence) => <SilenceItem silence={silence} nameOf={nameOf} onEdit={() => setEditing(silence)} onChange={() => void refetch()} />}</For>
           </ul>
         </Show>
       </section>
-      <Show when={adding()}>
-        <SilenceDialog
-          rules={known()}
-          onClose={() => {
-            setAdding(false);
-            void refetch();
-          }}
-        />
+      <Show when={editing()}>
+        {(target) => (
+          <SilenceDialog
+            rules={known()}
+            old={target() === "new" ? null : (target() as Silence)}
+            onClose={() => {
+              setEditing(null);
+              void refetch();
+            }}
+          />
+        )}
       </Show>
     </>
   );
@@ -66,7 +69,7 @@ function whenText(silence: Silence): string {
   return silence.cron ? "comes again" : `begins ${shortTime(Date.parse(silence.starts_at))}`;
 }
 
-function SilenceItem(props: { silence: Silence; nameOf: (id: string) => string; onChange: () => void }): JSX.Element {
+function SilenceItem(props: { silence: Silence; nameOf: (id: string) => string; onEdit: () => void; onChange: () => void }): JSX.Element {
   const { busy, problem, run } = useAction(async () => {
     await endSilence(props.silence.id);
     props.onChange();
@@ -91,9 +94,16 @@ function SilenceItem(props: { silence: Silence; nameOf: (id: string) => string; 
         <ProblemNote problem={problem()} />
       </div>
       <Show when={mayEdit() && !props.silence.managed_by}>
-        <button type="button" class="button" disabled={busy()} onClick={run}>
-          {word()}
-        </button>
+        <div class="acts">
+          <Show when={props.silence.state !== "ended"}>
+            <button type="button" class="button" onClick={() => props.onEdit()}>
+              Edit
+            </button>
+          </Show>
+          <button type="button" class="button" disabled={busy()} onClick={run}>
+            {word()}
+          </button>
+        </div>
       </Show>
     </li>
   );
@@ -133,11 +143,11 @@ const UP_TO: readonly [string, string][] = [
   ["info", "Only info"],
 ];
 
-function SilenceDialog(props: { rules: readonly Rule[]; onClose: () => void }): JSX.Element {
+function SilenceDialog(props: { rules: readonly Rule[]; old: Silence | null; onClose: () => void }): JSX.Element {
   const [made, setMade] = createSignal<Silence | null>(null);
   return (
-    <Dialog title={made() ? "Saved" : "New silence"} onClose={props.onClose}>
-      <Show when={made()} fallback={<SilenceForm rules={props.rules} onMade={(silence) => (silence.cron ? setMade(silence) : props.onClose())} />}>
+    <Dialog title={made() ? "Saved" : props.old ? "Change silence" : "New silence"} onClose={props.onClose}>
+      <Show when={made()} fallback={<SilenceForm rules={props.rules} old={props.old} onMade={(silence) => (silence.cron ? setMade(silence) : props.onClose())} />}>
         {(silence) => (
           <>
             <p>These are the next times:</p>
@@ -162,10 +172,24 @@ function SilenceDialog(props: { rules: readonly Rule[]; onClose: () => void }): 
   );
 }
 
-function SilenceForm(props: { rules: readonly Rule[]; onMade: (silence: Silence) => void }): JSX.Element {
-  const [fields, setFields] = createSignal<SilenceFields>(blankSilence(Intl.DateTimeFormat().resolvedOptions().timeZone));
+function OnAt(props: { bind: (name: string) => { value: string; onValue: (value: string) => void } }): JSX.Element {
+  return (
+    <div class="field-row">
+      <SelectField label="On" options={DAYS} {...props.bind("days")} />
+      <TextField label="At" type="time" required {...props.bind("time")} />
+    </div>
+  );
+}
+
+function SilenceForm(props: { rules: readonly Rule[]; old: Silence | null; onMade: (silence: Silence) => void }): JSX.Element {
+  const old = props.old;
+  const toTheMinute = (time: number) => toLocalInput(time).slice(0, 16);
+  const first = old ? silenceFields(old, DAYS.map(([day]) => day), toTheMinute) : blankSilence(Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const [fields, setFields] = createSignal<SilenceFields>(first);
+  const bodyOf = (said: SilenceFields) => silenceBody(said, fromLocalInput(said.starts_at ?? ""));
   const { busy, problem, run } = useAction(async () => {
-    props.onMade(await createSilence(silenceBody(fields(), fromLocalInput(fields().starts_at ?? ""))));
+    const body = bodyOf(fields());
+    props.onMade(await (old ? changeSilence(old.id, silenceChanges(bodyOf(first), body)) : createSilence(body)));
   });
   const bind = (name: string) => ({
     value: fields()[name] ?? "",
@@ -187,10 +211,9 @@ function SilenceForm(props: { rules: readonly Rule[]; onMade: (silence: Silence)
         <TextField label="For" hint="Such as 2h or 1d." required {...bind("duration")} />
       </div>
       <Show when={again()} fallback={<TextField label="From" type="datetime-local" hint="Empty for now." {...bind("starts_at")} />}>
-        <div class="field-row">
-          <SelectField label="On" options={DAYS} {...bind("days")} />
-          <TextField label="At" type="time" required {...bind("time")} />
-        </div>
+        <Show when={first.cron} fallback={<OnAt bind={bind} />}>
+          <TextField label="Begins" hint="Five fields of cron." required {...bind("cron")} />
+        </Show>
         <TextField label="Time zone" hint="Empty for the hub's." {...bind("timezone")} />
       </Show>
       <div class="field-row">

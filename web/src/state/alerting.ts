@@ -53,6 +53,12 @@ export async function createSilence(body: Body): Promise<Silence> {
   return silence;
 }
 
+export async function changeSilence(id: string, body: Body): Promise<Silence> {
+  const silence = await api<Silence>("PATCH", `/silences/${segment(id)}`, { body });
+  await loadBanner();
+  return silence;
+}
+
 /** Ends what is in force and takes back what is to come. */
 export async function endSilence(id: string): Promise<void> {
   await api("DELETE", `/silences/${segment(id)}`);
