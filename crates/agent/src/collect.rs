@@ -172,7 +172,7 @@ impl Collector {
         let deadline = Instant::now() + patience;
         self.ports.collect(deadline, reader, sheet);
         self.timesync.collect(deadline, sheet);
-        self.units.collect(deadline, sheet);
+        self.units.collect(deadline, reader, now, sheet);
         self.containers.collect(deadline, reader, now, sheet);
         self.smart.collect(deadline, sheet);
         self.own.collect(reader, now, dealings, sheet);

@@ -5,7 +5,7 @@
 //! containers this costs a look at a dozen folders once a minute.
 
 mod api;
-mod cgroup;
+pub(super) mod cgroup;
 
 use super::Roots;
 use super::errand::Errand;

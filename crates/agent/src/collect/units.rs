@@ -3,15 +3,20 @@
 //!
 //! Four small questions for each heartbeat over one connection, on a thread of their own: systemd filters, so the answers do
 //! not grow with the number of units. A unit that was seen failed is asked for by name for an hour more, so that its recovery
-//! is told and not a hole. Hosts without systemd are not asked, and cost nothing.
+//! is told and not a hole. Hosts without systemd are not asked, and cost nothing. What watched services use is read by `usage`.
+
+mod usage;
 
 use super::Roots;
 use super::bus::{Argument, Bus, Method};
 use super::errand::Errand;
+use super::source::Reader;
+use crate::clock::Moment;
 use crate::sheet::Sheet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use usage::{Service, Usage};
 
 /// The system bus, unless the environment says otherwise.
 const SOCKET: &str = "/run/dbus/system_bus_socket";
@@ -42,6 +47,7 @@ pub(crate) struct Units {
     bus: Option<Bus>,
     errand: Errand<(Option<Bus>, Result<Answer, String>)>,
     last: Option<Result<Answer, String>>,
+    usage: Usage,
 }
 
 /// What systemd said.
@@ -51,6 +57,17 @@ struct Answer {
     failed: Vec<String>,
     /// Whether each watched unit is active.
     active: Vec<(String, bool)>,
+    /// What else is known of those that are services.
+    services: Vec<Service>,
+}
+
+/// A unit in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listed {
+    name: String,
+    active: bool,
+    /// Where it is on the bus.
+    object: String,
 }
 
 impl Units {
@@ -58,12 +75,13 @@ impl Units {
     pub(crate) fn new(roots: &Roots, watched: Option<&[String]>) -> Self {
         // The bus is that of the host we run on, not of a tree of fixtures.
         let live = roots.proc == Path::new("/proc") && watched.is_some();
-        Self::at(live.then(socket).flatten(), watched.unwrap_or_default())
+        Self::at(live.then(socket).flatten(), watched.unwrap_or_default(), &roots.cgroup)
     }
 
-    fn at(socket: Option<PathBuf>, watched: &[String]) -> Self {
+    fn at(socket: Option<PathBuf>, watched: &[String], cgroups: &Path) -> Self {
         let (patterns, names) = watched.iter().cloned().partition(|name| name.contains(['*', '?', '[']));
-        Self { socket, names, patterns, failed: Vec::new(), bus: None, errand: Errand::new("units"), last: None }
+        let (errand, usage) = (Errand::new("units"), Usage::new(cgroups));
+        Self { socket, names, patterns, failed: Vec::new(), bus: None, errand, last: None, usage }
     }
 
     /// Asks systemd, unless it owes an answer.
@@ -76,10 +94,11 @@ impl Units {
         }
         let mut names = self.names.clone();
         names.extend(self.failed.iter().map(|(name, _)| name.clone()).filter(|name| !self.names.contains(name)));
-        let (bus, patterns) = (self.bus.take(), self.patterns.clone());
+        let watched = self.names.len();
+        let (bus, patterns, known) = (self.bus.take(), self.patterns.clone(), self.usage.known());
         let asking = move || {
             let mut bus = bus;
-            match question(&mut bus, &socket, &names, &patterns) {
+            match question(&mut bus, &socket, (&names, watched), &patterns, &known) {
                 Ok(answer) => (bus, Ok(answer)),
                 // The next question begins with a new connection.
                 Err(error) => (None, Err(reason(&error))),
@@ -91,10 +110,11 @@ impl Units {
     }
 
     /// Writes `unit.*`; an answer that comes by `deadline` is waited for.
-    pub(crate) fn collect(&mut self, deadline: Instant, sheet: &mut Sheet) {
+    pub(crate) fn collect(&mut self, deadline: Instant, reader: &mut Reader, now: Moment, sheet: &mut Sheet) {
         self.take_answer(deadline);
         match &self.last {
             Some(Ok(answer)) => {
+                self.usage.collect(&answer.services, reader, now, sheet);
                 sheet.put("unit.total", Some(f64::from(answer.total)));
                 sheet.put("unit.failed", u32::try_from(answer.failed.len()).ok().map(f64::from));
                 for (name, active) in &answer.active {
@@ -110,6 +130,7 @@ impl Units {
         let Some((bus, answer)) = self.errand.answer(deadline) else { return };
         self.bus = bus;
         if let Ok(answer) = &answer {
+            self.usage.take(&answer.services);
             self.failed.iter_mut().for_each(|(_, ago)| *ago += 1);
             for name in answer.failed.iter().take(MAX_FAILED) {
                 match self.failed.iter_mut().find(|(known, _)| known == name) {
@@ -126,7 +147,14 @@ impl Units {
     }
 }
 
-fn question(bus: &mut Option<Bus>, socket: &Path, names: &[String], patterns: &[String]) -> io::Result<Answer> {
+/// Asks for everything of a heartbeat. The first of the names are watched, the others had failed; `known` are the folders of services.
+fn question(
+    bus: &mut Option<Bus>,
+    socket: &Path,
+    (names, watched): (&[String], usize),
+    patterns: &[String],
+    known: &[(String, String)],
+) -> io::Result<Answer> {
     let bus = match bus {
         Some(bus) => bus,
         None => bus.insert(Bus::connect(socket)?),
@@ -141,7 +169,7 @@ fn question(bus: &mut Option<Bus>, socket: &Path, names: &[String], patterns: &[
     let failed = ["failed".to_owned()];
     let list = |name| Method { name, ..MANAGER };
     for unit in units(&bus.call(&list("ListUnitsFiltered"), &[Argument::List(&failed)])?)? {
-        answer.failed.push(unit.0);
+        answer.failed.push(unit.name);
     }
     answer.failed.sort_unstable();
     answer.active.extend(answer.failed.iter().take(MAX_FAILED).map(|name| (name.clone(), false)));
@@ -149,31 +177,36 @@ fn question(bus: &mut Option<Bus>, socket: &Path, names: &[String], patterns: &[
     if !names.is_empty() {
         // In the order in which they were asked for; a name that is an alias is answered with the unit's own.
         let answered = units(&bus.call(&list("ListUnitsByNames"), &[Argument::List(names)])?)?;
-        heard.extend(names.iter().cloned().zip(answered.into_iter().map(|(_, active)| active)));
+        heard.extend(names.iter().zip(answered).map(|(name, unit)| Listed { name: name.clone(), ..unit }));
     }
+    // Those that had failed and are not watched are only active or not.
+    let mut own: Vec<Listed> = heard.iter().take(watched).cloned().collect();
     if !patterns.is_empty() {
-        heard.extend(units(&bus.call(&list("ListUnitsByPatterns"), &[Argument::List(&[]), Argument::List(patterns)])?)?);
+        let matching = units(&bus.call(&list("ListUnitsByPatterns"), &[Argument::List(&[]), Argument::List(patterns)])?)?;
+        own.extend(matching.iter().filter(|unit| !names[..watched].contains(&unit.name)).cloned());
+        heard.extend(matching);
     }
-    for (name, active) in heard {
-        if !answer.active.iter().any(|(known, _)| *known == name) {
-            answer.active.push((name, active));
+    answer.services = usage::question(bus, &own, known)?;
+    for unit in heard {
+        if !answer.active.iter().any(|(known, _)| *known == unit.name) {
+            answer.active.push((unit.name, unit.active));
         }
     }
     Ok(answer)
 }
 
-/// Names of units and whether they are active, from `a(ssssssouso)`: name, description, load, active, sub, following, object,
+/// Units from `a(ssssssouso)`: name, description, load, active, sub, following, object,
 /// job, its kind, its object.
-fn units(answer: &super::bus::Answer) -> io::Result<Vec<(String, bool)>> {
+fn units(answer: &super::bus::Answer) -> io::Result<Vec<Listed>> {
     let mut units = Vec::new();
     answer.reader().structures(|reader| {
         let name = reader.text()?.to_owned();
         reader.text()?;
         reader.text()?;
-        units.push((name, ACTIVE.contains(&reader.text()?)));
-        for _ in 0..3 {
-            reader.text()?;
-        }
+        let active = ACTIVE.contains(&reader.text()?);
+        reader.text()?;
+        reader.text()?;
+        units.push(Listed { name, active, object: reader.text()?.to_owned() });
         reader.number()?;
         reader.text()?;
         reader.text().map(drop)

@@ -178,12 +178,12 @@ fn first_process(dir: &Path, depth: usize) -> Option<u32> {
 }
 
 /// The number behind a name in a file of `name number` lines.
-fn key(bytes: &[u8], name: &[u8]) -> Result<u64, Unparsable> {
+pub(crate) fn key(bytes: &[u8], name: &[u8]) -> Result<u64, Unparsable> {
     let line = scan::lines(bytes).find_map(|line| line.strip_prefix(name)?.strip_prefix(b" "));
     line.and_then(scan::number).ok_or_else(|| missing(&scan::text(name)))
 }
 
-fn whole(bytes: &[u8]) -> Result<u64, Unparsable> {
+pub(crate) fn whole(bytes: &[u8]) -> Result<u64, Unparsable> {
     scan::number(bytes.trim_ascii()).ok_or_else(|| missing("the number"))
 }
 

@@ -40,7 +40,7 @@ fn systemd(states: &[(&'static str, &'static str)]) -> Systemd {
 impl Systemd {
     fn units(&self, watched: &[&str]) -> Units {
         let watched: Vec<String> = watched.iter().map(|name| (*name).to_owned()).collect();
-        Units::at(Some(self.dir.path().join("bus")), &watched)
+        Units::at(Some(self.dir.path().join("bus")), &watched, &self.dir.path().join("cgroup"))
     }
 
     fn change(&self, states: &[(&'static str, &'static str)]) {
@@ -65,6 +65,11 @@ fn serve(mut stream: UnixStream, states: &States) -> Option<()> {
         let known = states.lock().unwrap().clone();
         let body = if asked("Hello") {
             text(":1.7")
+        } else if asked("Get") && lists.contains("ControlGroup") {
+            let path = if asked("/o/web_service") { "/system.slice/web.service" } else { "" };
+            [b"\x01s\0\0".to_vec(), text(path)].concat()
+        } else if asked("Get") && lists.contains("NRestarts") {
+            [b"\x01u\0\0".to_vec(), 3_u32.to_le_bytes().to_vec()].concat()
         } else if asked("Get") {
             [b"\x01u\0\0".to_vec(), u32::try_from(known.len()).unwrap().to_le_bytes().to_vec()].concat()
         } else if asked("ListUnitsFiltered") {
@@ -104,7 +109,8 @@ fn list<'a>(units: impl Iterator<Item = &'a (&'static str, &'static str)>) -> Ve
     let mut bytes = vec![0; 8];
     for (name, state) in units {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
-        for part in [name, "it", "loaded", state, "x", "", "/o", "\u{1}job", "start", "/"] {
+        let object = format!("/o/{}", name.replace(['.', '@'], "_"));
+        for part in [name, "it", "loaded", state, "x", "", &object, "\u{1}job", "start", "/"] {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             bytes.extend(if part == "\u{1}job" { 0_u32.to_le_bytes().to_vec() } else { text(part) });
         }
@@ -115,15 +121,23 @@ fn list<'a>(units: impl Iterator<Item = &'a (&'static str, &'static str)>) -> Ve
 }
 
 fn read(units: &mut Units, sheet: &mut Sheet) {
+    read_at(units, sheet, 0);
+}
+
+fn read_at(units: &mut Units, sheet: &mut Sheet, awake_ms: i64) {
     sheet.begin();
     units.ask(sheet);
-    units.collect(Instant::now() + Duration::from_secs(60), sheet);
+    let now = Moment { awake_ns: awake_ms * 1_000_000, boot_ms: awake_ms };
+    units.collect(Instant::now() + Duration::from_secs(60), &mut Reader::new(), now, sheet);
 }
 
 #[test]
 fn an_answer_of_systemd_is_read_to_its_end() {
     let answer = super::super::bus::Answer::of(TWO_UNITS);
-    assert_eq!(units(&answer).unwrap(), [("cron.service".to_owned(), true), ("nginx.service".to_owned(), false)]);
+    let found: Vec<_> = units(&answer).unwrap().into_iter().map(|unit| (unit.name, unit.active, unit.object)).collect();
+    let unit =
+        |name: &str, active| (format!("{name}.service"), active, format!("/org/freedesktop/systemd1/unit/{name}_2eservice"));
+    assert_eq!(found, [unit("cron", true), unit("nginx", false)]);
     for end in 8..TWO_UNITS.len() {
         assert!(units(&super::super::bus::Answer::of(&TWO_UNITS[..end])).is_err(), "{end}");
     }
@@ -199,4 +213,42 @@ fn without_systemd_nothing_is_asked() {
         read(&mut units, &mut sheet);
         assert!(!units.errand.is_out() && units.last.is_none() && sheet.gaps().is_empty());
     }
+}
+
+#[test]
+fn what_watched_services_use_is_read_from_their_cgroups() {
+    let systemd =
+        systemd(&[("web.service", "active"), ("tick.timer", "active"), ("idle.service", "inactive"), ("bad.service", "failed")]);
+    let folder = systemd.dir.path().join("cgroup/system.slice/web.service");
+    let use_so_far = |usec: u64| std::fs::write(folder.join("cpu.stat"), format!("usage_usec {usec}\nuser_usec 1\n")).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("memory.current"), "5000\n").unwrap();
+    std::fs::write(folder.join("memory.stat"), "anon 1\ninactive_file 1000\n").unwrap();
+    use_so_far(1_000_000);
+    let mut units = systemd.units(&["web.service", "tick.timer", "idle.service"]);
+    let mut sheet = Sheet::new(false);
+    read_at(&mut units, &mut sheet, 0);
+    assert_eq!(value(&mut sheet, "unit.cpu_percent{unit=web.service}"), None, "there is nothing to compare with yet");
+    use_so_far(1_500_000);
+    read_at(&mut units, &mut sheet, 1_000);
+    for (key, expected) in [
+        ("unit.cpu_percent{unit=web.service}", Some(50.0)),
+        ("unit.mem_bytes{unit=web.service}", Some(4000.0)),
+        ("unit.restarts{unit=web.service}", Some(3.0)),
+        ("unit.restarts{unit=idle.service}", Some(3.0)),
+        ("unit.mem_bytes{unit=idle.service}", None),
+        ("unit.restarts{unit=tick.timer}", None),
+        ("unit.restarts{unit=bad.service}", None),
+        ("unit.active{unit=tick.timer}", Some(1.0)),
+    ] {
+        assert_eq!(value(&mut sheet, key), expected, "{key}");
+    }
+    // It stops, and its cgroup goes with it.
+    std::fs::remove_dir_all(&folder).unwrap();
+    systemd.change(&[("web.service", "inactive")]);
+    read_at(&mut units, &mut sheet, 2_000);
+    assert_eq!((value(&mut sheet, "unit.mem_bytes{unit=web.service}"), sheet.gaps()), (None, &[][..]));
+    read_at(&mut units, &mut sheet, 3_000);
+    assert_eq!(value(&mut sheet, "unit.restarts{unit=web.service}"), Some(3.0));
+    assert!(units.usage.known().is_empty(), "a folder that is gone is asked for again");
 }
