@@ -25,8 +25,11 @@ pub struct Older {
 pub struct Slow {
     known: Arc<[Older]>,
     /// The last schema that was looked at, and where it has slow series: agents send the same one again and again.
-    seen: Option<(Arc<Schema>, Box<[(usize, i64)]>)>,
+    seen: Option<(Arc<Schema>, Box<[Place]>)>,
 }
+
+/// Where a slow series stands in a schema, and how often it is measured, in milliseconds.
+type Place = (usize, i64);
 
 impl Slow {
     /// Takes what a heartbeat says of slow series, and forgets what is too old by its time.
@@ -67,7 +70,7 @@ impl Slow {
 }
 
 /// Where a schema has series that are measured at periods of their own.
-fn places(schema: &Schema) -> Box<[(usize, i64)]> {
+fn places(schema: &Schema) -> Box<[Place]> {
     let period = |key: &SeriesKey| catalogue::find(key.metric()).and_then(|metric| metric.period_ms);
     schema.keys().iter().enumerate().filter_map(|(at, key)| Some((at, period(key)?))).collect()
 }
