@@ -35,6 +35,9 @@ const SMALL: [&str; 15] = [
     "notice_state",
 ];
 
+/// Pages are looked through where the scrub has found damage, and by `nightbell maintain`; a table's columns are few.
+const MENDING: [&str; 2] = ["dbstat", "pragma_table_info"];
+
 /// Processes are read whole at start; there is a bound to them for each agent.
 const READ_AT_START: &str = "SELECT agent_keys.agent AS agent, boot,";
 
@@ -332,6 +335,7 @@ fn scans(connection: &Connection, sql: &str) -> Vec<String> {
     let is_small = |step: &str| {
         let table = step.split_whitespace().nth(1).unwrap_or("");
         SMALL.contains(&table)
+            || MENDING.contains(&table)
             || table.starts_with('(')
             || step.contains("INDEX outbox_")
             || step.contains("INDEX incidents_open")
