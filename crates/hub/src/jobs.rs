@@ -8,6 +8,7 @@ use nightbell_alerts::{Event, EventKind};
 use nightbell_store::{
     Change, Housekeeping, LeaseToken, MetricStore, Retention, ScrubPlace, SqliteStore, StateStore, StoreError,
 };
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +30,15 @@ pub struct Jobs {
     pub measure: Arc<Measure>,
     /// How far the store has been checked.
     pub scrubbed_to: Arc<Mutex<ScrubPlace>>,
+    /// The jobs whose last run met damage.
+    met_damage: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Jobs {
     /// Housekeeping of `store`, checking from its beginning.
     #[must_use]
     pub fn new(store: Arc<SqliteStore>, lease: LeaseToken, retention: Retention, measure: Arc<Measure>) -> Self {
-        Self { store, lease, retention, measure, scrubbed_to: Arc::default() }
+        Self { store, lease, retention, measure, scrubbed_to: Arc::default(), met_damage: Arc::default() }
     }
 
     /// Writes rollups now, on this thread.
@@ -68,13 +71,27 @@ impl Jobs {
     /// What the store says.
     pub fn scrub(&self) -> Result<Housekeeping, StoreError> {
         let mut place = *self.scrubbed_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = self.store.scrub(self.lease, clock::now(), &mut place)?;
+        self.look(&mut place)?;
         *self.scrubbed_to.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        Ok(Housekeeping::default())
+    }
+
+    /// Looks through the pages of all tables and indexes at once, on this thread: a job cannot go on, and a broken index, which may
+    /// be why, is made again.
+    fn mend(&self) -> Result<Housekeeping, StoreError> {
+        let mut place = ScrubPlace::PAGES;
+        while !self.look(&mut place)? {}
+        Ok(Housekeeping::default())
+    }
+
+    /// Looks through the stretch at `place`; whether it was the last of a round.
+    fn look(&self, place: &mut ScrubPlace) -> Result<bool, StoreError> {
+        let report = self.store.scrub(self.lease, clock::now(), place)?;
         let lines: Vec<Change> = report.found.iter().map(|what| Change::LogEvent(damage(what))).collect();
         if !lines.is_empty() {
             self.store.apply(self.lease, &lines, None)?;
         }
-        Ok(Housekeeping::default())
+        Ok(report.is_round)
     }
 
     /// Runs a job at each time its schedule names, until the task is dropped. A run that takes longer than the pause before the
@@ -84,14 +101,18 @@ impl Jobs {
             let pause =
                 schedule.upcoming(Utc).next().map_or(FOREVER, |next| (next - Utc::now()).to_std().unwrap_or(Duration::ZERO));
             tokio::time::sleep(pause.max(Duration::from_millis(10))).await;
-            self.run(name, job).await;
+            if self.run(name, job).await {
+                self.run("mend", Self::mend).await;
+            }
         }
     }
 
-    async fn run(&self, name: &'static str, job: fn(&Self) -> Result<Housekeeping, StoreError>) {
+    /// Runs a job; whether it has met damage that its run before had not.
+    async fn run(&self, name: &'static str, job: fn(&Self) -> Result<Housekeeping, StoreError>) -> bool {
         let _running = self.measure.job();
         let jobs = self.clone();
         let ended = tokio::task::spawn_blocking(move || job(&jobs)).await;
+        let is_damaged = matches!(&ended, Ok(Err(StoreError::Corrupt { .. })));
         let well = match ended {
             Ok(Ok(did)) => {
                 tracing::debug!(
@@ -121,6 +142,11 @@ impl Jobs {
             }
         };
         self.measure.job_ended(name, well);
+        let mut met = self.met_damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_damaged {
+            met.remove(name);
+        }
+        is_damaged && met.insert(name)
     }
 
     /// Folds the database's log into its file every few seconds, until the task is dropped.

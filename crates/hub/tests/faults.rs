@@ -11,6 +11,8 @@ mod disk;
 mod frames;
 #[path = "faults/full.rs"]
 mod full;
+#[path = "faults/index.rs"]
+mod index;
 #[path = "faults/posts.rs"]
 mod posts;
 #[path = "faults/receivers.rs"]

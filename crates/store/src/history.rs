@@ -145,6 +145,11 @@ pub struct ScrubPlace {
     pub after: i64,
 }
 
+impl ScrubPlace {
+    /// Where the rows have been looked at, and the pages of tables and indexes come.
+    pub const PAGES: Self = Self { part: 7, after: 0 };
+}
+
 /// What a stretch of scrubbing found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScrubReport {

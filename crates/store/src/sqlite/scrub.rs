@@ -21,7 +21,7 @@ const BYTES: usize = 8 << 20;
 /// So many rows are looked at in one stretch.
 const ROWS: i64 = 10_000;
 /// The tables of history, in the order in which they are looked through; the tables' pages follow.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; ScrubPlace::PAGES.part as usize] = [
     Part::Chunks(RAW),
     Part::Chunks(ROLLUPS),
     Part::Rows(HOT),
