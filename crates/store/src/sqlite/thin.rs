@@ -55,14 +55,14 @@ impl SqliteStore {
         while used > cap {
             let gone = self.slice(lease, expire::give_up_pins)?;
             if gone == 0 {
-                tracing::warn!(used, cap, "the file is larger than its cap and holds nothing more that may go");
+                tracing::warn!(used, room = cap, "the file is larger than its cap and holds nothing more that may go");
                 break;
             }
             removed += gone as u64;
             used = self.used_bytes()?;
         }
         tracing::warn!(
-            cap,
+            room = cap,
             used,
             removed,
             raw_ms = keep.raw_ms,
