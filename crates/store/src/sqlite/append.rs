@@ -137,7 +137,11 @@ fn insert(connection: &Connection, cache: &mut Cache, batch: &Batch, boot_seq: O
     let [cpu, mem, disk] = headline;
     connection.prepare_cached(sql)?.execute(params![key, ts, received, boot, seq, cpu, mem, disk, buffer])?;
     cache.buffer = buffer;
-    if is_late { held::revise(connection, key) } else { Ok(()) }
+    if is_late {
+        return held::revise(connection, key);
+    }
+    cache.zones.note(connection.last_insert_rowid(), batch.ts);
+    Ok(())
 }
 
 /// Marks the five minutes of a heartbeat, unless they were the last to be marked.

@@ -3,6 +3,7 @@
 
 use super::failure::{Answer, damaged};
 use super::sight::Dictionaries;
+use super::zones::Zones;
 use super::{cells, dictionary, held};
 use crate::ranges::Ranges;
 use crate::varint::Damage;
@@ -23,6 +24,8 @@ const HEADLINE: [&str; 3] = ["cpu.usage_percent", "mem.used_percent", "disk.used
 pub(super) struct Cache {
     /// Dictionaries that were read, which are told of changes.
     pub(super) dictionaries: Arc<Dictionaries>,
+    /// Where hot rows stand, which is told of new ones.
+    pub(super) zones: Arc<Zones>,
     agents: HashMap<AgentId, Known>,
     /// Agents often have the same series in the same order: their layouts are then one.
     layouts: HashSet<Arc<[Slot]>>,
@@ -98,9 +101,10 @@ impl Layout {
 
 impl Cache {
     /// Nothing yet.
-    pub(super) fn new(dictionaries: Arc<Dictionaries>) -> Self {
+    pub(super) fn new(dictionaries: Arc<Dictionaries>, zones: Arc<Zones>) -> Self {
         Self {
             dictionaries,
+            zones,
             agents: HashMap::new(),
             layouts: HashSet::new(),
             buffer: Vec::new(),
@@ -112,7 +116,7 @@ impl Cache {
 
     /// Forgets everything.
     pub(super) fn forget(&mut self) {
-        *self = Self::new(Arc::clone(&self.dictionaries));
+        *self = Self::new(Arc::clone(&self.dictionaries), Arc::clone(&self.zones));
     }
 
     /// Forgets one agent.

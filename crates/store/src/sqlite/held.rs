@@ -5,6 +5,10 @@ use super::failure::Answer;
 use crate::retention::WholeFrom;
 use nightbell_model::{AgentId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::HashMap;
+
+/// Reading an agent among all is so many times easier than looking for it.
+const LARGE_PART: i64 = 4;
 
 /// An agent as history knows it.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,23 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Held> {
 pub(super) fn of(connection: &Connection, agent: AgentId) -> Answer<Option<Held>> {
     let sql = format!("SELECT {COLUMNS} FROM agent_keys WHERE agent = ?1");
     Ok(connection.prepare_cached(&sql)?.query_row([agent.to_string()], read).optional()?)
+}
+
+/// Agents by their ids, in the order of these: each by itself, or, if they are a large part of all, all at once.
+pub(super) fn many(connection: &Connection, agents: &[AgentId]) -> Answer<Vec<Option<Held>>> {
+    let largest: Option<i64> = connection.prepare_cached("SELECT max(key) FROM agent_keys")?.query_row([], |row| row.get(0))?;
+    if largest.is_some_and(|largest| largest > i64::try_from(agents.len()).unwrap_or(i64::MAX).saturating_mul(LARGE_PART)) {
+        return agents.iter().map(|agent| of(connection, *agent)).collect();
+    }
+    let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS}, agent FROM agent_keys WHERE agent IS NOT NULL"))?;
+    let mut rows = select.query([])?;
+    let mut all = HashMap::new();
+    while let Some(row) = rows.next()? {
+        if let Ok(agent) = row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?.parse::<AgentId>() {
+            all.insert(agent, read(row)?);
+        }
+    }
+    Ok(agents.iter().map(|agent| all.get(agent).copied()).collect())
 }
 
 /// An agent by its number, unless its history is being purged.

@@ -3,6 +3,7 @@
 //! Acknowledged is durable: write-ahead log with `synchronous = FULL`, many heartbeats to a commit. Checkpoints run on a
 //! connection of their own, so that a commit never waits for one to begin with. Scheduling housekeeping is left to the hub.
 
+mod across;
 mod agents;
 mod alerts;
 mod append;
@@ -48,6 +49,7 @@ mod state;
 mod thin;
 mod upkeep;
 mod writer;
+mod zones;
 
 pub use open::OpenError;
 
@@ -60,6 +62,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use writer::Gate;
+use zones::Zones;
 
 /// How the engine uses the machine.
 #[derive(Debug, Clone)]
@@ -92,6 +95,8 @@ pub struct SqliteStore {
     noted: Noted,
     /// Dictionaries that were read.
     dictionaries: Arc<Dictionaries>,
+    /// Where hot rows stand.
+    zones: Arc<Zones>,
     /// Held by the one slice of housekeeping that is being done.
     housekeeping: Mutex<()>,
     /// Hot rows of hours before this have been swept.
@@ -110,12 +115,13 @@ impl SqliteStore {
         let failed = |error: rusqlite::Error| OpenError::Failed { path: path.to_owned(), source: Box::new(error) };
         let readers = Pool::open(path, options.readers).map_err(failed)?;
         let checkpointer = Mutex::new(open::checkpointer(path).map_err(failed)?);
-        let dictionaries = Arc::<Dictionaries>::default();
+        let (dictionaries, zones) = (Arc::<Dictionaries>::default(), Arc::<Zones>::default());
         let (noted, housekeeping, swept_to) = (Noted::default(), Mutex::new(()), Mutex::new(Timestamp::MIN));
         Ok(Self {
             path: path.to_owned(),
-            gate: Gate::new(connection, Arc::clone(&dictionaries)),
+            gate: Gate::new(connection, Arc::clone(&dictionaries), Arc::clone(&zones)),
             dictionaries,
+            zones,
             readers,
             checkpointer,
             noted,
@@ -127,7 +133,7 @@ impl SqliteStore {
 
     /// What a question has beside a snapshot that it takes from now on.
     fn sight(&self) -> Sight<'_> {
-        Sight::new(&self.noted, &self.dictionaries)
+        Sight::new(&self.noted, &self.dictionaries, &self.zones)
     }
 
     /// Where the store is.

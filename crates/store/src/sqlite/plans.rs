@@ -237,6 +237,7 @@ fn pack(store: &SqliteStore, lease: LeaseToken, schema: &Arc<Schema>) {
     while !store.scrub(lease, at(1), &mut place).unwrap().is_round {}
     let group = FleetQuery { groups: vec![vec![agent]], series: "m.a".to_owned(), start: at(0), end: at(9), step_ms: 1 };
     store.fleet(&group).unwrap();
+    store.fleet(&FleetQuery { groups: vec![(1..9).map(AgentId::from_bits).collect()], ..group }).unwrap();
     store.revision(agent, at(0), at(9)).unwrap();
     store.damage(agent, at(0), at(9)).unwrap();
     let keep = Retention { max_bytes: Some(1), ..Retention::default() };

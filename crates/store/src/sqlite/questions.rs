@@ -4,7 +4,7 @@ use super::failure::Answer;
 use super::held;
 use super::history::{self, Selection, Span};
 use super::sight::Sight;
-use super::{extent, range};
+use super::{across, extent, range};
 use crate::export;
 use crate::fleet::{Steps, Sums};
 use crate::query::{names, revision_of};
@@ -16,6 +16,14 @@ use rusqlite::Connection;
 
 /// Answers for one metric over many agents.
 pub(super) fn fleet(connection: &Connection, sight: &Sight<'_>, query: &FleetQuery) -> Answer<FleetFrame> {
+    if let Some(answer) = across::fleet(connection, sight, query)? {
+        return Ok(answer);
+    }
+    one_by_one(connection, sight, query)
+}
+
+/// The same, asking agent by agent.
+pub(super) fn one_by_one(connection: &Connection, sight: &Sight<'_>, query: &FleetQuery) -> Answer<FleetFrame> {
     let (mut sums, mut steps) = (Sums::new(query), Steps::new(query));
     for agent in sums.agents() {
         steps.clear();
@@ -48,7 +56,8 @@ fn steps_of(
     Ok(found.decimals.get(*first as usize).copied())
 }
 
-fn planned((start, end): Span, whole_from: WholeFrom, step_ms: Option<i64>) -> Vec<Segment> {
+/// Where the parts of a span are read from.
+pub(super) fn planned((start, end): Span, whole_from: WholeFrom, step_ms: Option<i64>) -> Vec<Segment> {
     let question = Question { start, end, tier: None, max_points: 0, raw_points: 0, whole_from };
     resolution::segments(&question, step_ms)
 }

@@ -20,7 +20,7 @@ pub(super) const LATE: &str = "agent_metrics_late";
 
 impl Selection<'_> {
     /// Adds the samples of a raw row to `columns`.
-    fn read_raw(&self, bytes: &[u8], key: Key, columns: &mut [Bucket]) -> Result<(), Damage> {
+    pub(super) fn read_raw(&self, bytes: &[u8], key: Key, columns: &mut [Bucket]) -> Result<(), Damage> {
         vector::walk(bytes, key, self.last, |id, sample| {
             if let Some(bucket) = self.column(id).and_then(|column| columns.get_mut(column)) {
                 bucket.add(sample, self.decimals[id as usize]);

@@ -6,6 +6,7 @@
 use super::dictionary::{self, Dictionary};
 use super::failure::Answer;
 use super::noted::Noted;
+use super::zones::Zones;
 use rusqlite::Connection;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,14 +102,18 @@ pub(super) struct Sight<'a> {
     /// Where damage is noted.
     pub(super) noted: &'a Noted,
     dictionaries: &'a Dictionaries,
+    /// Where hot rows stand.
+    pub(super) zones: &'a Zones,
+    /// How many rows they did not take notice of before the snapshot.
+    pub(super) missed: u64,
     at: u64,
 }
 
 impl<'a> Sight<'a> {
     /// For a snapshot that is taken from now on.
-    pub(super) fn new(noted: &'a Noted, dictionaries: &'a Dictionaries) -> Self {
-        let at = dictionaries.shelf().changes;
-        Self { noted, dictionaries, at }
+    pub(super) fn new(noted: &'a Noted, dictionaries: &'a Dictionaries, zones: &'a Zones) -> Self {
+        let (at, missed) = (dictionaries.shelf().changes, zones.missed());
+        Self { noted, dictionaries, zones, missed, at }
     }
 
     /// The dictionary of an agent.
@@ -140,21 +145,21 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_ended_is_not_remembered() {
-        let (noted, shelf) = (Noted::default(), Dictionaries::default());
+        let (noted, shelf, zones) = (Noted::default(), Dictionaries::default(), Zones::default());
         let is_kept = |agent| shelf.shelf().kept.contains_key(&agent);
-        let before = Sight::new(&noted, &shelf);
+        let before = Sight::new(&noted, &shelf, &zones);
         shelf.put(1, before.at, of(2));
         assert!(is_kept(1));
         shelf.changing(1);
         assert!(!is_kept(1), "it is about to be another");
-        let during = Sight::new(&noted, &shelf);
+        let during = Sight::new(&noted, &shelf, &zones);
         shelf.put(1, during.at, of(2));
         assert!(!is_kept(1));
         shelf.ended();
         shelf.put(1, during.at, of(2));
         shelf.put(1, before.at, of(2));
         assert!(!is_kept(1), "its snapshot may be from before the end");
-        shelf.put(1, Sight::new(&noted, &shelf).at, of(3));
+        shelf.put(1, Sight::new(&noted, &shelf, &zones).at, of(3));
         shelf.put(2, before.at, of(3));
         assert!(is_kept(1) && is_kept(2));
         assert_eq!(shelf.shelf().different.len(), 2, "one of two lines and one of three");

@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::failure::Answer;
 use super::sight::Dictionaries;
+use super::zones::Zones;
 use crate::seams::{LeaseToken, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -54,8 +55,8 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A gate before `connection`, which nobody has the right to write on yet.
-    pub(super) fn new(connection: Connection, dictionaries: Arc<Dictionaries>) -> Self {
-        let writer = Writer { connection, lease: None, cache: Cache::new(dictionaries) };
+    pub(super) fn new(connection: Connection, dictionaries: Arc<Dictionaries>, zones: Arc<Zones>) -> Self {
+        let writer = Writer { connection, lease: None, cache: Cache::new(dictionaries, zones) };
         Self { writer: Mutex::new(writer), waiting: AtomicUsize::new(0), closing: Arc::default() }
     }
 

@@ -4,7 +4,7 @@ use crate::build::{DAY, HOUR, MINUTE, agent, agent_row, at, schema};
 use crate::engine::{Engine, Memory, Sqlite};
 use crate::tiers::bits;
 use nightbell_model::{Batch, BootId, Schema, Tier};
-use nightbell_store::{Change, RangeQuery, Retention, SealPolicy};
+use nightbell_store::{Change, FleetQuery, RangeQuery, Retention, SealPolicy};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -155,6 +155,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 now: at(0),
             };
             compare(&file, &model, &query)?;
+            compare_fleet(&file, &model, &query)?;
         }
     }
     for (number, tier) in [1, 2].into_iter().flat_map(|number| Tier::ALL.map(|tier| (number, tier))) {
@@ -176,6 +177,24 @@ fn compare(file: &Sqlite, model: &Memory, query: &RangeQuery) -> Result<(), Test
     let keys = |frame: &nightbell_model::Frame| frame.columns.iter().map(|column| column.key.clone()).collect::<Vec<_>>();
     prop_assert_eq!(keys(&found), keys(&expected), "{:?}", query);
     prop_assert_eq!(bits(&found), bits(&expected), "{:?}", query);
+    Ok(())
+}
+
+fn compare_fleet(file: &Sqlite, model: &Memory, query: &RangeQuery) -> Result<(), TestCaseError> {
+    for (series, step_ms) in [("cpu.usage_percent", MINUTE), ("m.a", 5 * MINUTE), ("m.a", HOUR)] {
+        let groups = vec![vec![agent(1), agent(2)], vec![query.agent]];
+        let (start, end) = (query.start, query.end.min(query.start.plus_millis(2_000 * step_ms)));
+        let query = FleetQuery { groups, series: series.to_owned(), start, end, step_ms };
+        let (found, expected) = (file.store().fleet(&query).unwrap(), model.store().fleet(&query).unwrap());
+        prop_assert_eq!(&found.times, &expected.times, "{:?}", query);
+        for (found, expected) in found.groups.iter().zip(&expected.groups) {
+            prop_assert_eq!(&found.count, &expected.count, "{:?}", query);
+            for (found, expected) in [(&found.mean, &expected.mean), (&found.min, &expected.min), (&found.max, &expected.max)] {
+                let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                prop_assert_eq!(bits(found), bits(expected), "{:?}", query);
+            }
+        }
+    }
     Ok(())
 }
 
