@@ -1,4 +1,4 @@
-use super::super::{SqliteOptions, SqliteStore, across, questions};
+use super::super::{SqliteOptions, SqliteStore, questions};
 use super::*;
 use crate::seams::{LeaseToken, MetricStore, SealPolicy, StateStore};
 use nightbell_model::{Batch, Schema, Ulid};
@@ -56,7 +56,7 @@ impl World {
         };
         let single = ask(&|connection, sight| questions::one_by_one(connection, sight, &query).map(Some)).unwrap();
         assert!(single.groups[0].count.iter().any(|count| *count > 0));
-        let found = ask(&|connection, sight| across::fleet(connection, sight, &query));
+        let found = ask(&|connection, sight| fleet(connection, sight, &query));
         if let Some(found) = &found {
             assert_eq!(bits(found), bits(&single), "{series} {from} {until} {step_ms}");
         }
@@ -117,7 +117,7 @@ fn who_came_late_or_is_one_of_many_is_asked_alone() {
     assert!(world.ask("m.a", 60_000, HOUR, 60_000).is_some());
     let few = vec![vec![AgentId::from_bits(1), AgentId::from_bits(2)]];
     let query = FleetQuery { groups: few, series: "m.a".to_owned(), start: at(60_000), end: at(HOUR), step_ms: 60_000 };
-    let found = world.store.readers.read("ask", |connection| across::fleet(connection, &world.store.sight(), &query)).unwrap();
+    let found = world.store.readers.read("ask", |connection| fleet(connection, &world.store.sight(), &query)).unwrap();
     assert!(found.is_none(), "a pass over all for a tenth of them");
 }
 
