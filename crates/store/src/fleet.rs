@@ -6,20 +6,27 @@ use crate::rollup::Bucket;
 use nightbell_model::{AgentId, Timestamp};
 use std::collections::BTreeMap;
 
-/// One agent's samples by step.
+/// Agents' samples by step, in one piece of memory: it goes back to the system as one.
 #[derive(Debug)]
 pub(crate) struct Steps {
     first: Timestamp,
     step_ms: i64,
+    width: usize,
     buckets: Vec<Bucket>,
 }
 
 impl Steps {
-    /// The steps of `query`, empty.
+    /// The steps of `query` for one agent, empty.
     #[must_use]
     pub(crate) fn new(query: &FleetQuery) -> Self {
-        let step_ms = query.step_ms.max(1);
-        Self { first: query.start.floor_to(step_ms), step_ms, buckets: vec![Bucket::default(); query.steps().len()] }
+        Self::of_many(query, 1)
+    }
+
+    /// The same for many agents.
+    #[must_use]
+    pub(crate) fn of_many(query: &FleetQuery, agents: usize) -> Self {
+        let (step_ms, width) = (query.step_ms.max(1), query.steps().len());
+        Self { first: query.start.floor_to(step_ms), step_ms, width, buckets: vec![Bucket::default(); width * agents] }
     }
 
     /// Forgets what was added.
@@ -27,13 +34,25 @@ impl Steps {
         self.buckets.fill(Bucket::default());
     }
 
-    /// Adds a sample or bucket at `time`. Rows come in the order of time.
+    /// Adds a sample or bucket of a single agent at `time`. Rows come in the order of time.
     #[inline]
     pub(crate) fn add(&mut self, time: Timestamp, value: &Bucket) {
-        let at = time.millis_since(self.first).div_euclid(self.step_ms);
-        if let Some(bucket) = usize::try_from(at).ok().and_then(|at| self.buckets.get_mut(at)) {
+        self.add_of(0, time, value);
+    }
+
+    /// Adds a sample or bucket of one of many agents.
+    #[inline]
+    pub(crate) fn add_of(&mut self, agent: usize, time: Timestamp, value: &Bucket) {
+        let at = usize::try_from(time.millis_since(self.first).div_euclid(self.step_ms)).ok();
+        let at = at.filter(|at| *at < self.width).map(|at| agent * self.width + at);
+        if let Some(bucket) = at.and_then(|at| self.buckets.get_mut(at)) {
             bucket.merge(value);
         }
+    }
+
+    /// The steps of one of many agents.
+    fn of(&self, agent: usize) -> &[Bucket] {
+        self.buckets.get(agent * self.width..(agent + 1) * self.width).unwrap_or_default()
     }
 }
 
@@ -70,11 +89,16 @@ impl Sums {
         self.groups.keys().copied().collect()
     }
 
-    /// Adds what one agent has.
+    /// Adds what a single agent has.
     pub(crate) fn add(&mut self, agent: AgentId, steps: &Steps, decimals: u8) {
-        for place in self.groups.get(&agent).into_iter().flatten() {
-            let Some(column) = self.frame.groups.get_mut(*place) else { continue };
-            for (at, bucket) in steps.buckets.iter().enumerate().filter(|(_, bucket)| bucket.count > 0) {
+        self.add_of(agent, steps, 0, decimals);
+    }
+
+    /// Adds what one of many agents has, which is at `place` in `steps`.
+    pub(crate) fn add_of(&mut self, agent: AgentId, steps: &Steps, place: usize, decimals: u8) {
+        for group in self.groups.get(&agent).into_iter().flatten() {
+            let Some(column) = self.frame.groups.get_mut(*group) else { continue };
+            for (at, bucket) in steps.of(place).iter().enumerate().filter(|(_, bucket)| bucket.count > 0) {
                 column.mean[at] += bucket.mean(decimals);
                 column.min[at] = column.min[at].min(bucket.min);
                 column.max[at] = column.max[at].max(bucket.max);

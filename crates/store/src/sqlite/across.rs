@@ -144,15 +144,15 @@ impl<'a> Pass<'a> {
     fn window(&self, query: &FleetQuery) -> Answer<Option<FleetFrame>> {
         let window = (query.start, query.end);
         let Some(numbers) = self.numbers(window) else { return Ok(None) };
-        let mut steps: Vec<Steps> = self.members.iter().map(|_| Steps::new(query)).collect();
-        for (member, steps) in self.members.iter().zip(&mut steps) {
+        let mut steps = Steps::of_many(query, self.members.len());
+        for (at, member) in self.members.iter().enumerate() {
             for segment in &member.segments {
                 let span = common((segment.start, segment.end), window);
                 if span.0 >= span.1 {
                     continue;
                 }
                 history::buckets(self.connection, &self.selection(member), segment.tier, span, &mut |time, columns| {
-                    columns.iter().for_each(|column| steps.add(time, column));
+                    columns.iter().for_each(|column| steps.add_of(at, time, column));
                     Ok(())
                 })?;
             }
@@ -161,10 +161,10 @@ impl<'a> Pass<'a> {
             return Ok(None);
         }
         let mut sums = Sums::new(query);
-        for (member, steps) in self.members.iter().zip(&steps) {
+        for (at, member) in self.members.iter().enumerate() {
             let class = &self.classes[member.class];
             let decimals = class.ids.first().and_then(|id| class.dictionary.decimals.get(*id as usize)).copied();
-            sums.add(member.agent, steps, decimals.unwrap_or(0));
+            sums.add_of(member.agent, &steps, at, decimals.unwrap_or(0));
         }
         Ok(Some(sums.finish()))
     }
@@ -181,7 +181,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Adds the hot rows of a window to the steps of their members; whether they could be read that way.
-    fn hot(&self, window: Span, (numbers, enough): &(Numbers, i64), steps: &mut [Steps]) -> Answer<bool> {
+    fn hot(&self, window: Span, (numbers, enough): &(Numbers, i64), steps: &mut Steps) -> Answer<bool> {
         let mut hot = Hot {
             pass: self,
             lanes: self.members.iter().map(|member| (common(member.hot, window), Timestamp::MIN)).collect(),
@@ -245,14 +245,14 @@ struct Hot<'a> {
 
 impl Hot<'_> {
     /// Adds a row to the steps of its member; its time, `None` if it cannot be read that way.
-    fn row(&mut self, row: &Row<'_>, steps: &mut [Steps]) -> Answer<Option<Timestamp>> {
+    fn row(&mut self, row: &Row<'_>, steps: &mut Steps) -> Answer<Option<Timestamp>> {
         let agent: i64 = row.get(9)?;
         let (ts, key) = marks::raw_row(row, agent)?;
         self.left -= 1;
         let place = usize::try_from(agent).ok().and_then(|agent| self.pass.places.get(agent)).copied().unwrap_or(0);
         let at = (place as usize).wrapping_sub(1);
         let lane = self.lanes.get_mut(at).filter(|lane| lane.0.0 <= ts && ts < lane.0.1);
-        let (Some(lane), Some(member), Some(steps)) = (lane, self.pass.members.get(at), steps.get_mut(at)) else {
+        let (Some(lane), Some(member)) = (lane, self.pass.members.get(at)) else {
             // It may look unwanted because it is damaged.
             let is_sound = vector::checked(blob(row, 7)?, key).is_ok();
             return Ok((is_sound && self.left >= 0).then_some(ts));
@@ -264,7 +264,7 @@ impl Hot<'_> {
             return Ok(None);
         }
         lane.1 = ts;
-        self.columns.iter().for_each(|column| steps.add(ts, column));
+        self.columns.iter().for_each(|column| steps.add_of(at, ts, column));
         Ok(Some(ts))
     }
 }
