@@ -1,3 +1,6 @@
+//! One pass and agent by agent give the same bits, on a real file; where a pass does not do, it says so. What the answers ought to be is
+//! left to the conformance suite.
+
 use super::super::{SqliteOptions, SqliteStore, questions};
 use super::*;
 use crate::seams::{LeaseToken, MetricStore, SealPolicy, StateStore};
