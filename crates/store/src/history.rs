@@ -172,7 +172,7 @@ pub struct FleetQuery {
     pub start: Timestamp,
     /// The first moment not wanted.
     pub end: Timestamp,
-    /// The width of a step in milliseconds, at least 1; steps are aligned to multiples of it.
+    /// The width of a step in milliseconds, at least 1; steps are aligned to multiples of it, and those at both ends are whole.
     pub step_ms: i64,
 }
 

@@ -275,8 +275,11 @@ impl History {
     pub(super) fn steps(&self, query: &FleetQuery, steps: &mut Steps) -> Option<u8> {
         let keys = self.series().into_iter().filter(|key| names(&query.series, key));
         let wanted: Vec<Wanted> = keys.map(|key| Wanted { decimals: decimals_of(key.metric()), key }).collect();
-        let span = clip((query.start, query.end), self.extent()?)?;
-        for segment in planned(span, self.whole_from, Some(query.step_ms.max(1))) {
+        // Steps are whole, whatever of the first and the last one was asked for.
+        let step_ms = query.step_ms.max(1);
+        let whole = (query.start.floor_to(step_ms), query.end.plus_millis(step_ms - 1).floor_to(step_ms));
+        let span = clip(whole, self.extent()?)?;
+        for segment in planned(span, self.whole_from, Some(step_ms)) {
             self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
                 row.iter().for_each(|bucket| steps.add(time, bucket));
             });

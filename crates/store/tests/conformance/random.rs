@@ -213,3 +213,10 @@ fn an_hour_is_half_rolled_up_when_more_arrives() {
     run(&[append(0), Step::RollUp { minute: 20 }, append(10), Step::RollUp { minute: minutes + 2 }, append(3), Step::Reopen])
         .unwrap();
 }
+
+#[test]
+fn a_fleets_steps_are_whole_whatever_of_them_is_asked_for() {
+    let append = Step::Append { count: 1, from_minute: 18_720, agent: 1, numbered: None, keys: 2, seed: 1 };
+    let query = |from_minute| Step::Query { agent: 1, tier: None, from_minute, minutes: 1, max_points: 1 };
+    run(&[append, query(18_721), query(18_719), query(18_725)]).unwrap();
+}
