@@ -18,6 +18,11 @@ export async function accessible(page, name) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     // Evaluated from outside, so that the page's strict policy stays as it is.
     if (!(await page.evaluate("typeof axe === 'object'"))) await page.evaluate(AXE);
+    // Colours that fade from one theme to the other are of neither; what never ends is not waited for.
+    await page.evaluate(() => Promise.race([
+      Promise.allSettled(document.getAnimations().map((animation) => animation.finished)),
+      new Promise((done) => setTimeout(done, 1000)),
+    ]).then(() => undefined));
     const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
     for (const { id, impact, help, nodes } of found.violations.filter((violation) => GRAVE.includes(violation.impact))) {
       faults.push(`${colorScheme}: ${id} (${impact}): ${help}\n    ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)}: ${node.failureSummary.split("\n").slice(1, 3).join(" ").trim()}`).join("\n    ")}`);
