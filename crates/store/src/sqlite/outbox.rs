@@ -103,22 +103,40 @@ pub(super) fn waiting(connection: &Connection, until: Timestamp) -> Answer<Vec<W
     };
     let mut select = connection.prepare_cached(&sql)?;
     let found = select.query_map([until.as_millis()], read)?.collect::<rusqlite::Result<Vec<(Waiting, u32)>>>()?;
-    let mut storms = HashMap::new();
+    let mut storms = Storms::default();
     found.into_iter().map(|(waiting, n)| in_its_storm(connection, waiting, n, &mut storms)).collect()
 }
 
-/// The incidents of a storm that have neither ended nor anything of a kind and number.
-type Rests = HashMap<(String, NoticeKind, u32), u32>;
+/// What was counted of storms: each is asked about once, however many wait that belong to it.
+#[derive(Debug, Default)]
+struct Storms {
+    /// The incidents that have neither ended nor anything of a kind and number.
+    rests: HashMap<(String, NoticeKind, u32), u32>,
+    sizes: HashMap<String, u32>,
+}
+
+impl Storms {
+    /// How many beginnings of a storm were told.
+    fn size(&mut self, connection: &Connection, storm: &str) -> Answer<u32> {
+        if let Some(size) = self.sizes.get(storm) {
+            return Ok(*size);
+        }
+        let sql = "SELECT count(*) FROM outbox WHERE storm = ?1";
+        let size = connection.prepare_cached(sql)?.query_row([storm], |row| row.get(0))?;
+        self.sizes.insert(storm.to_owned(), size);
+        Ok(size)
+    }
+}
 
 /// Notes which storm a delivery belongs to: a beginning that was not told yet to one that is going on, what comes after to that
 /// of its beginning, where that told of several.
-fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut Rests) -> Answer<Waiting> {
+fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, storms: &mut Storms) -> Answer<Waiting> {
     if waiting.fold.is_some() {
         return Ok(waiting);
     }
     if is_beginning(waiting.kind) {
         let storm = going_on(connection, (waiting.channel, waiting.kind), &waiting.instance, waiting.created_at)?;
-        let storm_size = storm.as_deref().map_or(Ok(0), |storm| size(connection, storm))?;
+        let storm_size = storm.as_deref().map_or(Ok(0), |storm| storms.size(connection, storm))?;
         return Ok(Waiting { storm: storm.and_then(|id| id.parse().ok()), storm_size, ..waiting });
     }
     let (begin, end) = bounds(waiting.kind);
@@ -128,7 +146,7 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut R
     let storm: Option<String> = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional()?;
     let Some(storm) = storm else { return Ok(waiting) };
     let kind = waiting.kind;
-    let rest = match rests.get(&(storm.clone(), kind, n)) {
+    let rest = match storms.rests.get(&(storm.clone(), kind, n)) {
         Some(rest) => *rest,
         None => {
             let sql = "SELECT count(*) FROM outbox AS begun WHERE storm = ?1 AND NOT EXISTS \
@@ -138,18 +156,12 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, rests: &mut R
                        AND said.channel = begun.channel)";
             let of = params![storm, kind.name(), n, end.name()];
             let rest = connection.prepare_cached(sql)?.query_row(of, |row| row.get(0))?;
-            rests.insert((storm.clone(), kind, n), rest);
+            storms.rests.insert((storm.clone(), kind, n), rest);
             rest
         }
     };
-    let storm_size = size(connection, &storm)?;
+    let storm_size = storms.size(connection, &storm)?;
     Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, storm_size, ..waiting })
-}
-
-/// How many beginnings of a storm were told.
-fn size(connection: &Connection, storm: &str) -> Answer<u32> {
-    let sql = "SELECT count(*) FROM outbox WHERE storm = ?1";
-    Ok(connection.prepare_cached(sql)?.query_row([storm], |row| row.get(0))?)
 }
 
 /// The storm that is going on for a beginning made at `made_at`: another instance of its rule was told of on its channel within
