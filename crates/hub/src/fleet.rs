@@ -45,9 +45,12 @@ impl Vitals {
     /// Takes a heartbeat with values, unless a newer one is known. What containers used, said by itself, replaces what was known of
     /// containers and nothing else.
     pub fn take(&mut self, batch: Arc<Batch>) {
-        self.slow.take(&batch, self.interval_ms);
+        let of_containers = is_of_containers(&batch);
+        if !of_containers {
+            self.slow.take(&batch, self.interval_ms);
+        }
         let hole_ms = (MISSED_INTERVALS * self.interval_ms).max(LEAST_HOLE_MS);
-        self.latest = self.parts.take(batch, hole_ms);
+        self.latest = self.parts.take(batch, of_containers, hole_ms);
     }
 
     /// The clock was set by `step_ms`: what is known moves along, or nothing newer would be taken, or an agent be online for too long.
@@ -90,10 +93,9 @@ struct Parts {
 }
 
 impl Parts {
-    /// Takes a heartbeat; what is the newest of both now.
-    fn take(&mut self, batch: Arc<Batch>, hole_ms: i64) -> Option<Arc<Batch>> {
-        let is_of_containers = is_of_containers(&batch);
-        let place = if is_of_containers { &mut self.containers } else { &mut self.host };
+    /// Takes a heartbeat, of containers alone or not; what is the newest of both now.
+    fn take(&mut self, batch: Arc<Batch>, of_containers: bool, hole_ms: i64) -> Option<Arc<Batch>> {
+        let place = if of_containers { &mut self.containers } else { &mut self.host };
         if place.as_ref().is_none_or(|known| known.ts <= batch.ts) {
             *place = Some(batch);
         }

@@ -32,7 +32,8 @@ pub struct Slow {
 type Place = (usize, i64);
 
 impl Slow {
-    /// Takes what a heartbeat says of slow series, and forgets what is too old by its time.
+    /// Takes what a heartbeat of the host says of slow series, and forgets what is too old by its time. Of containers nothing is
+    /// slow; their own messages between those of the host would have each schema looked through every time.
     pub(crate) fn take(&mut self, batch: &Batch, interval_ms: i64) {
         let is_seen = self.seen.as_ref().is_some_and(|(schema, _)| Arc::ptr_eq(schema, &batch.schema));
         if !is_seen {

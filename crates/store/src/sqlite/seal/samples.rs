@@ -186,7 +186,8 @@ pub(super) fn replace(connection: &Connection, cache: &mut Cache, unit: &Unit, s
     Ok(())
 }
 
-/// Makes the last late heartbeat of a unit a row of the hot table, if it is the agent's newest.
+/// Makes the last late heartbeat of a unit a row of the hot table, if it is the agent's newest. It lies before the seal, where
+/// nobody looks for hot rows, so that the zones need not know of it.
 fn keep_newest(connection: &Connection, unit: &Unit) -> Answer<()> {
     let columns = "agent, ts, received, boot, seq, cpu_percent, mem_percent, disk_percent, vector";
     let sql = format!(
