@@ -43,7 +43,7 @@ const UNDER_WAY: Duration = Duration::from_millis(50);
 /// For how long at most a receiver's wish for patience holds up other messages of its channel, in milliseconds: a page may be more
 /// urgent than what was refused.
 const PATIENCE_MS: i64 = 60_000;
-/// How many unstored pages are remembered: a full disk lasts long, but pages are few.
+/// How many unstored pages are remembered, waiting or sent: a full disk lasts long, but pages are few.
 const UNSTORED: usize = 10_000;
 
 /// The way to the worker; cloning is cheap.
@@ -90,8 +90,11 @@ impl OutboxHandle {
     /// Hands over a page that could not be stored. Beyond some thousand the oldest are enough to wake somebody.
     pub fn send_unstored(&self, delivery: NewDelivery) {
         let id = delivery.id;
-        self.direct().insert(id, Unstored::Waits);
-        if self.unstored.try_send(delivery).is_err() {
+        let has_room = self.direct().len() < UNSTORED;
+        if has_room {
+            self.direct().insert(id, Unstored::Waits);
+        }
+        if !has_room || self.unstored.try_send(delivery).is_err() {
             self.direct().remove(&id);
             tracing::error!("too many pages that could not be stored; this one waits for the store");
         }
@@ -381,5 +384,43 @@ const fn fresh(row: NewDelivery) -> Delivery {
         plain: false,
         progress: None,
         storm: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nightbell_alerts::NoticeKind;
+    use nightbell_model::IncidentId;
+
+    fn page(id: u128) -> NewDelivery {
+        NewDelivery {
+            id: Ulid::from_bits(id),
+            channel: ChannelId::from_bits(1),
+            instance: "rule/agent/series".to_owned(),
+            incident: IncidentId::from_bits(id),
+            kind: NoticeKind::Fired,
+            n: 0,
+            payload_json: String::new(),
+            created_at: Timestamp::from_millis(0),
+            not_before: Timestamp::from_millis(0),
+            fold: None,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_remembered_within_bounds() {
+        let (handle, mut input) = outbox();
+        let most = UNSTORED as u128;
+        (0..most).for_each(|id| handle.send_unstored(page(id)));
+        // The worker has taken all of them into its lines, and the receiver has taken one page.
+        while input.unstored.try_recv().is_ok() {}
+        handle.note_unstored(&[page(0)], Some(&Decision::Sent));
+        handle.send_unstored(page(most));
+        assert!(!handle.is_owed_unstored(Ulid::from_bits(most)), "that one waits for the store");
+        handle.caught_up();
+        assert_eq!(handle.direct().len(), 1, "what was sent is remembered, so that the store does not send it again");
+        handle.send_unstored(page(most));
+        assert!(handle.is_owed_unstored(Ulid::from_bits(most)));
     }
 }
