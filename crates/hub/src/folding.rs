@@ -72,6 +72,11 @@ pub trait Circumstances {
     fn is_about_silence(&self, rule: &str) -> bool;
 }
 
+/// The rule of an instance (`rule/agent/series`), or what stands in its place.
+pub(crate) fn rule_of(instance: &str) -> &str {
+    instance.split('/').next().unwrap_or_default()
+}
+
 /// How much may be under way.
 #[derive(Debug)]
 pub struct Room<'a> {
@@ -162,7 +167,7 @@ impl Bundle {
             Folds::Due => None,
             Folds::Storms => one.storm,
         };
-        let rule = one.instance.split('/').next().unwrap_or_default().to_owned();
+        let rule = rule_of(&one.instance).to_owned();
         Self::New(Group { channel: one.channel, rule, kind: one.kind, storm })
     }
 

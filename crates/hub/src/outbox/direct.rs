@@ -3,6 +3,7 @@
 //!
 //! Pure: the time comes in, messages go out. What became of a page is remembered by [`super::OutboxHandle`].
 
+use crate::folding::rule_of;
 use nightbell_alerts::NoticeKind;
 use nightbell_model::{ChannelId, Timestamp};
 use nightbell_notify::retry::Decision;
@@ -134,7 +135,7 @@ impl Line {
 
 /// What a page says of which rule.
 fn says(row: &NewDelivery) -> (NoticeKind, &str) {
-    (row.kind, row.instance.split('/').next().unwrap_or_default())
+    (row.kind, rule_of(&row.instance))
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        let whose = |row: &NewDelivery| row.instance.split('/').next().unwrap().to_owned();
+        let whose = |row: &NewDelivery| crate::folding::rule_of(&row.instance).to_owned();
         assert_eq!(rows.len(), 4);
         assert_eq!((whose(&rows[0]), whose(&rows[2])), (whose(&rows[1]), whose(&rows[3])));
         assert_ne!(whose(&rows[0]), whose(&rows[2]), "the folding goes by this");
