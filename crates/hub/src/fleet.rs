@@ -211,6 +211,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slow::tests::batch;
 
     #[test]
     fn an_agent_is_online_for_three_intervals_or_until_it_says_goodbye() {
@@ -225,17 +226,7 @@ mod tests {
 
     #[test]
     fn what_containers_used_stands_beside_what_their_host_did() {
-        let batch = |secs: i64, values: &[(&str, f64)]| {
-            let keys = values.iter().map(|(key, _)| key.parse().expect("a key")).collect();
-            Arc::new(Batch {
-                agent: AgentId::from_bits(1),
-                ts: Timestamp::from_secs(secs),
-                received: Timestamp::from_secs(secs),
-                boot_seq: None,
-                schema: Schema::new(keys),
-                values: values.iter().map(|(_, value)| *value).collect(),
-            })
-        };
+        let batch = |secs: i64, values: &[(&str, f64)]| Arc::new(batch(secs, values));
         let mut vitals = Vitals { interval_ms: 30_000, ..Vitals::default() };
         let mut check = |taken: Arc<Batch>, expected: &str| {
             vitals.take(taken);

@@ -77,11 +77,12 @@ fn places(schema: &Schema) -> Box<[Place]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use nightbell_model::AgentId;
 
-    fn batch(secs: i64, values: &[(&str, f64)]) -> Batch {
+    /// A heartbeat measured so many seconds after the epoch.
+    pub(crate) fn batch(secs: i64, values: &[(&str, f64)]) -> Batch {
         let keys = values.iter().map(|(key, _)| key.parse().expect("a key")).collect();
         Batch {
             agent: AgentId::from_bits(1),
