@@ -12,6 +12,9 @@ use std::collections::HashMap;
 
 /// At most so many rows are removed, or looked at, while commits wait. Fewer would write the pages of the index more often.
 const SLICE: i64 = 3000;
+/// The log is copied into the file after so many slices. Left to the clock, some hundred MB would be copied at once, and a commit's
+/// sync waits for the sync of what is copied.
+const SLICES_TO_A_COPY: usize = 8;
 /// What an hour's last agent needs to be sealed, after all have had their time, in milliseconds.
 const LEEWAY_MS: i64 = 5 * 60_000;
 
@@ -27,13 +30,18 @@ impl SqliteStore {
             is_due
         };
         let (mut next, mut removed, mut newest) = (is_due.then_some(0), 0, HashMap::new());
-        while let Some(after) = next {
-            let _slice = self.housekeeping();
-            let mut writer = self.gate.patient(lease)?;
-            let (count, last) =
-                writer.write("remove what is packed", |connection, _| slice(connection, after, hour, &mut newest))?;
+        for done in 1_usize.. {
+            let Some(after) = next else { break };
+            let (count, last) = {
+                let _slice = self.housekeeping();
+                let mut writer = self.gate.patient(lease)?;
+                writer.write("remove what is packed", |connection, _| slice(connection, after, hour, &mut newest))?
+            };
             removed += count;
             next = last;
+            if done.is_multiple_of(SLICES_TO_A_COPY) {
+                self.checkpoint()?;
+            }
         }
         Ok(removed)
     }
