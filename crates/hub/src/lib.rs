@@ -29,6 +29,7 @@ pub mod live;
 pub mod lookback;
 pub mod lookup;
 pub mod measure;
+mod memory;
 pub mod operations;
 pub mod outbox;
 pub mod outlook;

@@ -172,6 +172,7 @@ enum ConfigCommand {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::memory::keep_few_heaps();
     let cli = Cli::parse();
     // The data folder, its socket and backups hold secrets: what we make is for our own user alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
