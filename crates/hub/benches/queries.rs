@@ -32,6 +32,8 @@ use support::hub::{Hub, Start, on_data, rss_bytes};
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// By then a hub has read the last hour of its fleet.
+const READ_AHEAD: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() {
@@ -57,6 +59,12 @@ fn ask(hub: &Hub, token: &str, loaded: &Loaded) {
     let agent = |round: usize| &loaded.agents[round % loaded.agents.len()];
     let cpu = "metrics=cpu.usage_percent";
     let span = |ms: i64| format!("start={}&end={end}", end - ms);
+    let fleet = |series: &str| format!("/metrics/fleet?metric={series}&{}&step=1m", span(HOUR_MS));
+    measure(&mut client, "fleet mean per minute, 1 h, just after the start", 1, |_| fleet("load.avg_15m"));
+    let cpu_before = hub.cpu();
+    std::thread::sleep(READ_AHEAD);
+    report("reading the fleet's last hour ahead", format!("{} of CPU", ms(hub.cpu() - cpu_before)));
+    report("hub memory after that", mib(hub.rss_bytes()));
     measure(&mut client, "one metric, 1 h raw (0.4 ms)", rounds, |round| {
         format!("/agents/{}/metrics/history?{cpu}&{}&tier=raw", agent(round), span(HOUR_MS))
     });
@@ -67,14 +75,15 @@ fn ask(hub: &Hub, token: &str, loaded: &Loaded) {
         "/agents/latest?metrics=cpu.usage_percent,mem.used_percent,disk.used_percent".to_owned()
     });
     measure(&mut client, "top 10 (1 ms)", rounds, |_| "/metrics/top?metric=cpu.usage_percent".to_owned());
-    let fleet = |series: &str| format!("/metrics/fleet?metric={series}&{}&step=1m", span(HOUR_MS));
     for series in ["load.avg_1m", "load.avg_5m", "mem.used_percent"] {
-        measure(&mut client, "fleet mean per minute, 1 h, first time", 1, |_| fleet(series));
+        measure(&mut client, "fleet mean per minute, 1 h, first time (5 ms)", 1, |_| fleet(series));
     }
+    measure(&mut client, "the same of a series with labels, first time", 1, |_| fleet("cpu.core.usage_percent{core=0}"));
     measure(&mut client, "fleet mean per minute, 1 h, again (5 ms)", rounds, |_| fleet("load.avg_1m"));
     let minutes = |round: usize| {
         let end = end - i64::try_from(round % 50).unwrap() * MINUTE_MS;
-        format!("/metrics/fleet?metric=load.avg_15m&start={}&end={end}&step=1m", end - MINUTE_MS)
+        // Series with labels are not read ahead.
+        format!("/metrics/fleet?metric=cpu.core.usage_percent{{core=1}}&start={}&end={end}&step=1m", end - MINUTE_MS)
     };
     // What a screen that is refreshed asks the store for while the fleet sends: what was not read before is a minute or two.
     measure(&mut client, "fleet mean, the last minutes anew (5 ms)", 50, minutes);

@@ -28,7 +28,7 @@ pub struct App {
     /// The newest values.
     pub fleet: Arc<Fleet>,
     /// What was asked of the fleet's history of late.
-    pub fleet_history: FleetHistory,
+    pub fleet_history: Arc<FleetHistory>,
     /// Where series stand in what agents send.
     pub lookup: Lookup,
     /// What happens now.

@@ -3,8 +3,13 @@
 //!
 //! What is kept is never older than what is stored. Each minute counts the heartbeats that were stored in it, late ones too, before
 //! they are acknowledged; a step is as it was read for as long as the counts of its minutes are what they were before it was read.
+//! The last hour is read before anybody asks (`ahead`).
 //! What the store makes of a question is the store's.
 
+mod ahead;
+pub mod reader;
+
+use ahead::Ahead;
 use nightbell_model::Timestamp;
 use nightbell_store::{FleetColumn, FleetFrame, FleetQuery, StoreError};
 use std::collections::{BTreeMap, HashMap};
@@ -99,10 +104,18 @@ struct Cell {
     count: u32,
 }
 
+impl Cell {
+    /// The cell of a step.
+    fn of(column: &FleetColumn, at: usize) -> Self {
+        Self { mean: column.mean[at], min: column.min[at], max: column.max[at], count: column.count[at] }
+    }
+}
+
 /// What is kept.
 #[derive(Debug, Default)]
 pub struct FleetHistory {
     matters: Mutex<Matters>,
+    ahead: Ahead,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +140,7 @@ impl FleetHistory {
         let marks = arrivals.marks(&times, query.step_ms);
         let matter = Matter { series: query.series.clone(), step_ms: query.step_ms, groups: query.groups.clone() };
         let mut steps = self.known(&matter, &times, &marks);
+        self.ahead.fill(query, &times, &marks, &mut steps);
         for run in runs(&steps) {
             let (start, end) = (times[run.start], times[run.end - 1].plus_millis(query.step_ms));
             let frame = read(&FleetQuery { start, end, ..query.clone() })?;
@@ -205,13 +219,7 @@ fn runs(steps: &[Option<Box<[Cell]>>]) -> Vec<std::ops::Range<usize>> {
 
 /// A frame step by step.
 fn rows(frame: &FleetFrame) -> impl Iterator<Item = Box<[Cell]>> + '_ {
-    let cell = |group: &FleetColumn, at: usize| Cell {
-        mean: group.mean[at],
-        min: group.min[at],
-        max: group.max[at],
-        count: group.count[at],
-    };
-    (0..frame.times.len()).map(move |at| frame.groups.iter().map(|group| cell(group, at)).collect())
+    (0..frame.times.len()).map(move |at| frame.groups.iter().map(|group| Cell::of(group, at)).collect())
 }
 
 fn columns(times: Vec<Timestamp>, steps: &[Option<Box<[Cell]>>], groups: usize) -> FleetFrame {

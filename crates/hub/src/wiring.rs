@@ -5,7 +5,7 @@ use crate::auth::attempts::Attempts;
 use crate::config::Config;
 use crate::control::ControlSocket;
 use crate::fleet::{Fleet, Vitals};
-use crate::fleet_history::FleetHistory;
+use crate::fleet_history::reader::Reader;
 use crate::jobs::Jobs;
 use crate::links::Links;
 use crate::live::Live;
@@ -118,7 +118,7 @@ impl Hub {
         let app = Arc::new(App {
             registry,
             fleet,
-            fleet_history: FleetHistory::default(),
+            fleet_history: Arc::default(),
             lookup: Lookup::default(),
             live,
             pipeline: pipeline_handle,
@@ -345,6 +345,7 @@ fn start_jobs(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(digest::keep(digest::Digests::of(app)));
     tasks.spawn(breach::Breaches::of(app).run());
     tasks.spawn(Lookback::new(app.pipeline.clone(), Arc::clone(&app.registry), Arc::clone(&app.metrics)).run());
+    tasks.spawn(Reader::of(app).run());
     tasks.spawn(outlook::keep(Arc::clone(&app.outlooks), Arc::clone(&app.fleet), Arc::clone(&app.metrics)));
     tasks
 }

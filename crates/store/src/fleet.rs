@@ -4,7 +4,6 @@
 use crate::history::{FleetColumn, FleetFrame, FleetQuery};
 use crate::rollup::Bucket;
 use nightbell_model::{AgentId, Timestamp};
-use std::collections::BTreeMap;
 
 /// Agents' samples by step, in one piece of memory: it goes back to the system as one.
 #[derive(Debug)]
@@ -34,6 +33,12 @@ impl Steps {
         self.buckets.fill(Bucket::default());
     }
 
+    /// Makes room for so many agents at least.
+    pub(crate) fn make_room(&mut self, agents: usize) {
+        let length = self.buckets.len().max(agents * self.width);
+        self.buckets.resize(length, Bucket::default());
+    }
+
     /// Adds a sample or bucket of a single agent at `time`. Rows come in the order of time.
     #[inline]
     pub(crate) fn add(&mut self, time: Timestamp, value: &Bucket) {
@@ -43,23 +48,89 @@ impl Steps {
     /// Adds a sample or bucket of one of many agents.
     #[inline]
     pub(crate) fn add_of(&mut self, agent: usize, time: Timestamp, value: &Bucket) {
+        if let Some(at) = self.at(time) {
+            self.merge(agent, at, value);
+        }
+    }
+
+    /// The number of the step at `time`.
+    #[inline]
+    pub(crate) fn at(&self, time: Timestamp) -> Option<usize> {
         let at = usize::try_from(time.millis_since(self.first).div_euclid(self.step_ms)).ok();
-        let at = at.filter(|at| *at < self.width).map(|at| agent * self.width + at);
-        if let Some(bucket) = at.and_then(|at| self.buckets.get_mut(at)) {
+        at.filter(|at| *at < self.width)
+    }
+
+    /// Adds a sample or bucket of one of many agents to the step numbered `at`.
+    #[inline]
+    pub(crate) fn merge(&mut self, agent: usize, at: usize, value: &Bucket) {
+        if let Some(bucket) = self.buckets.get_mut(agent * self.width + at) {
             bucket.merge(value);
         }
     }
 
     /// The steps of one of many agents.
-    fn of(&self, agent: usize) -> &[Bucket] {
+    pub(crate) fn of(&self, agent: usize) -> &[Bucket] {
         self.buckets.get(agent * self.width..(agent + 1) * self.width).unwrap_or_default()
+    }
+}
+
+/// Which agents are in which groups.
+#[derive(Debug)]
+pub(crate) struct Members(Vec<(AgentId, usize)>);
+
+impl Members {
+    /// The agents of `groups`. One that is named twice in a group is in it once.
+    #[must_use]
+    pub(crate) fn new(groups: &[Vec<AgentId>]) -> Self {
+        let places = groups.iter().enumerate().flat_map(|(at, group)| group.iter().map(move |agent| (*agent, at)));
+        let mut members: Vec<(AgentId, usize)> = places.collect();
+        members.sort_unstable();
+        members.dedup();
+        Self(members)
+    }
+
+    /// All agents, each once, in the order of their ids.
+    #[must_use]
+    pub(crate) fn agents(&self) -> Vec<AgentId> {
+        self.0.chunk_by(|one, other| one.0 == other.0).filter_map(|same| same.first()).map(|member| member.0).collect()
+    }
+
+    /// The groups of an agent.
+    pub(crate) fn groups_of(&self, agent: AgentId) -> impl Iterator<Item = usize> + '_ {
+        let first = self.0.partition_point(|member| member.0 < agent);
+        self.0.iter().skip(first).take_while(move |member| member.0 == agent).map(|member| member.1)
+    }
+}
+
+impl FleetColumn {
+    /// Sums over no agent yet.
+    #[must_use]
+    pub(crate) fn sums(steps: usize) -> Self {
+        Self { mean: vec![0.0; steps], min: vec![f64::NAN; steps], max: vec![f64::NAN; steps], count: vec![0; steps] }
+    }
+
+    /// Adds what one agent has to the sums. Agents come in the order of their ids.
+    pub(crate) fn add(&mut self, steps: &[Bucket], decimals: u8) {
+        for (at, bucket) in steps.iter().enumerate().filter(|(_, bucket)| bucket.count > 0) {
+            self.mean[at] += bucket.mean(decimals);
+            self.min[at] = self.min[at].min(bucket.min);
+            self.max[at] = self.max[at].max(bucket.max);
+            self.count[at] += 1;
+        }
+    }
+
+    /// Makes means of the sums.
+    pub(crate) fn divide(&mut self) {
+        for (mean, count) in self.mean.iter_mut().zip(&self.count) {
+            *mean = if *count == 0 { f64::NAN } else { *mean / f64::from(*count) };
+        }
     }
 }
 
 /// Sums over the agents of each group.
 #[derive(Debug)]
 pub(crate) struct Sums {
-    groups: BTreeMap<AgentId, Vec<usize>>,
+    members: Members,
     frame: FleetFrame,
 }
 
@@ -68,25 +139,14 @@ impl Sums {
     #[must_use]
     pub(crate) fn new(query: &FleetQuery) -> Self {
         let times = query.steps();
-        let mut groups: BTreeMap<AgentId, Vec<usize>> = BTreeMap::new();
-        for (at, group) in query.groups.iter().enumerate() {
-            for agent in group {
-                let places = groups.entry(*agent).or_default();
-                if !places.contains(&at) {
-                    places.push(at);
-                }
-            }
-        }
-        let steps = times.len();
-        let column =
-            FleetColumn { mean: vec![0.0; steps], min: vec![f64::NAN; steps], max: vec![f64::NAN; steps], count: vec![0; steps] };
-        Self { groups, frame: FleetFrame { times, groups: vec![column; query.groups.len()] } }
+        let column = FleetColumn::sums(times.len());
+        Self { members: Members::new(&query.groups), frame: FleetFrame { times, groups: vec![column; query.groups.len()] } }
     }
 
     /// The agents asked for, each once, in the order of their ids.
     #[must_use]
     pub(crate) fn agents(&self) -> Vec<AgentId> {
-        self.groups.keys().copied().collect()
+        self.members.agents()
     }
 
     /// Adds what a single agent has.
@@ -96,13 +156,9 @@ impl Sums {
 
     /// Adds what one of many agents has, which is at `place` in `steps`.
     pub(crate) fn add_of(&mut self, agent: AgentId, steps: &Steps, place: usize, decimals: u8) {
-        for group in self.groups.get(&agent).into_iter().flatten() {
-            let Some(column) = self.frame.groups.get_mut(*group) else { continue };
-            for (at, bucket) in steps.of(place).iter().enumerate().filter(|(_, bucket)| bucket.count > 0) {
-                column.mean[at] += bucket.mean(decimals);
-                column.min[at] = column.min[at].min(bucket.min);
-                column.max[at] = column.max[at].max(bucket.max);
-                column.count[at] += 1;
+        for group in self.members.groups_of(agent) {
+            if let Some(column) = self.frame.groups.get_mut(group) {
+                column.add(steps.of(place), decimals);
             }
         }
     }
@@ -110,11 +166,7 @@ impl Sums {
     /// The answer.
     #[must_use]
     pub(crate) fn finish(mut self) -> FleetFrame {
-        for column in &mut self.frame.groups {
-            for (mean, count) in column.mean.iter_mut().zip(&column.count) {
-                *mean = if *count == 0 { f64::NAN } else { *mean / f64::from(*count) };
-            }
-        }
+        self.frame.groups.iter_mut().for_each(FleetColumn::divide);
         self.frame
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::entities::{AuditEntry, Change, Commit, Delivery, DeliveryState, Loaded, Settled, Waiting};
 pub use crate::history::*;
+use crate::survey::FleetSurvey;
 use nightbell_alerts::{Event, EventKind, IncidentRecord};
 use nightbell_model::{AgentId, Batch, ChannelId, Frame, IncidentId, SeriesKey, Timestamp, Ulid};
 
@@ -110,6 +111,13 @@ pub trait MetricStore: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable` or `Corrupt`; agents without history are left out.
     fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError>;
+
+    /// Reads more agents of a survey: at least one, and no more once so many rows were read. It fails between agents: what was
+    /// read stays read.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    fn survey(&self, survey: &mut FleetSurvey, most_rows: usize) -> Result<(), StoreError>;
 
     /// The next rows of a long answer. Reads a bounded number of rows, so that however long the whole takes, no snapshot
     /// is held open and no memory grows.

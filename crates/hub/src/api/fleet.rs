@@ -10,14 +10,12 @@ use crate::app::App;
 use crate::clock;
 use crate::digits::{push_integer, push_json, push_json_number};
 use crate::page::rfc3339;
-use crate::registry::Holdings;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use nightbell_model::{AgentId, SeriesKey, Tier};
+use nightbell_model::{SeriesKey, Tier};
 use nightbell_store::{FleetColumn, FleetFrame, FleetQuery};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -159,7 +157,7 @@ impl Question {
             Some("tag") => true,
             Some(other) => return Err(Problem::invalid_field("group_by", format!("{other:?} is not tag"))),
         };
-        let (tags, groups): (Vec<_>, Vec<_>) = groups(&app.registry.read(), by_tag, params.tag.as_deref()).into_iter().unzip();
+        let (tags, groups): (Vec<_>, Vec<_>) = app.registry.read().groups(by_tag, params.tag.as_deref()).into_iter().unzip();
         let query = FleetQuery { groups, series: key.to_string(), start, end, step_ms };
         check_size(&query)?;
         Ok(Self { key, agg, asked, tags, query })
@@ -207,22 +205,6 @@ fn list<T>(out: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&mut Vec<u8>, &T
     }
     out.pop_if(|last| *last == b',');
     out.push(b']');
-}
-
-/// The agents in their groups, by tag, each by id.
-fn groups(holdings: &Holdings, by_tag: bool, only: Option<&str>) -> Vec<(Option<String>, Vec<AgentId>)> {
-    let mut groups: BTreeMap<Option<&str>, Vec<AgentId>> = BTreeMap::new();
-    for row in holdings.agents.values().filter(|row| only.is_none_or(|only| row.tags.iter().any(|tag| tag == only))) {
-        if !by_tag || row.tags.is_empty() {
-            groups.entry(None).or_default().push(row.id);
-            continue;
-        }
-        for tag in &row.tags {
-            groups.entry(Some(tag)).or_default().push(row.id);
-        }
-    }
-    groups.values_mut().for_each(|group| group.sort_unstable());
-    groups.into_iter().map(|(tag, group)| (tag.map(str::to_owned), group)).collect()
 }
 
 /// Refuses what would keep a core busy for long.

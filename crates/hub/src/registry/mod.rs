@@ -3,6 +3,7 @@
 //! Every change goes through [`Registry::apply`]: one durable transaction with its audit line, then the same change here, then
 //! word to the pipeline and to live listeners. So memory never says what the store does not.
 
+mod groups;
 mod holdings;
 mod hush;
 mod settings;

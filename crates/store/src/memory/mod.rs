@@ -13,6 +13,7 @@ use crate::seams::{
     Housekeeping, Imported, IncidentQuery, LeaseToken, LoggedEvent, MetricStore, Page, RangeQuery, Retention, ScrubPlace,
     ScrubReport, SealPolicy, StateStore, StoreError, StoreStats,
 };
+use crate::survey::FleetSurvey;
 use history::History;
 use nightbell_alerts::IncidentRecord;
 use nightbell_model::{AgentId, Batch, Frame, IncidentId, SeriesKey, Tier, Timestamp, Ulid};
@@ -154,6 +155,22 @@ impl MetricStore for MemoryStore {
             }
         }
         Ok(sums.finish())
+    }
+
+    fn survey(&self, survey: &mut FleetSurvey, _most_rows: usize) -> Result<(), StoreError> {
+        let Some(agent) = survey.next_agent() else { return Ok(()) };
+        if let Some(history) = self.model().histories.get(&agent) {
+            let metrics: BTreeSet<String> = history.series().iter().map(|key| key.metric().to_owned()).collect();
+            for metric in metrics {
+                let query = survey.of(&metric);
+                let mut steps = Steps::new(&query);
+                if let Some(decimals) = history.steps(&query, &mut steps) {
+                    survey.add(&metric, &steps, decimals);
+                }
+            }
+        }
+        survey.pass();
+        Ok(())
     }
 
     fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {

@@ -2,12 +2,13 @@
 
 use super::failure::Answer;
 use super::retain::{DEAD, LOGS};
-use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, upkeep};
+use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, survey, upkeep};
 use crate::entities::Commit;
 use crate::seams::{
     Damaged, ExportPage, ExportQuery, FleetFrame, FleetQuery, Housekeeping, Imported, LeaseToken, MetricStore, RangeQuery,
     Retention, ScrubPlace, ScrubReport, SealPolicy, StoreError, StoreStats,
 };
+use crate::survey::FleetSurvey;
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
 use rusqlite::OptionalExtension;
 use std::sync::{MutexGuard, PoisonError};
@@ -78,6 +79,10 @@ impl MetricStore for SqliteStore {
 
     fn fleet(&self, query: &FleetQuery) -> Result<FleetFrame, StoreError> {
         self.readers.read("read the fleet's history", |connection| questions::fleet(connection, &self.sight(), query))
+    }
+
+    fn survey(&self, survey: &mut FleetSurvey, most_rows: usize) -> Result<(), StoreError> {
+        self.readers.read("read the fleet's history", |connection| survey::some(connection, &self.sight(), survey, most_rows))
     }
 
     fn export_page(&self, query: &ExportQuery) -> Result<ExportPage, StoreError> {

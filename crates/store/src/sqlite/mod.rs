@@ -46,6 +46,7 @@ mod scrub;
 mod seal;
 mod sight;
 mod state;
+mod survey;
 mod thin;
 mod upkeep;
 mod writer;

@@ -4,7 +4,7 @@ use crate::build::{DAY, HOUR, MINUTE, agent, agent_row, at, schema};
 use crate::engine::{Engine, Memory, Sqlite};
 use crate::tiers::bits;
 use nightbell_model::{Batch, BootId, Schema, Tier};
-use nightbell_store::{Change, FleetQuery, RangeQuery, Retention, SealPolicy};
+use nightbell_store::{Change, FleetQuery, FleetSurvey, RangeQuery, Retention, SealPolicy};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -156,6 +156,10 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             };
             compare(&file, &model, &query)?;
             compare_fleet(&file, &model, &query)?;
+            let engines: [&dyn Engine; 2] = [&file, &model];
+            for (engine, step_ms) in engines.into_iter().flat_map(|engine| [(engine, MINUTE), (engine, 7 * MINUTE)]) {
+                compare_survey(engine, &query, step_ms)?;
+            }
         }
     }
     for (number, tier) in [1, 2].into_iter().flat_map(|number| Tier::ALL.map(|tier| (number, tier))) {
@@ -190,12 +194,48 @@ fn compare_fleet(file: &Sqlite, model: &Memory, query: &RangeQuery) -> Result<()
         for (found, expected) in found.groups.iter().zip(&expected.groups) {
             prop_assert_eq!(&found.count, &expected.count, "{:?}", query);
             for (found, expected) in [(&found.mean, &expected.mean), (&found.min, &expected.min), (&found.max, &expected.max)] {
-                let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                prop_assert_eq!(bits(found), bits(expected), "{:?}", query);
+                prop_assert_eq!(to_bits(found), to_bits(expected), "{:?}", query);
             }
         }
     }
     Ok(())
+}
+
+/// A survey of all metrics says of each what is said of it alone.
+fn compare_survey(engine: &dyn Engine, query: &RangeQuery, step_ms: i64) -> Result<(), TestCaseError> {
+    let groups = [vec![agent(2), agent(1), agent(2)], vec![query.agent], vec![]];
+    let (start, end) = (query.start, query.end.min(query.start.plus_millis(500 * step_ms)));
+    let mut survey = FleetSurvey::new(&groups, (start, end), step_ms, 10);
+    while !survey.is_done() {
+        engine.store().survey(&mut survey, 1).unwrap();
+    }
+    let found = survey.finish();
+    prop_assert!(!found.is_short && found.metrics.iter().is_sorted_by_key(|(metric, _)| metric));
+    for series in ["cpu.usage_percent", "m.a", "m.b", "m.c"] {
+        let alone = FleetQuery { groups: groups.to_vec(), series: series.to_owned(), start, end, step_ms };
+        let expected = engine.store().fleet(&alone).unwrap();
+        prop_assert_eq!(&found.times, &expected.times, "{:?}", query);
+        let Some((_, columns)) = found.metrics.iter().find(|(metric, _)| metric == series) else {
+            prop_assert!(
+                expected.groups.iter().flat_map(|group| &group.count).all(|count| *count == 0),
+                "{} {:?}",
+                series,
+                query
+            );
+            continue;
+        };
+        prop_assert_eq!(format!("{columns:?}"), format!("{:?}", expected.groups), "{} {:?}", series, query);
+        for (found, expected) in columns.iter().zip(&expected.groups) {
+            for (found, expected) in [(&found.mean, &expected.mean), (&found.min, &expected.min), (&found.max, &expected.max)] {
+                prop_assert_eq!(to_bits(found), to_bits(expected), "{} {:?}", series, query);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn to_bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
 proptest! {

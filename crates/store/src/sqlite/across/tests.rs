@@ -1,9 +1,10 @@
-//! One pass and agent by agent give the same bits, on a real file; where a pass does not do, it says so. What the answers ought to be is
+//! One pass, a survey of all metrics, and agent by agent give the same bits, on a real file; where a pass does not do, it says so. What the answers ought to be is
 //! left to the conformance suite.
 
 use super::super::{SqliteOptions, SqliteStore, questions};
 use super::*;
 use crate::seams::{LeaseToken, MetricStore, SealPolicy, StateStore};
+use crate::survey::FleetSurvey;
 use nightbell_model::{Batch, Schema, Ulid};
 use tempfile::TempDir;
 
@@ -60,10 +61,25 @@ impl World {
         let single = ask(&|connection, sight| questions::one_by_one(connection, sight, &query).map(Some)).unwrap();
         assert!(single.groups[0].count.iter().any(|count| *count > 0));
         let found = ask(&|connection, sight| fleet(connection, sight, &query));
+        if !series.contains('{') {
+            assert_eq!(bits(&self.survey(&query)), bits(&single), "a survey: {series} {from} {until} {step_ms}");
+        }
         if let Some(found) = &found {
             assert_eq!(bits(found), bits(&single), "{series} {from} {until} {step_ms}");
         }
         found
+    }
+
+    /// What a survey finds, some agents at a time.
+    fn survey(&self, query: &FleetQuery) -> FleetFrame {
+        let mut survey = FleetSurvey::new(&query.groups, (query.start, query.end), query.step_ms, 3);
+        while !survey.is_done() {
+            self.store.survey(&mut survey, 300).unwrap();
+        }
+        let found = survey.finish();
+        assert_eq!((found.metrics.len(), found.is_short), (3, false));
+        let of_metric = found.metrics.into_iter().find(|(metric, _)| *metric == query.series);
+        FleetFrame { times: found.times, groups: of_metric.unwrap().1 }
     }
 
     fn damage(&self, sql: &str) {
