@@ -50,6 +50,11 @@ export function ChartPanel(props: PanelProps): JSX.Element {
     return known ? modelOf(props.panel, known) : null;
   });
   const measured = createMemo(() => measuredAt(props.panel.lines.map((line) => line.key), props.agent.older));
+  /** The value of the only line, which may lie before what the chart shows. */
+  const onlyValue = () => {
+    const [line, another] = props.panel.lines;
+    return line && !another ? `${formatValue(props.agent.metrics[line.key] ?? null, props.panel.unit)}, ` : "";
+  };
   onMount(() => {
     const watcher = new IntersectionObserver((entries) => setSeen(entries.some((entry) => entry.isIntersecting)), { rootMargin: AHEAD });
     watcher.observe(figure);
@@ -63,7 +68,7 @@ export function ChartPanel(props: PanelProps): JSX.Element {
         <Show when={measured()}>
           {(at) => (
             <time class="chart-tier chart-age" datetime={new Date(at()).toISOString()} title={fullTime(at())}>
-              measured {formatAge((now() - at()) / 1000)} ago
+              {onlyValue()}measured {formatAge((now() - at()) / 1000)} ago
             </time>
           )}
         </Show>
