@@ -29,6 +29,8 @@ export interface Agent {
   tags: string[];
   facts: Facts;
   metrics: Values;
+  /** When values were measured that are older than the last heartbeat; absent where there are none. */
+  older?: Record<string, string>;
   thresholds: Record<string, Threshold>;
   paused?: boolean;
 }
@@ -39,6 +41,7 @@ export interface AgentDelta {
   status?: string;
   last_seen?: string | null;
   metrics?: Values;
+  older?: Record<string, string>;
 }
 
 export interface Page<T> {

@@ -41,6 +41,7 @@ pub mod registry;
 pub mod routing;
 pub mod schedule;
 pub mod sealing;
+pub mod seldom;
 pub mod server;
 pub mod signing;
 pub mod slow;

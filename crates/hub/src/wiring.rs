@@ -22,7 +22,7 @@ use crate::sealing::key_file::{self, Missing};
 use crate::sealing::store::SealedStore;
 use crate::server::{Server, TlsMaterial, stopped as stopped_by};
 use crate::signing::Signer;
-use crate::{api, breach, bygone, clock, digest, ids, outlook, starter};
+use crate::{api, breach, bygone, clock, digest, ids, outlook, seldom, starter};
 use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
@@ -346,6 +346,7 @@ fn start_jobs(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(breach::Breaches::of(app).run());
     tasks.spawn(Lookback::new(app.pipeline.clone(), Arc::clone(&app.registry), Arc::clone(&app.metrics)).run());
     tasks.spawn(Reader::of(app).run());
+    tasks.spawn(seldom::recall(Arc::clone(&app.fleet), Arc::clone(&app.metrics)));
     tasks.spawn(outlook::keep(Arc::clone(&app.outlooks), Arc::clone(&app.fleet), Arc::clone(&app.metrics)));
     tasks
 }

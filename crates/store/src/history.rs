@@ -105,10 +105,6 @@ pub struct Housekeeping {
 pub struct StoreStats {
     /// Bytes of the file and its log.
     pub bytes: u64,
-    /// Raw rows that are not packed into chunks, at most.
-    pub raw_rows: u64,
-    /// Rollup rows of all tiers that are not packed into chunks, at most.
-    pub rollup_rows: u64,
     /// Damaged pieces met since the store was opened, each counted once.
     pub damaged: u64,
 }

@@ -70,6 +70,34 @@ pub(crate) fn within_budget<E>(
     if outgrown { read(usize::MAX) } else { Ok(frame) }
 }
 
+/// The segments of an answer of raw samples, with raw in place of the buckets that lie within `kept`: stretches of raw that outlive
+/// its age, ascending, apart from each other. A bucket that reaches beyond one stays, so that each sample counts once.
+#[must_use]
+pub(crate) fn with_kept(segments: Vec<Segment>, kept: &[(Timestamp, Timestamp)]) -> Vec<Segment> {
+    let mut found = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let mut rest = segment;
+        if let Some(width) = segment.tier.width_ms() {
+            for (start, end) in kept {
+                let start = ceil(*start, width).max(rest.start);
+                let end = end.floor_to(width).min(rest.end);
+                if start < end {
+                    found.extend((rest.start < start).then_some(Segment { end: start, ..rest }));
+                    found.push(Segment { tier: Tier::Raw, start, end });
+                    rest.start = end;
+                }
+            }
+        }
+        found.extend((rest.start < rest.end).then_some(rest));
+    }
+    found
+}
+
+/// The first multiple of `width` that is not before `moment`.
+fn ceil(moment: Timestamp, width: i64) -> Timestamp {
+    moment.plus_millis(width - 1).floor_to(width)
+}
+
 /// How many buckets of `width` the span touches.
 fn bucket_count(question: &Question, width: i64) -> i64 {
     let first = question.start.as_millis().div_euclid(width);
@@ -124,7 +152,6 @@ pub(crate) fn segments(question: &Question, step_ms: Option<i64>) -> Vec<Segment
     };
     let (inner, outer): (Vec<Tier>, Vec<Tier>) = Tier::ALL.into_iter().partition(fits);
     let floor = |moment: Timestamp, width: Option<i64>| width.map_or(moment, |width| moment.floor_to(width));
-    let ceil = |moment: Timestamp, width: i64| moment.plus_millis(width - 1).floor_to(width);
     let mut bound = step_ms.map_or(question.end, |step| ceil(question.end, step));
     let mut found: Vec<Segment> = Vec::new();
     for tier in inner.into_iter().rev() {

@@ -36,6 +36,19 @@ pub(crate) fn pinned(incidents: &[(Timestamp, Timestamp)], span: (Timestamp, Tim
     stretches
 }
 
+/// Stretches that ascend, joined where they touch.
+#[must_use]
+pub(crate) fn joined(stretches: impl IntoIterator<Item = (Timestamp, Timestamp)>) -> Vec<(Timestamp, Timestamp)> {
+    let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for (start, end) in stretches {
+        match found.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => found.push((start, end)),
+        }
+    }
+    found
+}
+
 /// From when on each tier is whole: all before it has been removed. `None` while nothing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WholeFrom([Option<Timestamp>; 4]);

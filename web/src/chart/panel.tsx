@@ -2,14 +2,17 @@
 // screen, follows live samples, and can turn into a table.
 
 import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, onMount, Show } from "solid-js";
+import { freshValues, measuredAt } from "../lib/age";
 import { appendSample, isRaw, type Summary, summarise, tierText } from "../lib/history";
 import { levelOf, thresholdOf } from "../lib/levels";
 import { exportHref, type Panel } from "../lib/panels";
 import { type Range, rangeParams } from "../lib/range";
 import { formatKey, metricOf } from "../lib/serieskey";
-import { formatValue } from "../lib/units";
+import { fullTime } from "../lib/times";
+import { formatAge, formatValue } from "../lib/units";
 import { ProblemNote } from "../parts/forms";
 import { api, asProblem, type Problem, segment } from "../state/api";
+import { now } from "../state/clock";
 import { isDark } from "../state/theme";
 import type { Agent, History, Incident } from "../types";
 import { lineColor, readColors } from "./colors";
@@ -46,6 +49,12 @@ export function ChartPanel(props: PanelProps): JSX.Element {
     const known = history();
     return known ? modelOf(props.panel, known) : null;
   });
+  const measured = createMemo(() => measuredAt(props.panel.lines.map((line) => line.key), props.agent.older));
+  /** The value of the only line, which may lie before what the chart shows. */
+  const onlyValue = () => {
+    const [line, another] = props.panel.lines;
+    return line && !another ? `${formatValue(props.agent.metrics[line.key] ?? null, props.panel.unit)}, ` : "";
+  };
   onMount(() => {
     const watcher = new IntersectionObserver((entries) => setSeen(entries.some((entry) => entry.isIntersecting)), { rootMargin: AHEAD });
     watcher.observe(figure);
@@ -56,6 +65,13 @@ export function ChartPanel(props: PanelProps): JSX.Element {
       <figcaption class="chart-head">
         <h3>{props.panel.title}</h3>
         <Show when={model()}>{(known) => <span class="chart-tier">{known().rolledUp ? tierText(known().tier) : ""}</span>}</Show>
+        <Show when={measured()}>
+          {(at) => (
+            <time class="chart-tier chart-age" datetime={new Date(at()).toISOString()} title={fullTime(at())}>
+              {onlyValue()}measured {formatAge((now() - at()) / 1000)} ago
+            </time>
+          )}
+        </Show>
         <ChartTools {...props} asTable={asTable()} onTable={() => setAsTable(!asTable())} />
       </figcaption>
       <Show when={model()} fallback={<div class="plot-empty">{problem() ? "" : "…"}</div>}>
@@ -109,7 +125,11 @@ function useHistory(props: PanelProps, seen: () => boolean, width: () => number)
       (lastSeen) => {
         const known = history();
         if (!lastSeen || !known || !props.range.preset || !isRaw(known)) return;
-        setHistory(appendSample(known, Date.parse(lastSeen), props.agent.metrics, Date.parse(lastSeen) - (props.range.end - props.range.start)));
+        // What was measured before is no sample of this moment.
+        const { metrics, older } = props.agent;
+        if (measuredAt(props.panel.lines.map((line) => line.key), older) !== null) return;
+        const start = Date.parse(lastSeen) - (props.range.end - props.range.start);
+        setHistory(appendSample(known, Date.parse(lastSeen), freshValues(metrics, older), start));
       },
       { defer: true },
     ),

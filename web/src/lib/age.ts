@@ -17,3 +17,14 @@ export function learnInterval(known: number, before: string | null | undefined, 
   const spacing = Date.parse(after) - Date.parse(before);
   return spacing > 0 && spacing <= LONGEST_INTERVAL_MS ? spacing : known;
 }
+
+/** The values that came with the last heartbeat itself. */
+export function freshValues<T>(metrics: Record<string, T>, older: Record<string, string> = {}): Record<string, T> {
+  return Object.fromEntries(Object.entries(metrics).filter(([key]) => !(key in older)));
+}
+
+/** When the newest of these series was measured, if none of them came with the last heartbeat. */
+export function measuredAt(keys: readonly string[], older: Record<string, string> = {}): number | null {
+  const times = keys.map((key) => Date.parse(older[key] ?? ""));
+  return times.length === 0 || times.some(Number.isNaN) ? null : Math.max(...times);
+}

@@ -27,6 +27,17 @@ it("keeps null as a value that is missing now", () => {
   expect(mergeAgent(AGENT, { id: "a", metrics: { "cpu.usage_percent": null } }).metrics["cpu.usage_percent"]).toBeNull();
 });
 
+it("knows which values are older than the last heartbeat", () => {
+  const [wear, health] = ["smart.wear_percent{device=sda}", "smart.healthy{device=sda}"];
+  const older = { [wear]: "2026-11-22T11:20:00.000Z", [health]: "2026-11-22T11:20:00.000Z" };
+  const known = mergeAgent(AGENT, { id: "a", metrics: { [wear]: 7, [health]: 1 }, older });
+  expect(known.older).toEqual(older);
+  const brief = mergeAgent(known, { id: "a", metrics: { "cpu.usage_percent": 20 } });
+  expect(brief.older).toEqual(older);
+  const read = mergeAgent(brief, { id: "a", metrics: { [wear]: 8, [health]: 1 }, older: { [health]: older[health] as string } });
+  expect(read.older).toEqual({ [health]: older[health] });
+});
+
 it("is the same object when nothing changed", () => {
   expect(mergeAgent(AGENT, { id: "a", status: "online", last_seen: AGENT.last_seen, metrics: {} })).toBe(AGENT);
 });

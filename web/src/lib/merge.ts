@@ -19,9 +19,16 @@ export function mergeAgent(agent: Agent, delta: AgentDelta): Agent {
   }
   if (delta.metrics && Object.keys(delta.metrics).length > 0) {
     next.metrics = { ...agent.metrics, ...delta.metrics };
+    next.older = olderAfter(agent.older, Object.keys(delta.metrics), delta.older);
     changed = true;
   }
   return changed ? next : agent;
+}
+
+/** What is older than the last heartbeat once a frame has said `keys`: those it names, and what it says nothing of. */
+function olderAfter(known: Agent["older"] = {}, keys: readonly string[], said: AgentDelta["older"] = {}): Record<string, string> {
+  const unsaid = Object.entries(known).filter(([key]) => !keys.includes(key));
+  return { ...Object.fromEntries(unsaid), ...said };
 }
 
 function isOlder(a: string | null | undefined, b: string | null): boolean {

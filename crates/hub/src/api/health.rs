@@ -98,6 +98,8 @@ async fn text(app: &Arc<App>) -> Result<String, StoreError> {
     let by_state: Vec<(&str, String)> = by_state.iter().map(|(label, count)| (label.as_str(), count.clone())).collect();
     gauge(&mut out, "outbox_deliveries", "Deliveries in the outbox, by state", &by_state);
     gauge(&mut out, "database_bytes", "Size of the database", &[("", stats.bytes.to_string())]);
+    let damaged = [("", stats.damaged.to_string())];
+    gauge(&mut out, "damaged_pieces", "Damaged pieces of history that were met since the start", &damaged);
     gauge(&mut out, "resident_memory_bytes", "Resident memory of the hub", &[("", snapshot.rss_bytes.to_string())]);
     gauge(&mut out, "uptime_seconds", "Time since the hub started", &[("", snapshot.uptime_seconds.to_string())]);
     gauge(&mut out, "queue_submissions", "Submissions waiting for the pipeline", &[("", app.pipeline.queued().to_string())]);

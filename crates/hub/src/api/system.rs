@@ -28,8 +28,8 @@ struct System {
     agents_connected: usize,
     queue: usize,
     database_bytes: u64,
-    raw_rows: u64,
-    rollup_rows: u64,
+    /// Damaged pieces of history that were met since the hub started.
+    damaged_pieces: u64,
     /// Deliveries, by state.
     outbox: BTreeMap<&'static str, u64>,
 }
@@ -58,8 +58,7 @@ async fn system(State(app): State<Arc<App>>) -> Result<Json<System>, Problem> {
         agents_connected: app.port.connected(),
         queue: app.pipeline.queued(),
         database_bytes: stats.bytes,
-        raw_rows: stats.raw_rows,
-        rollup_rows: stats.rollup_rows,
+        damaged_pieces: stats.damaged,
         outbox: counts.into_iter().map(|(state, count)| (state.name(), count)).collect(),
     }))
 }

@@ -92,7 +92,11 @@ fn whole_enough(damage: &[String], takes_damaged: bool) -> anyhow::Result<()> {
     if damage.len() > TOLD {
         eprintln!("nightbell: damaged: {} more", damage.len() - TOLD);
     }
-    ensure!(damage.is_empty() || takes_damaged, "{} parts of it are damaged; --damaged restores the rest", damage.len());
+    let count = match damage.len() {
+        1 => "a part of it is".to_owned(),
+        many => format!("{many} parts of it are"),
+    };
+    ensure!(damage.is_empty() || takes_damaged, "{count} damaged; --damaged restores the rest");
     Ok(())
 }
 

@@ -42,19 +42,19 @@ pub(super) struct Arguments {
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = clock::now();
-    let mut rows = read(arguments)?;
+    let mut rows = read(arguments, now)?;
     if arguments.shift_to_now {
         rows.shift_to(now);
     }
-    rows.refuse_future(now);
     let oldest = rows.values.first_key_value().map(|(at, _)| *at);
     let refused = rows.refused.len();
     tell_refused(&rows.refused);
     let Some(oldest) = oldest else { bail!("of {} rows none can be stored", rows.read) };
     let (read, doubled, count) = (rows.read, rows.duplicates, rows.series.len());
+    let empty = if rows.empty > 0 { format!("{} without a value, ", rows.empty) } else { String::new() };
     let taken = give(config, arguments, rows)?;
     say(&format!(
-        "{read} rows of {count} series read: {} stored, {} duplicate, {} refused",
+        "{read} rows of {count} series read: {} stored, {} duplicate, {empty}{} refused",
         taken.stored,
         doubled + taken.duplicates,
         refused as u64 + taken.too_old
@@ -66,18 +66,19 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(arguments: &Arguments) -> anyhow::Result<Rows> {
+fn read(arguments: &Arguments, now: Timestamp) -> anyhow::Result<Rows> {
     let metrics: Vec<SeriesKey> = arguments
         .metric
         .iter()
         .map(|text| text.parse().with_context(|| format!("--metric {text:?} is no metric or series")))
         .collect::<anyhow::Result<_>>()?;
     ensure!(metrics.is_empty() || metrics.len() == arguments.csv.len(), "say --metric once for each --csv, or not at all");
-    let mut rows = Rows::default();
+    let mut rows = Rows { up_to: (!arguments.shift_to_now).then_some(now), ..Rows::default() };
     for (at, file) in arguments.csv.iter().enumerate() {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-        rows.add(&name, &text, metrics.get(at)).with_context(|| name.clone())?;
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        // Lines that are no text are refused by their number, like others that cannot be read.
+        rows.add(&name, &String::from_utf8_lossy(&bytes), metrics.get(at)).with_context(|| name.clone())?;
     }
     Ok(rows)
 }

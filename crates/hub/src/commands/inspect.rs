@@ -47,13 +47,11 @@ pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
     store.close().context("cannot fold the log")?;
     let stats = store.stats().context("cannot measure the database")?;
     say(&format!(
-        "{} buckets written, {} chunks packed, {} rows removed; {} bytes, {} raw rows, {} rollup rows",
+        "{} buckets written, {} chunks packed, {} rows removed; the database has {} bytes",
         rolled.buckets,
         packed.chunks,
         packed.removed + retained.removed,
-        stats.bytes,
-        stats.raw_rows,
-        stats.rollup_rows
+        stats.bytes
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -322,7 +322,7 @@ impl Pipeline {
             (agent, move |vitals: &mut crate::fleet::Vitals| {
                 vitals.last_seen = vitals.last_seen.max(Some(seen));
                 vitals.closed = false;
-                latest.into_iter().flatten().for_each(|batch| vitals.take(batch));
+                latest.into_iter().for_each(|batch| vitals.take(batch));
             })
         }));
     }

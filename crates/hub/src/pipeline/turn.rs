@@ -1,18 +1,17 @@
 //! What one turn of the pipeline gathers before it commits.
 
 use crate::fleet::is_of_containers;
+use crate::slow::Places;
 use nightbell_ingest::{Answer, Done, ReplyTo};
 use nightbell_model::{AgentId, Batch, Timestamp};
 use nightbell_store::{AuditEntry, Commit};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// How many heartbeats one commit takes at most: large enough that the sync is shared by many, small enough that a commit
 /// stays in the tens of milliseconds.
 pub(super) const MAX_HEARTBEATS: usize = 2_000;
-
-/// An agent's newest heartbeats with values: of its host, and of containers alone.
-pub(super) type Latest = [Option<Arc<Batch>>; 2];
 
 /// Everything to write, and everyone to answer once it is written.
 #[derive(Debug, Default)]
@@ -45,23 +44,22 @@ impl Turn {
         self.acks.push((reply, open));
     }
 
-    /// The newest signs of life in it: agent, receipt, and its newest heartbeats.
-    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, Latest)> {
-        let mut newest: std::collections::HashMap<AgentId, (Timestamp, [Option<&Batch>; 2])> = std::collections::HashMap::new();
+    /// The newest signs of life in it: agent, receipt, and its newest heartbeats, after those that say what is measured seldom.
+    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, Vec<Arc<Batch>>)> {
+        let (mut newest, mut places): (HashMap<AgentId, Signs<'_>>, Places) = (HashMap::new(), Places::default());
         for batch in &self.commit.batches {
-            let (seen, latest) = newest.entry(batch.agent).or_insert((batch.received, [None; 2]));
-            *seen = (*seen).max(batch.received);
-            let place = &mut latest[usize::from(is_of_containers(batch))];
-            if !batch.values.is_empty() && place.is_none_or(|known| known.ts <= batch.ts) {
-                *place = Some(batch);
-            }
+            let signs = newest.entry(batch.agent).or_insert_with(|| Signs::at(batch.received));
+            signs.seen = signs.seen.max(batch.received);
+            let place = &mut signs.latest[usize::from(is_of_containers(batch))];
+            let is_newest = !batch.values.is_empty() && place.is_none_or(|known| known.ts <= batch.ts);
+            let passed = if is_newest { place.replace(batch) } else { Some(batch) };
+            signs.seldom.extend(passed.filter(|batch| places.are_told_by(batch)));
         }
         for (agent, received) in &self.commit.alive {
-            let (seen, _) = newest.entry(*agent).or_insert((*received, [None; 2]));
-            *seen = (*seen).max(*received);
+            let signs = newest.entry(*agent).or_insert_with(|| Signs::at(*received));
+            signs.seen = signs.seen.max(*received);
         }
-        let kept = |batch: Option<&Batch>| batch.map(|batch| Arc::new(batch.clone()));
-        newest.into_iter().map(|(agent, (seen, latest))| (agent, seen, latest.map(kept))).collect()
+        newest.into_iter().map(|(agent, signs)| (agent, signs.seen, signs.kept())).collect()
     }
 
     /// Answers everyone: what was written is durable now.
@@ -72,5 +70,27 @@ impl Turn {
         for (sender, word) in self.acks {
             let _gone = sender.send(word);
         }
+    }
+}
+
+/// An agent's signs of life in a turn.
+struct Signs<'a> {
+    /// When the last of them was received.
+    seen: Timestamp,
+    /// Its newest heartbeats with values: of its host, and of containers alone.
+    latest: [Option<&'a Batch>; 2],
+    /// Those before them that say what is measured seldom: a buffer that is replayed has its reading somewhere in its midst.
+    seldom: Vec<&'a Batch>,
+}
+
+impl Signs<'_> {
+    const fn at(seen: Timestamp) -> Self {
+        Self { seen, latest: [None; 2], seldom: Vec::new() }
+    }
+
+    /// The heartbeats that are to be remembered.
+    fn kept(&self) -> Vec<Arc<Batch>> {
+        let latest = self.latest.iter().flatten();
+        self.seldom.iter().chain(latest).map(|batch| Arc::new((*batch).clone())).collect()
     }
 }

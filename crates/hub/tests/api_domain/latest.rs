@@ -82,6 +82,12 @@ async fn what_is_measured_by_the_hour_stays_with_its_own_time() {
     poster.post(&[(now, json!({"cpu.usage_percent": 4, wear: 8}))]).await;
     let agent = world.get(&format!("/agents/{}", poster.id)).await;
     assert_eq!((&agent["metrics"][wear], &agent["older"][wear]), (&json!(8.0), &Value::Null));
+    // A buffer that is replayed has its reading in its midst.
+    let cpu = json!({"cpu.usage_percent": 5});
+    let replayed = world.agent("db-02").await;
+    replayed.post(&[(now - 90_000, cpu.clone()), (now - 60_000, json!({health: 1})), (now - 30_000, cpu)]).await;
+    let agent = world.get(&format!("/agents/{}", replayed.id)).await;
+    assert_eq!(agent["metrics"], json!({"cpu.usage_percent": 5.0, health: 1.0}));
 }
 
 fn ranked(ranking: &Value) -> Vec<(&str, f64)> {

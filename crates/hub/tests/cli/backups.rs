@@ -99,7 +99,7 @@ async fn a_backup_with_a_damaged_part_is_restored_only_if_that_is_asked_for() {
     let elsewhere = house.room().join("elsewhere");
     refused(
         &on(&elsewhere, &["restore", name]),
-        &["agent_metrics row", "checksum", "1 parts", "--damaged", "nothing was changed"],
+        &["agent_metrics row", "checksum", "a part of it is damaged", "--damaged", "nothing was changed"],
     );
     assert_eq!(names(&elsewhere), Vec::<String>::new());
     assert_eq!(on_data(&elsewhere, &["restore", name, "--damaged"]), format!("restored {name}"));

@@ -51,6 +51,25 @@ async fn a_restart_forgets_neither_what_is_pending_nor_what_fires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_measured_by_the_hour_is_known_after_a_restart() {
+    const HEALTH: &str = "smart.healthy{device=sda}";
+    let mut house = House::start().await;
+    let mut agent = house.json_agent("a").await;
+    agent.beat_ago(&json!({"cpu.usage_percent": 1, HEALTH: 1}), 2_400_000).await;
+    agent.beat(&cpu(2.0)).await;
+    let path = format!("/agents/{}", agent.identity.id);
+    let before = house.api.get(&path).await;
+    house.restart(Signal::KILL).await;
+    let after = until("what is measured seldom", async || {
+        let said = house.api.get(&path).await;
+        said["older"][HEALTH].is_string().then_some(said)
+    })
+    .await;
+    assert_eq!((&after["metrics"], &after["older"]), (&before["metrics"], &before["older"]));
+    assert_eq!((&after["metrics"][HEALTH], &after["metrics"]["cpu.usage_percent"]), (&json!(1.0), &json!(2.0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_resent_after_a_restart_is_not_stored_twice() {
     let mut house = House::start().await;
     let mut agent = house.json_agent("a").await;

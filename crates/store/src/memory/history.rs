@@ -206,7 +206,7 @@ impl History {
         if self.kept {
             return 0;
         }
-        let before = self.count(Tier::Raw);
+        let before = self.held();
         let old = self.whole_from;
         let pending = self.pending.iter().map(|mark| mark.1).min();
         for (tier, cut) in retention::cuts(now, keep, pending) {
@@ -216,7 +216,7 @@ impl History {
             }
         }
         self.pinned.extend(retention::pinned(incidents, (old.of(Tier::Raw), self.whole_from.of(Tier::Raw))));
-        before - self.count(Tier::Raw)
+        before - self.held()
     }
 
     /// The part of a span in which there may be anything, and what is whole there: see the engine's.
@@ -236,13 +236,16 @@ impl History {
         clip(span, (oldest, newest)).map(|span| (span, self.whole_from))
     }
 
-    /// How many rows a tier has.
-    pub(super) fn count(&self, tier: Tier) -> u64 {
-        let starts = self.rows.iter().map(|row| floor(row.ts, tier)).filter(|start| *start >= self.whole_from.of(tier));
-        match tier {
-            Tier::Raw => starts.count() as u64,
-            _ => starts.collect::<BTreeSet<_>>().len() as u64,
-        }
+    /// The stretches of raw that are kept for incidents, joined where they touch.
+    fn kept(&self) -> Vec<(Timestamp, Timestamp)> {
+        let mut pinned = self.pinned.clone();
+        pinned.sort_unstable();
+        retention::joined(pinned)
+    }
+
+    /// How many raw rows are held, those kept for incidents left out.
+    fn held(&self) -> u64 {
+        self.rows.iter().filter(|row| row.ts >= self.whole_from.of(Tier::Raw)).count() as u64
     }
 
     /// Answers a range query.
@@ -259,7 +262,10 @@ impl History {
         let raw_points = self.within(start.max(whole_from.of(Tier::Raw)), end).len();
         let (tier, max_points) = (query.tier, query.max_points);
         let read = |raw_points| {
-            let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+            let mut plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+            if plan.step_ms.is_none() {
+                plan.segments = resolution::with_kept(plan.segments, &self.kept());
+            }
             let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
             for segment in &plan.segments {
                 self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
@@ -293,7 +299,10 @@ impl History {
             query.series.iter().map(|key| Wanted { key: key.clone(), decimals: decimals_of(key.metric()) }).collect();
         let decimals: Vec<u8> = wanted.iter().map(|wanted| wanted.decimals).collect();
         let span = self.span((query.start, query.end));
-        let segments = span.map(|(span, whole)| planned(span, whole, query.tier.width_ms())).unwrap_or_default();
+        let mut segments = span.map(|(span, whole)| planned(span, whole, query.tier.width_ms())).unwrap_or_default();
+        if query.tier == Tier::Raw {
+            segments = resolution::with_kept(segments, &self.kept());
+        }
         let done: Result<ExportPage, Infallible> = export::page(query, &segments, &decimals, |tier, span, rows| {
             self.read(tier, span, &wanted, |time, row| {
                 let Ok(()) = rows(time, row);

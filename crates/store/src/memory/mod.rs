@@ -196,10 +196,7 @@ impl MetricStore for MemoryStore {
     }
 
     fn stats(&self) -> Result<StoreStats, StoreError> {
-        let model = self.model();
-        let count = |tier: Tier| model.histories.values().map(|history| history.count(tier)).sum::<u64>();
-        let rollup_rows = Tier::ROLLUPS.into_iter().map(count).sum();
-        Ok(StoreStats { bytes: 0, raw_rows: count(Tier::Raw), rollup_rows, damaged: 0 })
+        Ok(StoreStats::default())
     }
 }
 

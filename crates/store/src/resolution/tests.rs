@@ -45,6 +45,32 @@ fn the_tier_follows_span_and_budget() {
 }
 
 #[test]
+fn raw_that_is_kept_stands_in_place_of_the_buckets_within_it() {
+    let segment = |tier, start, end| Segment { tier, start: at(start), end: at(end) };
+    let old = || {
+        vec![segment(Tier::Daily, 0, 2 * DAY), segment(Tier::FiveMinutes, 2 * DAY, 3 * DAY), segment(Tier::Raw, 3 * DAY, 4 * DAY)]
+    };
+    let check = |kept: &[(i64, i64)], expected: &[Segment]| {
+        let kept: Vec<(Timestamp, Timestamp)> = kept.iter().map(|(start, end)| (at(*start), at(*end))).collect();
+        assert_eq!(with_kept(old(), &kept), expected, "{kept:?}");
+    };
+    check(&[], &old());
+    check(&[(HOUR, 3 * HOUR), (3 * DAY + HOUR, 3 * DAY + 2 * HOUR)], &old());
+    check(
+        &[(0, DAY), (2 * DAY + HOUR + 1, 2 * DAY + 2 * HOUR + 1), (3 * DAY - HOUR, 3 * DAY + HOUR)],
+        &[
+            segment(Tier::Raw, 0, DAY),
+            segment(Tier::Daily, DAY, 2 * DAY),
+            segment(Tier::FiveMinutes, 2 * DAY, 2 * DAY + HOUR + 5 * MINUTE),
+            segment(Tier::Raw, 2 * DAY + HOUR + 5 * MINUTE, 2 * DAY + 2 * HOUR),
+            segment(Tier::FiveMinutes, 2 * DAY + 2 * HOUR, 3 * DAY - HOUR),
+            segment(Tier::Raw, 3 * DAY - HOUR, 3 * DAY),
+            segment(Tier::Raw, 3 * DAY, 4 * DAY),
+        ],
+    );
+}
+
+#[test]
 fn a_tier_named_outright_is_answered_whole_and_stitched_where_it_ends() {
     let question = |tier| Question { tier: Some(tier), ..auto(60 * DAY + HOUR, 10, kept()) };
     let raw = plan(&question(Tier::Raw));

@@ -8,7 +8,7 @@ use super::marks::{self, Piece};
 use super::noted::Noted;
 use super::quarantine::{self, Fault};
 use super::retain::{self, Cut};
-use super::{dictionary, pins};
+use super::{dictionary, held, pins};
 use crate::chunk::{Chunk, Column, Density, Scratch, pack};
 use crate::varint::Damage;
 use nightbell_model::{Tier, Timestamp};
@@ -131,6 +131,10 @@ fn unpin(connection: &Connection, key: i64) -> Answer<usize> {
             delete(connection, piece.id)?;
             removed += 1;
         }
+    }
+    if removed > 0 {
+        // Answers that were given with them are not those of now.
+        held::revise(connection, key)?;
     }
     Ok(removed)
 }

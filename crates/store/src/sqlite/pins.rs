@@ -17,25 +17,23 @@ pub(super) fn within(connection: &Connection, held: &Held, span: Span) -> Answer
     if span.0 >= whole_from || whole_from == Timestamp::MIN {
         return Ok(None);
     }
-    let sql =
-        "SELECT start, until FROM agent_chunks WHERE agent = ?1 AND pinned = 1 AND start > ?2 AND start < ?3 ORDER BY start";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query(params![held.key, span.0.plus_millis(-DAY_MS).as_millis(), span.1.as_millis()])?;
     let needed = span.1.min(whole_from);
-    let mut covered = span.0;
-    while covered < needed
-        && let Some(row) = rows.next()?
-    {
-        let (start, until) = (Timestamp::from_millis(row.get(0)?), Timestamp::from_millis(row.get(1)?));
-        if start <= covered {
-            covered = covered.max(until);
-        }
-    }
-    if covered < needed {
+    if !kept(connection, held.key, span)?.iter().any(|(start, end)| *start <= span.0 && needed <= *end) {
         return Ok(None);
     }
     let Some(newest) = extent::newest(connection, held)? else { return Ok(Some(span)) };
     Ok(Some((span.0, span.1.min(newest.plus_millis(1)).max(needed))))
+}
+
+/// The stretches of raw that are kept for incidents within a span, ascending, joined where they touch.
+pub(super) fn kept(connection: &Connection, key: i64, span: Span) -> Answer<Vec<Span>> {
+    let sql =
+        "SELECT start, until FROM agent_chunks WHERE agent = ?1 AND pinned = 1 AND start > ?2 AND start < ?3 ORDER BY start";
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map(params![key, span.0.plus_millis(-DAY_MS).as_millis(), span.1.as_millis()], |row| {
+        Ok((Timestamp::from_millis(row.get(0)?), Timestamp::from_millis(row.get(1)?)))
+    })?;
+    Ok(crate::retention::joined(rows.collect::<rusqlite::Result<Vec<Span>>>()?))
 }
 
 /// The stretches of raw history to be kept for incidents of an agent within a span, ascending, joined where they touch.

@@ -2,7 +2,7 @@
 //! each is looked at.
 
 use super::{SqliteOptions, SqliteStore};
-use crate::entities::{AuditEntry, Change, Commit, NewDelivery, SeenRow, Settled};
+use crate::entities::{AgentRow, AuditEntry, Change, Commit, NewDelivery, SeenRow, Settled};
 use crate::seams::{
     DeliveryCommand, DeliveryQuery, EventQuery, ExportQuery, FleetQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery,
     Retention, ScrubPlace, SealPolicy, StateStore,
@@ -203,6 +203,7 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
     pack(store, lease, &schema);
     store.retain(lease, at(6000 * 3_600_000), &Retention::default()).unwrap();
     read(store);
+    age(store, lease, &schema);
     for change in [
         Change::DeleteChannel(ChannelId::from_bits(1)),
         Change::DeleteAgent { id: AgentId::from_bits(1), purge: true },
@@ -212,7 +213,51 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
     ] {
         drop(store.apply(lease, &[change], None));
     }
+    store.apply(lease, &[Change::DeleteAgent { id: AgentId::from_bits(7), purge: true }], None).unwrap();
     store.retain(lease, at(6000 * 3_600_000), &Retention::default()).unwrap();
+}
+
+/// Two agents with hot rows are asked together; one is late over a row that was damaged meanwhile; all of it grows too old.
+fn age(store: &SqliteStore, lease: LeaseToken, schema: &Arc<Schema>) {
+    let hour = |n: i64| at(n * 3_600_000);
+    let beat = |agent: u128, n: i64| {
+        let (ts, values) = (hour(5000).plus_millis(n * 15_000), [1.0].into());
+        Batch { agent: AgentId::from_bits(agent), ts, received: ts, boot_seq: None, schema: Arc::clone(schema), values }
+    };
+    store.apply(lease, &[7, 8].map(|n| Change::PutAgent(row(n))), None).unwrap();
+    let beats: Vec<Batch> = (0..2000).map(|n| beat(7 + u128::from(n % 2 == 0), n)).collect();
+    store.append(lease, &beats).unwrap();
+    let groups = vec![vec![AgentId::from_bits(7), AgentId::from_bits(8)]];
+    store.fleet(&FleetQuery { groups, series: "m.a".to_owned(), start: hour(5000), end: hour(5002), step_ms: 60_000 }).unwrap();
+    store.load().unwrap();
+    store.roll_up(lease, hour(5010)).unwrap();
+    let spoil = "UPDATE agent_metrics SET received = 3 WHERE id = (SELECT max(id) FROM agent_metrics)";
+    store.gate.urgent().write("damage", |connection, _| Ok(connection.execute_batch(spoil)?)).unwrap();
+    let (start, end) = (hour(5000), hour(5010));
+    let all =
+        RangeQuery { series: Vec::new(), agent: AgentId::from_bits(7), start, end, tier: None, max_points: 10_000, now: end };
+    store.range(&all).unwrap();
+    store.append(lease, &[beat(7, 1998)]).unwrap();
+    store.roll_up(lease, hour(5010)).unwrap();
+    store.retain(lease, hour(8000), &Retention::default()).unwrap();
+    store.append(lease, &[Batch { ts: hour(8000), ..beat(7, 0) }]).unwrap();
+    store.roll_up(lease, hour(8001)).unwrap();
+}
+
+fn row(n: u128) -> AgentRow {
+    AgentRow {
+        id: AgentId::from_bits(n),
+        name: n.to_string(),
+        tags: Vec::new(),
+        created_at: at(0),
+        last_seen: None,
+        interval_ms: 15_000,
+        paused: false,
+        version: String::new(),
+        facts_json: "{}".to_owned(),
+        credential: [u8::try_from(n).unwrap(); 32],
+        enrolled_as: String::new(),
+    }
 }
 
 /// Packs, is late, imports, checks, and needs more room than there is.
@@ -328,17 +373,37 @@ fn written(folder: &std::path::Path) -> Vec<String> {
     found
 }
 
+/// Whether a statement was put together by a template: all that stands between its braces is there, in its order.
+fn is_made_of(sql: &str, template: &str) -> bool {
+    let mut pieces = template
+        .split('{')
+        .enumerate()
+        .map(|(at, piece)| if at == 0 { piece } else { piece.split_once('}').map_or("", |(_, rest)| rest) });
+    let Some(mut rest) = pieces.next().and_then(|first| sql.strip_prefix(first)) else { return false };
+    let mut last = "";
+    for piece in pieces {
+        let Some((_, after)) = rest.split_once(piece) else { return false };
+        (rest, last) = (after, piece);
+    }
+    rest.is_empty() || last.is_empty() || sql.ends_with(last)
+}
+
 /// What the plan of a statement reads from end to end, but for small tables and partial indexes, which are small by their
 /// condition.
 fn scans(connection: &Connection, sql: &str) -> Vec<String> {
-    let Ok(mut plan) = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) else { return Vec::new() };
+    let mut plan = match connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) {
+        Ok(plan) => plan,
+        // Mending an index may change the list of indexes, which nobody else may; it is small.
+        Err(_) if sql.contains(" sqlite_schema ") => return Vec::new(),
+        Err(error) => return vec![error.to_string()],
+    };
     let rows = plan.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>().unwrap();
     let is_small = |step: &str| {
         let table = step.split_whitespace().nth(1).unwrap_or("");
         SMALL.contains(&table)
             || MENDING.contains(&table)
             || table.starts_with('(')
-            || step.contains("INDEX outbox_")
+            || ["outbox_due", "outbox_sending", "outbox_unfinished"].iter().any(|index| step.ends_with(index))
             || step.contains("INDEX incidents_open")
             || step.contains("INDEX agent_chunks_pinned")
     };
@@ -360,8 +425,7 @@ fn no_statement_reads_a_growing_table_from_end_to_end() {
     // What is written out is looked at whether it was heard or not; what is put together must have been heard.
     let written = written(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite"));
     let (parts, whole): (Vec<String>, Vec<String>) = written.into_iter().partition(|text| text.contains('{'));
-    let fixed = |text: &String| text.split('{').next().unwrap_or("").to_owned();
-    let missing: Vec<&String> = parts.iter().filter(|text| !heard.iter().any(|sql| sql.starts_with(&fixed(text)))).collect();
+    let missing: Vec<&String> = parts.iter().filter(|text| !heard.iter().any(|sql| is_made_of(sql, text))).collect();
     assert!(missing.is_empty(), "nobody looked at the plans of {missing:#?}");
     heard.extend(whole);
     let found: Vec<String> = heard

@@ -4,7 +4,7 @@ use super::failure::Answer;
 use super::held;
 use super::history::{self, Selection, Span};
 use super::sight::Sight;
-use super::{across, extent, range};
+use super::{across, extent, pins, range};
 use crate::export;
 use crate::fleet::{Steps, Sums};
 use crate::query::{names, revision_of};
@@ -72,7 +72,10 @@ pub(super) fn export_page(connection: &Connection, sight: &Sight<'_>, query: &Ex
     let ids: Vec<u32> = query.series.iter().map(id_of).collect();
     let wanted: Vec<u8> = ids.iter().map(|id| found.decimals.get(*id as usize).copied().unwrap_or(0)).collect();
     let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
-    let segments = planned(span, whole_from, query.tier.width_ms());
+    let mut segments = planned(span, whole_from, query.tier.width_ms());
+    if query.tier == Tier::Raw {
+        segments = resolution::with_kept(segments, &pins::kept(connection, held.key, span)?);
+    }
     export::page(query, &segments, &wanted, |tier, span, rows| history::buckets(connection, &selection, tier, span, rows))
 }
 

@@ -32,7 +32,10 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
     let decimals = |entry: &Entry| found.decimals.get(entry.id as usize).copied().unwrap_or(0);
     let wanted = || chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals(entry) }).collect();
     resolution::within_budget(query.tier, max_points, raw_points, |raw_points| {
-        let plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+        let mut plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
+        if plan.step_ms.is_none() {
+            plan.segments = resolution::with_kept(plan.segments, &pins::kept(connection, held.key, (start, end))?);
+        }
         let mut assembly = Assembly::new(wanted(), plan.step_ms);
         for segment in &plan.segments {
             let mut sink = |time, columns: &[crate::rollup::Bucket]| {

@@ -3,7 +3,7 @@
 use super::failure::{Answer, Failure};
 use super::open::beside;
 use super::{SqliteStore, open};
-use crate::seams::{LeaseToken, StoreError, StoreStats};
+use crate::seams::{LeaseToken, StoreError};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use std::path::Path;
@@ -166,20 +166,4 @@ fn give_back(connection: &Connection, room: u64) -> Answer<bool> {
     while rows.next()?.is_some() {}
     let left = ask("PRAGMA freelist_count")?;
     Ok(left < free && left > kept)
-}
-
-/// Counts rows by their numbers, which are given without holes: removing from the middle (a purged agent) makes it too many.
-pub(super) fn stats(connection: &Connection, bytes: u64) -> Answer<StoreStats> {
-    let count = |table: &str| -> Answer<u64> {
-        let edge = |end: &str| -> Answer<Option<i64>> {
-            let sql = format!("SELECT {end}(id) FROM {table}");
-            Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
-        };
-        Ok(match (edge("min")?, edge("max")?) {
-            (Some(first), Some(last)) => (last - first + 1).unsigned_abs(),
-            _ => 0,
-        })
-    };
-    let rollup_rows = count("agent_metrics_5m")? + count("agent_metrics_hourly")? + count("agent_metrics_daily")?;
-    Ok(StoreStats { bytes, raw_rows: count("agent_metrics")?, rollup_rows, damaged: 0 })
 }

@@ -268,8 +268,26 @@ fn raw_around_an_incident_outlives_its_age(engine: &mut dyn Engine) {
         assert_eq!(raw(engine, 120, 270), all_raw, "an hour before to half an hour after");
         assert_eq!(raw(engine, 21 * 60, 21 * 60 + 150), all_raw);
         assert_eq!(raw(engine, 23 * 60, 23 * 60 + 150), all_raw);
-        assert_eq!(raw(engine, 119, 270).0, [Tier::FiveMinutes], "a minute more is not there");
+        let beside = (vec![Tier::Raw, Tier::FiveMinutes], 151);
+        assert_eq!(raw(engine, 119, 270), beside, "a minute more is there as a bucket");
         assert_eq!(raw(engine, 15 * 60, 16 * 60).0, [Tier::FiveMinutes]);
+        // Over everything it stands between the buckets, and each of them is there once: 2 to 4.5 h and 21 to 25.5 h.
+        let whole = range(engine, Tier::Raw);
+        assert_eq!((whole.times.len(), whole.times.is_sorted()), (30 * 12 - 84 + 420, true));
+        let (mut times, mut raw_rows, mut cursor) = (Vec::new(), 0, None);
+        loop {
+            let (start, end) = (Timestamp::MIN, Timestamp::MAX);
+            let query =
+                ExportQuery { agent: agent(1), series: vec![key("m.a")], start, end, tier: Tier::Raw, cursor, max_rows: 92 };
+            let page = engine.store().export_page(&query).unwrap();
+            raw_rows += page.widths.iter().filter(|width| width.is_none()).count();
+            times.extend(page.times);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((times, raw_rows), (whole.times, 420), "pages have it as well");
     }
     // With the incidents what was kept for them goes.
     for _ in 0..2 {

@@ -3,10 +3,14 @@
 
 use crate::api::time;
 use crate::commands::backtest::cells;
-use anyhow::{Context, bail};
+use crate::page::rfc3339;
+use anyhow::{Context, bail, ensure};
 use nightbell_model::{SeriesKey, Timestamp, catalogue};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+
+/// What is said of bytes that are no text.
+const NOT_TEXT: &str = "it is no UTF-8 text: save the table as UTF-8";
 
 /// The rows of one or several tables, by time.
 #[derive(Debug, Default)]
@@ -19,6 +23,10 @@ pub(super) struct Rows {
     pub(super) read: u64,
     /// Rows that say at a time again what was said before.
     pub(super) duplicates: u64,
+    /// Rows that say a time and no value.
+    pub(super) empty: u64,
+    /// The last moment that there can be history of; none while the rows are still to be moved in time.
+    pub(super) up_to: Option<Timestamp>,
     /// Why rows were refused, each beginning with its file and line.
     pub(super) refused: Vec<String>,
 }
@@ -32,6 +40,7 @@ impl Rows {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let Some((_, first)) = lines.clone().next() else { bail!("the file is empty") };
+        ensure!(!first.contains(char::REPLACEMENT_CHARACTER), "line 1: {NOT_TEXT}");
         let first = cells(first).context("line 1")?;
         let has_header = time::moment_in_file(&first[0]).is_err();
         if has_header {
@@ -41,12 +50,9 @@ impl Rows {
         let places: Vec<(usize, usize)> = columns.into_iter().map(|(cell, key)| (cell, self.place(key))).collect();
         for (index, line) in lines {
             self.read += 1;
-            match row(line, first.len(), &places, &self.series) {
-                Ok((at, values)) => {
-                    if !self.take(at, &values) {
-                        self.duplicates += 1;
-                    }
-                }
+            match row(line, first.len(), &places, &self.series).and_then(|row| self.of_the_past(row)) {
+                Ok((_, values)) if values.is_empty() => self.empty += 1,
+                Ok((at, values)) => self.duplicates += u64::from(!self.take(at, &values)),
                 Err(why) => self.refused.push(format!("{file}:{}: {why:#}", index + 1)),
             }
         }
@@ -65,8 +71,6 @@ impl Rows {
     fn take(&mut self, at: Timestamp, values: &[(usize, f64)]) -> bool {
         let width = self.series.len();
         let row = match self.values.entry(at) {
-            // A row without values is read, and is nothing.
-            Entry::Vacant(_) if values.is_empty() => return true,
             Entry::Vacant(free) => free.insert(vec![f64::NAN; width]),
             Entry::Occupied(known) => known.into_mut(),
         };
@@ -88,12 +92,12 @@ impl Rows {
         self.values = std::mem::take(&mut self.values).into_iter().map(|(at, row)| (at.plus_millis(by), row)).collect();
     }
 
-    /// Refuses the rows after `now`: history is what has been.
-    pub(super) fn refuse_future(&mut self, now: Timestamp) {
-        let future = self.values.split_off(&now.plus_millis(1));
-        for at in future.keys() {
-            self.refused.push(format!("{} lies in the future", crate::page::rfc3339(*at)));
+    /// A row, unless it lies in the future: history is what has been.
+    fn of_the_past(&self, row: (Timestamp, Values)) -> anyhow::Result<(Timestamp, Values)> {
+        if self.up_to.is_some_and(|up_to| row.0 > up_to) {
+            bail!("{} lies in the future: check the clock it was written by, or move it with --shift-to-now", rfc3339(row.0));
         }
+        Ok(row)
     }
 
     /// The median distance between rows.
@@ -102,6 +106,9 @@ impl Rows {
         nightbell_alerts::median_spacing(&times)
     }
 }
+
+/// The values of a row and the columns they belong to.
+type Values = Vec<(usize, f64)>;
 
 /// The cells that hold values, and their series.
 fn columns(
@@ -112,6 +119,9 @@ fn columns(
 ) -> anyhow::Result<Vec<(usize, SeriesKey)>> {
     let named = |cell: &String| cell.trim().parse::<SeriesKey>();
     match (first.len(), metric) {
+        (0 | 1, _) if first.iter().any(|cell| cell.contains([';', '\t'])) => {
+            bail!("line 1: there is no column of values: separate cells with commas, not with semicolons or tabs")
+        }
         (0 | 1, _) => bail!("line 1: there is no column of values; write timestamp,value"),
         (2, Some(metric)) => Ok(vec![(1, metric.clone())]),
         (2, None) => {
@@ -141,15 +151,16 @@ fn by_file(file: &str) -> anyhow::Result<SeriesKey> {
 }
 
 /// The time of a line and the values in it.
-fn row(
-    line: &str,
-    width: usize,
-    places: &[(usize, usize)],
-    series: &[SeriesKey],
-) -> anyhow::Result<(Timestamp, Vec<(usize, f64)>)> {
+fn row(line: &str, width: usize, places: &[(usize, usize)], series: &[SeriesKey]) -> anyhow::Result<(Timestamp, Values)> {
+    if line.contains(char::REPLACEMENT_CHARACTER) {
+        bail!("{NOT_TEXT}");
+    }
     let cells = cells(line)?;
     if cells.len() != width {
-        bail!("it has {} cells and the first line {width}", cells.len());
+        let what = if cells.len() == 1 { "cell" } else { "cells" };
+        let mend =
+            if cells.len() > width { ": decimals need a point, and a cell with a comma in it quotation marks" } else { "" };
+        bail!("it has {} {what} and the first line {width}{mend}", cells.len());
     }
     let at = time::moment_in_file(&cells[0]).map_err(anyhow::Error::msg)?;
     let mut values = Vec::with_capacity(places.len());
@@ -166,7 +177,9 @@ fn value(text: &str, series: &SeriesKey) -> anyhow::Result<Option<f64>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let number: f64 = text.parse().with_context(|| format!("{text:?} is no number"))?;
+    let Ok(number) = text.parse::<f64>() else {
+        bail!("{text:?} is no number: write it as 12.5 or 1.25e1, or leave the cell empty where there is no value");
+    };
     if !number.is_finite() {
         return Ok(None);
     }
@@ -189,7 +202,8 @@ mod tests {
         }
         let mut found: Vec<String> = vec![rows.series.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")];
         found.extend(rows.values.iter().map(|(at, row)| format!("{}: {row:?}", at.as_millis() / 1000)));
-        found.push(format!("read {}, duplicates {}", rows.read, rows.duplicates));
+        let empty = if rows.empty > 0 { format!(", empty {}", rows.empty) } else { String::new() };
+        found.push(format!("read {}, duplicates {}{empty}", rows.read, rows.duplicates));
         found.extend(rows.refused);
         assert_eq!(found.join("\n"), expected.replace("\n    ", "\n"), "{tables:?}");
     }
@@ -213,11 +227,11 @@ mod tests {
         let name = "cpu.usage_percent disk.used_percent{mount=\"/a,b\"}";
         check(
             &[("a.csv", text, None)],
-            &format!("{name}\n    1763769600: [5.0, -0.0]\n    1763769630: [NaN, 7.5]\n    read 3, duplicates 0"),
+            &format!("{name}\n    1763769600: [5.0, -0.0]\n    1763769630: [NaN, 7.5]\n    read 3, duplicates 0, empty 1"),
         );
         check(
             &[("a.csv", text, Some("cpu.usage_percent"))],
-            "cpu.usage_percent\n    1763769600: [5.0]\n    read 3, duplicates 0",
+            "cpu.usage_percent\n    1763769600: [5.0]\n    read 3, duplicates 0, empty 2",
         );
     }
 
@@ -225,17 +239,35 @@ mod tests {
     fn rows_come_in_any_order_once_and_tables_are_joined_by_time() {
         check(
             &[("a.csv", "t,v\n30,3\n10,1\n30,9\n20,\n", Some("a.b")), ("c.csv", "t,v\n10,7\n40,8\n", Some("c.d"))],
-            "a.b c.d\n    10: [1.0, 7.0]\n    30: [3.0]\n    40: [NaN, 8.0]\n    read 6, duplicates 1",
+            "a.b c.d\n    10: [1.0, 7.0]\n    30: [3.0]\n    40: [NaN, 8.0]\n    read 6, duplicates 1, empty 1",
         );
     }
 
     #[test]
     fn what_cannot_be_read_is_named_by_file_and_line_and_the_rest_is_read() {
         check(
-            &[("x.csv", "t,v\n10,1\nyesterday,2\n20,high\n\n30\n40,101\n50,5\n60,inf\n", Some("cpu.usage_percent"))],
-            "cpu.usage_percent\n    10: [1.0]\n    50: [5.0]\n    read 7, duplicates 0\n    x.csv:3: \"yesterday\" is no time: write epoch seconds, 2026-11-22T03:04:05Z or 2026-11-22 03:04:05\n    x.csv:4: \"high\" is no number: invalid float literal\n    x.csv:6: it has 1 cells and the first line 2\n    x.csv:7: 101 is not between 0 and 100, as cpu.usage_percent is",
+            &[(
+                "x.csv",
+                "t,v\n10,1\nyesterday,2\n20,high\n\n30\n40,101\n50,5\n60,inf\n70,2,5\n80,\u{fffd}1\n",
+                Some("cpu.usage_percent"),
+            )],
+            "cpu.usage_percent\n    10: [1.0]\n    50: [5.0]\n    read 9, duplicates 0, empty 1\n    \
+             x.csv:3: \"yesterday\" is no time: write epoch seconds, 2026-11-22T03:04:05Z or 2026-11-22 03:04:05\n    \
+             x.csv:4: \"high\" is no number: write it as 12.5 or 1.25e1, or leave the cell empty where there is no value\n    \
+             x.csv:6: it has 1 cell and the first line 2\n    \
+             x.csv:7: 101 is not between 0 and 100, as cpu.usage_percent is\n    \
+             x.csv:10: it has 3 cells and the first line 2: decimals need a point, and a cell with a comma in it quotation marks\n    \
+             x.csv:11: it is no UTF-8 text: save the table as UTF-8",
         );
-        for (text, word) in [("", "empty"), ("10\n", "no column"), ("10,1,2\n", "header"), ("t,a.b,Other\n", "\"Other\"")] {
+        let refusals = [
+            ("", "empty"),
+            ("10\n", "no column"),
+            ("10,1,2\n", "header"),
+            ("t,a.b,Other\n", "\"Other\""),
+            ("t;v\n1;2\n", "commas"),
+            ("\u{fffd}\u{fffd}t\n", "UTF-8"),
+        ];
+        for (text, word) in refusals {
             let said = Rows::default().add("x.csv", text, None).expect_err(text);
             assert!(format!("{said:#}").contains(word), "{said:#}");
         }
@@ -248,7 +280,9 @@ mod tests {
         assert_eq!(rows.spacing_ms(), Some(60_000));
         rows.shift_to(Timestamp::from_secs(1_000));
         assert_eq!(rows.values.keys().map(|at| at.as_millis() / 1000).collect::<Vec<_>>(), [880, 940, 1_000]);
-        rows.refuse_future(Timestamp::from_secs(940));
-        assert_eq!((rows.values.len(), rows.refused.len()), (2, 1));
+        let mut rows = Rows { up_to: Some(Timestamp::from_secs(160)), ..Rows::default() };
+        rows.add("x.csv", "t,v\n100,1\n160,2\n220,3\n", None).expect("a table");
+        assert_eq!(rows.values.len(), 2);
+        assert!(rows.refused.len() == 1 && rows.refused[0].starts_with("x.csv:4: 1970-01-01T00:03:40.000Z lies in the future"));
     }
 }
