@@ -111,6 +111,13 @@ fn what_withholds_a_page_is_named_with_its_end() {
     let id = acked.evaluator.open_incidents().next().unwrap().id;
     assert!(acked.ack(id, "joe", None));
     assert!(codes(&acked, "cpu").contains(&"acked"));
+    let mut escalating = after("cpu cpu.usage_percent > 90 escalate 5m:boss", &[95.0]);
+    assert_eq!(codes(&escalating, "cpu"), ["firing", "next_notice"]);
+    let id = escalating.evaluator.open_incidents().next().unwrap().id;
+    let until = escalating.now().plus_millis(600_000);
+    assert!(escalating.ack(id, "joe", Some(until)));
+    let next = all(&escalating, "cpu").into_iter().find(|reason| reason.code == "next_notice").unwrap();
+    assert_eq!(next.until, Some(until), "nothing is said while somebody is on it");
     let mut silent = rule("cpu cpu.usage_percent > 90");
     silent.channels.clear();
     let mut nobody = hub(vec![silent]);
@@ -154,6 +161,8 @@ fn a_doubt_is_the_reason_of_those_it_holds() {
     hub.pass_to(120_000);
     assert!(hub.evaluator.doubts_itself());
     assert_eq!(codes(&hub, "off"), ["pending", "self_doubt"]);
+    let pending = &all(&hub, "off")[0];
+    assert_eq!(pending.text, "no heartbeat for 2 m 0 s of 1 m 30 s");
 }
 
 #[test]

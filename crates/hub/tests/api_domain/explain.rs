@@ -1,6 +1,7 @@
 //! Why a rule pages and why it does not, over the API; and kinds of rules as they are written and shown.
 
 use crate::world::{Receiver, World, now_ms};
+use nightbell_protocol::parse_rfc3339;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -113,8 +114,43 @@ async fn a_page_that_waits_goes_nowhere_or_can_never_come_has_a_reason() {
     agent.now(json!({"cpu.usage_percent": 95})).await;
     assert!(codes(&world, &patient, &agent.id).await.contains(&"gathering".to_owned()), "its page is not due yet");
     assert!(codes(&world, &routed, &agent.id).await.contains(&"no_route".to_owned()), "the first route names nobody");
+    assert_eq!(reason(&world, &routed, "firing").await.unwrap()["text"], "firing; no channel is told of it");
+    assert_eq!(reason(&world, &patient, "firing").await.unwrap()["text"], "firing; one channel is told of it");
     world.patch(&format!("/channels/{channel}"), json!({"enabled": false})).await;
     assert!(codes(&world, &patient, &agent.id).await.contains(&"channel_disabled".to_owned()));
+}
+
+/// The reason of this name of the first thing explained.
+async fn reason(world: &World, rule: &str, code: &str) -> Option<Value> {
+    let all = world.get(&format!("/rules/{rule}/explain")).await;
+    all["items"][0]["reasons"].as_array().unwrap().iter().find(|reason| reason["code"] == code).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_another_pages_receiver_holds_up_says_so() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let receiver = Receiver::new().await;
+    let channel = world.channel("ops", &receiver.url).await;
+    receiver.ask_for_patience("50");
+    let loud = json!({"channels": [channel], "severity": "critical"});
+    let first = rule(&world, loud.clone()).await;
+    agent.now(json!({"cpu.usage_percent": 95})).await;
+    world.until("the receiver refuses", async || reason(&world, &first, "channel_failing").await).await;
+    let second = rule(&world, loud).await;
+    agent.now(json!({"cpu.usage_percent": 96})).await;
+    let held = world.until("the other page is held", async || reason(&world, &second, "channel_patience").await).await;
+    assert_eq!(
+        (&held["channel"]["name"], &held["text"]),
+        (&json!("ops"), &json!("the receiver asked to be left alone for a while"))
+    );
+    let failing = reason(&world, &first, "channel_failing").await.unwrap();
+    let ends = |reason: &Value| parse_rfc3339(reason["until"].as_str().unwrap()).unwrap();
+    let apart = (ends(&failing) - ends(&held)).abs();
+    assert!(apart < 12_000, "both wait for the same, but for what is added by chance: {held:#} {failing:#}");
+    agent.now(json!({"cpu.usage_percent": 10})).await;
+    let behind = world.until("the end waits too", async || reason(&world, &second, "in_line").await).await;
+    assert_eq!(behind["text"], "its page waits for an earlier one of the same alert");
 }
 
 #[tokio::test(flavor = "multi_thread")]
