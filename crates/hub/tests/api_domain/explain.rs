@@ -120,6 +120,31 @@ async fn a_page_that_waits_goes_nowhere_or_can_never_come_has_a_reason() {
     assert!(codes(&world, &patient, &agent.id).await.contains(&"channel_disabled".to_owned()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn old_heartbeats_and_a_trend_that_is_none_are_reasons() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let hot = rule(&world, json!({})).await;
+    agent.post(&[(now_ms() - 600_000, json!({"cpu.usage_percent": 95}))]).await;
+    let late = reason(&world, &hot, "late_burst").await.expect("a buffer is coming in");
+    assert_eq!(late["text"], "old heartbeats are coming in: what they change is told at their end");
+    let other = world.agent("db-02").await;
+    let start = now_ms() - 5_400_000;
+    let saw = |n: i64| json!({"disk.used_percent{mount=/}": 50 + n * 7_919 % 37});
+    let beats: Vec<(i64, Value)> = (0..360).map(|n| (start + n * 15_000, saw(n))).collect();
+    other.post(&beats).await;
+    let forecast = json!({"name": "full", "kind": "forecast", "metric": "disk.used_percent", "op": ">=", "threshold": 100,
+        "horizon": "3h", "window": "1h"});
+    let id = world.post("/rules", forecast).await["id"].as_str().unwrap().to_owned();
+    let unclear = world
+        .until("the trend is looked at", async || {
+            other.post(&[(now_ms(), saw(0))]).await;
+            reason(&world, &id, "no_clear_trend").await
+        })
+        .await;
+    assert_eq!(unclear["text"], "it goes this way and that: the value stands for itself");
+}
+
 /// The reason of this name of the first thing explained.
 async fn reason(world: &World, rule: &str, code: &str) -> Option<Value> {
     let all = world.get(&format!("/rules/{rule}/explain")).await;
