@@ -69,7 +69,7 @@ async fn files_are_applied_to_a_running_hub_which_then_refuses_to_change_them() 
     assert_eq!(code, 2, "{said}");
     assert!(
         said.contains("+ rule \"CPU hot\" (team/rules.toml:1)")
-            && said.contains("+ silence \"sunday\" (team/rules.toml:9)")
+            && said.contains("+ silence \"sunday\" (team/rules.toml:10)")
             && said.contains("3 to add, 1 to change, 0 to remove"),
         "{said}"
     );

@@ -15,7 +15,7 @@ const DELIVERIES: usize = 100;
 pub(super) const RECENT_MS: i64 = 3_600_000;
 
 /// Something that keeps a page from its channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trouble {
     channel: ChannelId,
     /// Of this alert only, by the name that its deliveries bear; of the channel as a whole if none is said.
@@ -54,7 +54,12 @@ pub(super) async fn troubles(app: &App, channels: &BTreeSet<ChannelId>) -> Resul
         let now = clock::now();
         let recent: Vec<Delivery> = rows.into_iter().filter(|row| now.millis_since(row.row.created_at) <= RECENT_MS).collect();
         let patience = app.outbox.patience_until(*channel);
-        found.extend(recent.iter().filter_map(|row| trouble(row, &recent, patience)));
+        // Oldest first: what the others wait for.
+        for trouble in recent.iter().rev().filter_map(|row| trouble(row, &recent, patience)) {
+            if !found.contains(&trouble) {
+                found.push(trouble);
+            }
+        }
     }
     Ok(found)
 }
