@@ -76,6 +76,9 @@ fn states_say_why_they_are_what_they_are() {
     assert_eq!(reason.until, Some(pending.now().plus_millis(120_000)));
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90", &[95.0]), "cpu"), ["firing"]);
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90 clear 80", &[95.0, 85.0]), "cpu"), ["firing", "in_band"]);
+    let mut calm = after("cpu cpu.usage_percent > 90 cooldown 10m", &[95.0, 10.0]);
+    beats(&mut calm, &[20.0, 30.0]);
+    assert_eq!(all(&calm, "cpu")[0].text, "30 % is not > 90 %", "the newest value, also while a cooldown is remembered");
     let easing = after("cpu cpu.usage_percent > 90 keep 2m", &[95.0, 50.0, 50.0]);
     assert_eq!(all(&easing, "cpu")[1].text, "clear for 30 s of 2 m 0 s");
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90 repeat 10m", &[95.0]), "cpu"), ["firing", "next_notice"]);
