@@ -28,6 +28,17 @@ async fn every_silence_has_a_reason() {
     assert_eq!(codes(&world, &plain, &agent.id).await, ["not_breaching", "no_channel"]);
     let explained = world.get(&format!("/rules/{plain}/explain?agent={}", agent.id)).await;
     assert_eq!(explained["items"][0]["reasons"][0]["text"], "45 % is not > 90 %", "{explained:#}");
+    let mean =
+        json!({"metric": "disk.used_percent", "aggregate": "avg", "matchers": [{"label": "mount", "op": "=~", "value": "/d.*"}]});
+    let mean = rule(&world, mean).await;
+    agent
+        .post(&[(
+            now_ms(),
+            json!({"disk.used_percent{mount=/}": 99, "disk.used_percent{mount=/d1}": 20, "disk.used_percent{mount=/d2}": 40}),
+        )])
+        .await;
+    let found = reason(&world, &mean, "not_breaching").await.unwrap();
+    assert_eq!(found["text"], "30 % is not > 90 %", "what several make together is shown as well");
     let waiting = rule(&world, json!({"threshold": 40, "for": "5m"})).await;
     agent.post(&[(now_ms(), json!({"cpu.usage_percent": 45}))]).await;
     assert_eq!(codes(&world, &waiting, &agent.id).await[0], "pending");

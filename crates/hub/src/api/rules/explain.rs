@@ -7,17 +7,18 @@ use crate::api::problem::Problem;
 use crate::api::wire::names::{self, Named, labels};
 use crate::app::App;
 use crate::clock;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Vitals};
 use crate::page::{instance_name, rfc3339};
 use crate::registry::Holdings;
 use crate::routing;
 use axum::Json;
 use axum::extract::State;
 use nightbell_alerts::explain::{FIRING, absence, firing, reasons};
+use nightbell_alerts::matching::Filter;
 use nightbell_alerts::{
     Aggregate, Evaluator, EventKind, IncidentRecord, InstanceView, Outlook, Reason, Rule, State as AlertState, Transform,
 };
-use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, Timestamp, catalogue};
+use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, SeriesKey, Timestamp, catalogue};
 use nightbell_store::{EventQuery, LoggedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,11 +126,21 @@ struct Told {
     view: Explained,
 }
 
-fn told(mut view: InstanceView<'_>, fleet: &Fleet, rule: &Rule, (now, doubting): (Timestamp, bool)) -> Told {
+/// The newest value that an instance of a rule looks at: that of its series, or what several make together.
+fn newest(vitals: &Vitals, (rule, filter): (&Rule, &Filter), series: &SeriesKey) -> Option<f64> {
+    if rule.selector.aggregate == Aggregate::Each {
+        return vitals.value(series);
+    }
+    let is_seen = |(key, _): &(&SeriesKey, f64)| key.metric() == rule.selector.metric && filter.admits(key);
+    let values = vitals.latest.as_ref()?.samples().filter(is_seen).map(|(_, value)| value);
+    Some(rule.selector.aggregate.of(values)).filter(|value| !value.is_nan())
+}
+
+fn told(mut view: InstanceView<'_>, fleet: &Fleet, (rule, filter): (&Rule, &Filter), (now, doubting): (Timestamp, bool)) -> Told {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let agent = view.key.agent;
-    if rule.transform == Transform::None && rule.selector.aggregate == Aggregate::Each {
-        view.value = view.value.or_else(|| fleet.get(agent)?.value(&view.key.series));
+    if rule.transform == Transform::None {
+        view.value = view.value.or_else(|| newest(&fleet.get(agent)?, (rule, filter), &view.key.series));
     }
     let reasons = reasons(&view, now, doubting);
     let explained = Explained {
@@ -262,11 +273,11 @@ async fn ask(
     wanted: impl Fn(&InstanceView<'_>) -> bool + Send + 'static,
     only: Option<AgentId>,
 ) -> Result<Vec<Told>, Problem> {
-    let (fleet, rule) = (Arc::clone(&app.fleet), rule.clone());
+    let (fleet, rule, filter) = (Arc::clone(&app.fleet), rule.clone(), Filter::new(&rule.selector));
     let question = move |evaluator: &Evaluator| {
         let moment = (clock::now(), evaluator.doubts_itself());
         let views = evaluator.instances_of(rule.id, only).filter(wanted).take(MOST_INSTANCES);
-        let mut all: Vec<Told> = views.map(|view| told(view, &fleet, &rule, moment)).collect();
+        let mut all: Vec<Told> = views.map(|view| told(view, &fleet, (&rule, &filter), moment)).collect();
         if let Some(agent) = only.filter(|_| all.is_empty()) {
             all.push(untold(evaluator, &rule, agent));
         }
