@@ -72,6 +72,8 @@ struct Agent {
     rank_at_ms: Option<i64>,
     /// The hub's question was answered without CPU use, for want of an earlier pass: the next answer is sent as it is.
     ranked_before: bool,
+    /// What the hub was last told of processes.
+    top: Option<Top>,
     /// What is to be sent beside heartbeats.
     outgoing: VecDeque<Order>,
     up: Option<Up>,
@@ -95,6 +97,7 @@ impl Agent {
             minute_ms: None,
             rank_at_ms: None,
             ranked_before: false,
+            top: None,
             outgoing: VecDeque::new(),
             up: None,
             ever_up: false,
@@ -199,6 +202,7 @@ impl Agent {
     fn tell_top(&mut self, top: Top, asked: bool) {
         if !top.cpu.is_empty() || (asked && self.ranked_before) {
             self.ranked_before = false;
+            self.top = Some(top.clone());
             self.outgoing.push_back(Order::Top(top));
         } else if asked {
             self.ranked_before = true;
@@ -257,6 +261,11 @@ impl Agent {
         self.told.ip = up.local;
         if !self.told.gaps.is_empty() {
             self.outgoing.push_back(Order::Describe(self.told.clone()));
+        }
+        // A hub asks nobody for processes who has never told it of any, and one that has just started has forgotten who did.
+        match &self.top {
+            Some(top) => self.outgoing.push_back(Order::Top(top.clone())),
+            None => self.rank_at_ms = Some(now_ms),
         }
         self.up = Some(up);
         self.courier.connected(now_ms);

@@ -12,6 +12,10 @@ use crate::trend::Trend;
 use crate::why::{why, why_shaped};
 use nightbell_model::{SeriesKey, Timestamp};
 
+/// How many changes nobody was told of is remembered for the next page, until the alert has been fine for so long, in
+/// milliseconds: later they are no part of the same trouble.
+pub(crate) const SUPPRESSED_KEPT_MS: i64 = 24 * 3_600_000;
+
 /// A value and the number it was compared with.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reading {
@@ -46,10 +50,10 @@ pub(crate) fn apply(site: &Site<'_>, instance: &mut Instance, (input, reading): 
 
 /// Hands out what changed of an instance: its record and what channels were told, or that there is nothing left to remember.
 pub(crate) fn hand_out(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
-    let is_ok = instance.state() == State::Ok;
+    let (is_ok, since) = (instance.state() == State::Ok, instance.machine().since);
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     let keeps_record = site.compiled.rule.missing == Missing::NoData && instance.last_ts != Timestamp::MIN;
-    let idle = is_ok && detail.is_idle(site, &instance.series);
+    let idle = is_ok && detail.is_idle(site, (&instance.series, since));
     if idle {
         detail.told.iter_mut().for_each(Told::empty);
     }
@@ -228,12 +232,13 @@ impl Keeper<'_> {
 
 impl Detail {
     /// Whether an alert that is fine has nothing left to remember.
-    fn is_idle(&self, site: &Site<'_>, series: &SeriesKey) -> bool {
+    fn is_idle(&self, site: &Site<'_>, (series, since): (&SeriesKey, Timestamp)) -> bool {
+        let is_forgotten = since.plus_millis(SUPPRESSED_KEPT_MS) <= site.now;
         let idle = |told: &Told| {
             told.incident.is_none()
                 && told.episode.is_none()
                 && told.cooldown_end(&site.compiled.rule) <= site.now
-                && (told.suppressed == 0 || site.hold(series, told.channel).is_none())
+                && (told.suppressed == 0 || (is_forgotten && site.hold(series, told.channel).is_none()))
         };
         self.late.is_empty() && self.told.iter().all(idle)
     }

@@ -9,6 +9,9 @@ use crate::why::{duration_text, value_text};
 use nightbell_model::catalogue::{self, Unit};
 use nightbell_model::{ChannelId, RuleId, Timestamp, Ulid, Worse};
 
+/// The name of the reason that an alert fires.
+pub const FIRING: &str = "firing";
+
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -130,7 +133,8 @@ fn state(view: &InstanceView<'_>, now: Timestamp, is_offline_rule: bool) -> Reas
             _ => Reason::new("not_breaching", "the newest usable value does not breach"),
         },
         State::Pending => {
-            let text = format!("breaching for {} of {}", duration_text(lasted), duration_text(view.hold_ms));
+            let what = if is_offline_rule { "no heartbeat" } else { "breaching" };
+            let text = format!("{what} for {} of {}", duration_text(lasted), duration_text(view.hold_ms));
             Reason::new("pending", text).until(view.since.plus_millis(view.hold_ms))
         }
         State::Firing => {
@@ -139,15 +143,21 @@ fn state(view: &InstanceView<'_>, now: Timestamp, is_offline_rule: bool) -> Reas
                 .iter()
                 .filter(|told| told.told.is_some() && told.told == view.incident.map(|incident| incident.id))
                 .count();
-            let text = match told {
-                0 => "firing; no channel has been told".to_owned(),
-                1 => "firing; one channel has been told".to_owned(),
-                _ => format!("firing; {told} channels have been told"),
-            };
-            Reason::new("firing", text)
+            firing(told)
         }
         State::NoData => Reason::new("no_data", format!("samples stopped {} ago", duration_text(lasted))),
     }
+}
+
+/// That it fires, and for how many channels pages have been made; what became of those is known outside.
+#[must_use]
+pub fn firing(told: usize) -> Reason {
+    let text = match told {
+        0 => "firing; no channel is told of it".to_owned(),
+        1 => "firing; one channel is told of it".to_owned(),
+        _ => format!("firing; {told} channels are told of it"),
+    };
+    Reason::new(FIRING, text)
 }
 
 /// What keeps a firing alert from ending.

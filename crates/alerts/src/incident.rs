@@ -48,7 +48,8 @@ impl IncidentRecord {
     /// A stand-in for a record that a channel was told of and that is not to be found any more: its end can still be said.
     pub(crate) fn lost(id: IncidentId, key: InstanceKey, rule: &Rule, now: Timestamp) -> Self {
         let opening = Opening::without_values(rule, id.0.timestamp());
-        Self { id, resolved_at: Some(now), ..Self::open(key, rule, opening) }
+        let why = "its record is not to be found any more".to_owned();
+        Self { id, resolved_at: Some(now), why, ..Self::open(key, rule, opening) }
     }
 
     pub(crate) fn end(&mut self, at: Timestamp, reason: EndReason) {

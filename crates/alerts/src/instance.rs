@@ -117,7 +117,12 @@ impl Instance {
     #[inline]
     pub(crate) fn takes_steadily(&mut self, verdict: Verdict, (value, comparison): (f64, Comparison), version: u64) -> bool {
         match (self.state, verdict) {
-            (State::Ok, Verdict::Between | Verdict::Clear) => self.last_ts != Timestamp::MIN,
+            (State::Ok, Verdict::Between | Verdict::Clear) => {
+                if let Some(detail) = self.detail.as_deref_mut() {
+                    detail.value = Some(value);
+                }
+                self.last_ts != Timestamp::MIN
+            }
             (State::Firing, Verdict::Breach) if self.clear_since == Timestamp::MAX && !self.rule_changed => {
                 let Some(detail) = self.detail.as_deref_mut() else { return false };
                 let worse = detail.incident.as_ref().is_none_or(|incident| comparison.is_worse(value, incident.peak));

@@ -4,6 +4,7 @@
 //! it looks at what is true and what was told, never at how it came about (only the count of suppressed changes and their log
 //! lines follow the transition it is called with). The states themselves are `step`'s.
 
+use crate::apply::SUPPRESSED_KEPT_MS;
 use crate::hush::{COOLDOWN, Hold};
 use crate::instance::{Detail, Instance, Told};
 use crate::record::{Effects, Event, EventKind, IncidentRecord, InstanceKey, Notice, NoticeKind, State};
@@ -18,7 +19,7 @@ mod remind;
 /// Says what is due about an instance and notes when to look again.
 pub(crate) fn settle(site: &Site<'_>, instance: &mut Instance, cause: Outcome, out: &mut Effects) {
     let key = site.key(&instance.series);
-    let state = instance.state();
+    let (state, since) = (instance.state(), instance.machine().since);
     let Some(detail) = instance.detail.as_deref_mut() else { return };
     if matches!(state, State::Firing | State::NoData) || !detail.late.is_empty() {
         for channel in &site.compiled.rule.channels {
@@ -26,7 +27,8 @@ pub(crate) fn settle(site: &Site<'_>, instance: &mut Instance, cause: Outcome, o
         }
     }
     let mut told = std::mem::take(&mut detail.told);
-    let mut turn = Turn { site, key, state, cause, detail, out, wake: Timestamp::MAX, logged: Vec::new(), reminded: false };
+    let mut turn =
+        Turn { site, key, state, since, cause, detail, out, wake: Timestamp::MAX, logged: Vec::new(), reminded: false };
     for entry in &mut told {
         turn.channel(entry);
     }
@@ -66,6 +68,7 @@ struct Turn<'a, 'o> {
     site: &'a Site<'a>,
     key: InstanceKey,
     state: State,
+    since: Timestamp,
     cause: Outcome,
     detail: &'a Detail,
     out: &'o mut Effects,
@@ -227,8 +230,12 @@ impl Turn<'_, '_> {
         if let Some(hold) = self.cooldown(told) {
             self.look_again(hold.until);
         }
-        if let Some(hold) = hold.filter(|_| told.suppressed > 0) {
-            self.look_again(hold.until);
+        if told.suppressed > 0 {
+            let forgotten_at = self.since.plus_millis(SUPPRESSED_KEPT_MS);
+            let at = hold.map_or(forgotten_at, |hold| hold.until.max(forgotten_at));
+            if at > self.site.now {
+                self.look_again(at);
+            }
         }
     }
 

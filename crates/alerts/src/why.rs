@@ -3,13 +3,18 @@
 use crate::record::IncidentRecord;
 use crate::rule::{DOUBT_RULE, OFFLINE_METRIC, Rule, Transform};
 use crate::trend::Trend;
+use nightbell_model::Timestamp;
 use nightbell_model::catalogue::{self, Unit};
 
-/// Why an incident fired, from its record.
+/// Why an incident fired, from its record; an episode without data has no value and says so.
 #[must_use]
 pub fn why(incident: &IncidentRecord) -> String {
     if !incident.why.is_empty() {
         return incident.why.clone();
+    }
+    if incident.value.is_nan() {
+        let silent = |end: Timestamp| format!("no samples for {}", duration_text(end.millis_since(incident.fired_at)));
+        return incident.resolved_at.map_or_else(|| "samples stopped".to_owned(), silent);
     }
     let lasted = duration_text(incident.fired_at.millis_since(incident.started_at));
     let metric = incident.key.series.metric();
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
     use crate::record::InstanceKey;
     use crate::rule::{Comparison, Severity};
-    use nightbell_model::{AgentId, IncidentId, RuleId, Timestamp};
+    use nightbell_model::{AgentId, IncidentId, RuleId};
 
     fn incident(series: &str, (value, threshold): (f64, f64), lasted_ms: i64, samples: u32) -> IncidentRecord {
         let fired_at = Timestamp::from_millis(1_763_769_600_000);
@@ -201,6 +206,14 @@ mod tests {
         ] {
             assert_eq!(why(&incident(series, values, lasted, samples)), expected);
         }
+    }
+
+    #[test]
+    fn an_episode_without_data_says_that_it_has_none() {
+        let begun = incident("cpu.usage_percent", (f64::NAN, 90.0), 0, 0);
+        assert_eq!(why(&begun), "samples stopped");
+        let ended = IncidentRecord { resolved_at: Some(begun.fired_at.plus_millis(210_000)), ..begun };
+        assert_eq!(why(&ended), "no samples for 3 m 30 s");
     }
 
     #[test]

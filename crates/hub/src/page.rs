@@ -4,7 +4,7 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
-use nightbell_alerts::{Ack, DOUBT_RULE, IncidentRecord, Notice, NoticeKind, Transform};
+use nightbell_alerts::{Ack, DOUBT_RULE, IncidentRecord, InstanceKey, Notice, NoticeKind, Transform};
 use nightbell_model::{AgentId, Timestamp, Ulid, catalogue};
 use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess};
 use nightbell_store::{ChannelRow, NewDelivery};
@@ -40,6 +40,12 @@ pub fn rfc3339(at: Timestamp) -> String {
     DateTime::<Utc>::from_timestamp_millis(at.as_millis()).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// What the deliveries of an alert are called after: they keep their order under it.
+#[must_use]
+pub fn instance_name(key: &InstanceKey) -> String {
+    format!("{}/{}/{}", key.rule, key.agent, key.series)
+}
+
 impl Context<'_> {
     /// The outbox row of a notice.
     #[must_use]
@@ -50,7 +56,7 @@ impl Context<'_> {
         NewDelivery {
             id: ids::fresh(),
             channel: notice.channel,
-            instance: format!("{}/{}/{}", key.rule, key.agent, key.series),
+            instance: instance_name(key),
             incident: notice.incident.id,
             kind: notice.kind,
             n: notice.n,

@@ -91,6 +91,8 @@ async fn the_counters_are_what_prometheus_wants() {
         "nightbell_hub_agents{status=\"online\"} 1",
         "nightbell_hub_agents{status=\"offline\"} 0",
         "nightbell_hub_incidents_open 0",
+        "nightbell_hub_evaluations_total 1",
+        "nightbell_hub_late_ignored_total 0",
         "nightbell_hub_heartbeats_total 1",
         "nightbell_hub_samples_total 1",
         "nightbell_hub_http_requests_total{class=\"4xx\"} 1",

@@ -167,6 +167,35 @@ async fn a_hub_that_asks_for_patience_gets_it_and_questions_are_answered() {
     assert!(top.age_ms.is_some() && (1..=5).contains(&top.mem.len()) && top.mem[0].rss_bytes > 0);
 }
 
+/// What the agent says of its processes next; heartbeats on the way are acknowledged.
+async fn next_top(conversation: &mut Conversation) -> nightbell_protocol::TopProcesses {
+    loop {
+        match conversation.next().await.unwrap().data {
+            FromAgent::Top(top) => return top,
+            FromAgent::Heartbeat(beat) => conversation.acknowledge(&[beat]).await,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_connection_begins_with_what_the_host_is_busy_with() {
+    let (hub, state) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let config = AgentConfig { interval: std::time::Duration::from_secs(3), ..config(&hub.url(), state.path(), Some("t")) };
+    let _agent = run(config);
+    let mut conversation = hub.accept().await;
+    conversation.welcome().await;
+    let begun = std::time::Instant::now();
+    let first = next_top(&mut conversation).await;
+    assert!(!first.mem.is_empty() && begun.elapsed() < std::time::Duration::from_secs(20), "not only after a minute");
+    drop(conversation);
+    let mut conversation = hub.accept().await;
+    conversation.welcome().await;
+    let again = next_top(&mut conversation).await;
+    assert_eq!((&again.cpu, &again.mem), (&first.cpu, &first.mem), "a hub that has just started learns that it may ask");
+    assert!(again.age_ms > first.age_ms, "its age is told");
+}
+
 #[tokio::test]
 async fn gaps_are_named_to_the_hub() {
     let (hub, state) = (Hub::start().await, tempfile::tempdir().unwrap());

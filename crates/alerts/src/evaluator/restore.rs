@@ -53,6 +53,8 @@ impl Evaluator {
         }
         for slot in evaluator.agents.values_mut() {
             slot.note_host_offline();
+            // One whose silence is an alert already was offline before the restart, whoever was heard since.
+            slot.online &= !slot.host_offline;
             evaluator.fleet.recount(slot, now);
             evaluator.queue.arm(slot, now);
         }

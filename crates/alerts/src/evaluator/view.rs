@@ -21,7 +21,7 @@ pub struct InstanceView<'a> {
     pub state: State,
     /// Since when it is in that state, in event time.
     pub since: Timestamp,
-    /// How long it has to breach before it fires, in milliseconds.
+    /// How long it has to breach before it fires, in milliseconds; of an agent how long it has to be silent.
     pub hold_ms: i64,
     /// How long it has to be clear before it ends, in milliseconds.
     pub keep_firing_ms: i64,
@@ -163,7 +163,10 @@ impl Evaluator {
         InstanceView {
             state: machine.state,
             since: machine.since,
-            hold_ms: rule.hold_ms,
+            hold_ms: match slot.offline_fires_at(rule.hold_ms).filter(|_| rule.is_offline()) {
+                Some(fires_at) => fires_at.millis_since(machine.since),
+                None => rule.hold_ms,
+            },
             keep_firing_ms: rule.keep_firing_ms,
             comparison: rule.comparison,
             transform: rule.transform,

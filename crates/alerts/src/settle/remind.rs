@@ -45,7 +45,7 @@ impl Turn<'_, '_> {
         for step in &site.compiled.rule.escalation {
             let due = open.fired_at.plus_millis(step.after_ms);
             if site.now < due {
-                self.look_again(due);
+                self.look_again(open.acked_until(site.now).map_or(due, |until| until.max(due)));
                 continue;
             }
             let mut said = false;

@@ -76,6 +76,9 @@ fn states_say_why_they_are_what_they_are() {
     assert_eq!(reason.until, Some(pending.now().plus_millis(120_000)));
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90", &[95.0]), "cpu"), ["firing"]);
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90 clear 80", &[95.0, 85.0]), "cpu"), ["firing", "in_band"]);
+    let mut calm = after("cpu cpu.usage_percent > 90 cooldown 10m", &[95.0, 10.0]);
+    beats(&mut calm, &[20.0, 30.0]);
+    assert_eq!(all(&calm, "cpu")[0].text, "30 % is not > 90 %", "the newest value, also while a cooldown is remembered");
     let easing = after("cpu cpu.usage_percent > 90 keep 2m", &[95.0, 50.0, 50.0]);
     assert_eq!(all(&easing, "cpu")[1].text, "clear for 30 s of 2 m 0 s");
     assert_eq!(codes(&after("cpu cpu.usage_percent > 90 repeat 10m", &[95.0]), "cpu"), ["firing", "next_notice"]);
@@ -111,6 +114,13 @@ fn what_withholds_a_page_is_named_with_its_end() {
     let id = acked.evaluator.open_incidents().next().unwrap().id;
     assert!(acked.ack(id, "joe", None));
     assert!(codes(&acked, "cpu").contains(&"acked"));
+    let mut escalating = after("cpu cpu.usage_percent > 90 escalate 5m:boss", &[95.0]);
+    assert_eq!(codes(&escalating, "cpu"), ["firing", "next_notice"]);
+    let id = escalating.evaluator.open_incidents().next().unwrap().id;
+    let until = escalating.now().plus_millis(600_000);
+    assert!(escalating.ack(id, "joe", Some(until)));
+    let next = all(&escalating, "cpu").into_iter().find(|reason| reason.code == "next_notice").unwrap();
+    assert_eq!(next.until, Some(until), "nothing is said while somebody is on it");
     let mut silent = rule("cpu cpu.usage_percent > 90");
     silent.channels.clear();
     let mut nobody = hub(vec![silent]);
@@ -154,6 +164,8 @@ fn a_doubt_is_the_reason_of_those_it_holds() {
     hub.pass_to(120_000);
     assert!(hub.evaluator.doubts_itself());
     assert_eq!(codes(&hub, "off"), ["pending", "self_doubt"]);
+    let pending = &all(&hub, "off")[0];
+    assert_eq!(pending.text, "no heartbeat for 2 m 0 s of 1 m 30 s");
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (mut pointer, inner) = (pointer(error.path()), error.into_inner());
         if inner.is_data() {
-            let why = inner.to_string();
+            let why = without_place(inner.to_string());
             if let Some(field) = missing_field(&why) {
                 pointer = format!("{pointer}/{field}");
             }
@@ -63,6 +63,14 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     })?;
     reader.end().map_err(|error| Problem::bad_request(format!("the body goes on after its JSON value: {error}")))?;
     Ok(value)
+}
+
+/// What is wrong without its place in the text: a pointer says it better.
+fn without_place(mut why: String) -> String {
+    if let Some(at) = why.rfind(" at line ") {
+        why.truncate(at);
+    }
+    why
 }
 
 /// The field that serde's derive says is missing: its path ends at the object that lacks it.
@@ -341,6 +349,7 @@ mod tests {
         ] {
             let problem = from_json::<Outer>(text.as_bytes()).expect_err(text);
             assert_eq!((problem.status, problem.errors[0].pointer.as_str()), (422, pointer), "{text}");
+            assert!(!problem.errors[0].detail.contains(" line "), "{problem:?}");
         }
         assert_eq!(from_json::<Outer>(b"{\"inner\":[").expect_err("cut off").status, 400);
         assert_eq!(from_json::<Outer>(b"{\"inner\":[]} x").expect_err("more").status, 400);

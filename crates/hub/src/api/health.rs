@@ -77,8 +77,8 @@ async fn text(app: &Arc<App>) -> Result<String, StoreError> {
         let online = holdings.agents.keys().filter(|id| fleet.get(id).is_some_and(|vitals| vitals.is_online(now))).count();
         (online, holdings.agents.len())
     };
-    let asked = tokio::time::timeout(PIPELINE_PATIENCE, app.pipeline.ask(|evaluator| evaluator.open_incidents().count())).await;
-    let incidents = asked.ok().flatten().unwrap_or(0);
+    let question = app.pipeline.ask(|evaluator| (evaluator.open_incidents().count(), evaluator.stats()));
+    let evaluator = tokio::time::timeout(PIPELINE_PATIENCE, question).await.ok().flatten();
     let mut out = classic(&app.measure.prometheus_text());
     let snapshot = app.measure.snapshot();
     gauge(
@@ -87,7 +87,13 @@ async fn text(app: &Arc<App>) -> Result<String, StoreError> {
         "Agents, by status",
         &[("status=\"online\"", online.to_string()), ("status=\"offline\"", (all - online).to_string())],
     );
-    gauge(&mut out, "incidents_open", "Incidents open now", &[("", incidents.to_string())]);
+    // A pipeline that is too busy to answer leaves a gap, not a zero.
+    if let Some((incidents, stats)) = evaluator {
+        gauge(&mut out, "incidents_open", "Incidents open now", &[("", incidents.to_string())]);
+        gauge(&mut out, "rule_instances", "Rules on series that are evaluated", &[("", stats.instances.to_string())]);
+        counter(&mut out, "evaluations_total", "Values judged by rules", stats.evaluated);
+        counter(&mut out, "late_ignored_total", "Heartbeats that came too late to be judged", stats.late_ignored);
+    }
     let by_state: Vec<(String, String)> = DeliveryState::ALL
         .into_iter()
         .map(|state| {
@@ -131,7 +137,7 @@ fn gauge(out: &mut String, name: &str, help: &str, rows: &[(&str, String)]) {
     }
 }
 
-fn counter(out: &mut String, name: &str, help: &str, value: f64) {
+fn counter(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
     let _written =
         write!(out, "# HELP nightbell_hub_{name} {help}.\n# TYPE nightbell_hub_{name} counter\nnightbell_hub_{name} {value}\n");
 }

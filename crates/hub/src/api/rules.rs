@@ -1,6 +1,7 @@
 //! Alert rules: made, changed and checked. Why they page and why not stands in `explain`.
 
 mod explain;
+mod trouble;
 
 pub(crate) use explain::Explained;
 pub(super) use explain::of_incident;

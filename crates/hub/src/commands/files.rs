@@ -63,7 +63,7 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
         std::fs::write(&path, &file.text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    say(&format!("{} files written into {}; secrets are not among them", files.len(), folder.display()));
+    say(&format!("{} written into {}; secrets are not among them", several(files.len(), "file"), folder.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,7 +85,7 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let files = declared(&arguments.folder)?;
     match files::check(&files, looked_up(&arguments.folder, &files), clock::now()) {
         Ok(count) => {
-            say(&format!("{count} objects in {} files are in order", files.len()));
+            say(&format!("{} in {} in order", several(count, "object"), several(files.len(), "file")));
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(faulty(&faults.iter().map(ToString::to_string).collect::<Vec<_>>())),
@@ -96,8 +96,13 @@ fn faulty(faults: &[String]) -> ExitCode {
     for fault in faults {
         eprintln!("{fault}");
     }
-    eprintln!("nightbell: {} faults; nothing was changed", faults.len());
+    eprintln!("nightbell: {}; nothing was changed", several(faults.len(), "fault"));
     ExitCode::FAILURE
+}
+
+/// A number of things, in words.
+fn several(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn carry_out(config: &Config, operation: FilesOperation) -> anyhow::Result<Applied> {

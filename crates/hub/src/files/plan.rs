@@ -94,7 +94,7 @@ pub fn plan(files: &[SourceFile], world: &World<'_>) -> Result<Plan, Vec<Fault>>
             plan.differences.push(Difference {
                 fate: if before.is_none() { Fate::Added } else { Fate::Changed },
                 kind: wanted.object.kind,
-                name: called(&wanted.row, &wish.names),
+                name: called(&wanted.row, wanted.source.handle.as_deref(), &wish.names),
                 place: format!("{}:{}", wanted.source.file, wanted.line),
                 fields,
             });
@@ -103,7 +103,7 @@ pub fn plan(files: &[SourceFile], world: &World<'_>) -> Result<Plan, Vec<Fault>>
     for (object, source, row) in &leaving {
         let fate = if world.release { Fate::Released } else { Fate::Removed };
         plan.changes.extend((!world.release).then(|| removal(row)));
-        let (kind, name, place) = (object.kind, called(row, &old_names), source.file.clone());
+        let (kind, name, place) = (object.kind, called(row, source.handle.as_deref(), &old_names), source.file.clone());
         plan.differences.push(Difference { fate, kind, name, place, fields: Vec::new() });
     }
     let forgotten = world.holdings.settings.managed.iter().any(|(object, _)| managed.get(object).is_none());
@@ -162,7 +162,7 @@ fn needed(holdings: &Holdings, wish: &Wish, leaving: &[(&Object, &Source, Row)])
         let mut shown = if kind == Kind::Route { shown.get("1").cloned().unwrap_or_default() } else { Value::Object(shown) };
         references::each(kind, &mut shown, &mut |named, _, id| {
             if let Some((_, source, needed)) = leaving.iter().find(|(object, ..)| object.id == id && named != Named::Agent) {
-                let (word, what, who) = (named.word(), called(needed, &names), called(&row, &names));
+                let (word, what, who) = (named.word(), called(needed, None, &names), called(&row, None, &names));
                 let what = format!("the {word} {what:?} is gone from here, but the {} {who:?} names it", kind.word());
                 faults.push(Fault { file: source.file.clone(), line: 1, column: 1, what });
             }
@@ -207,13 +207,13 @@ fn removal(row: &Row) -> Change {
     }
 }
 
-/// What people call an object.
-fn called(row: &Row, names: &Names) -> String {
+/// What people call an object; a silence without words by the `id` it has in its file.
+fn called(row: &Row, handle: Option<&str>, names: &Names) -> String {
     match row {
         Row::Channel(row) => row.name.clone(),
         Row::Rule(rule) => rule.name.clone(),
         Row::Routes(_) => "routes".to_owned(),
-        Row::Silence(row) if row.comment.is_empty() => row.id.to_string(),
+        Row::Silence(row) if row.comment.is_empty() => handle.map_or_else(|| row.id.to_string(), str::to_owned),
         Row::Silence(row) => row.comment.chars().take(60).collect(),
         Row::Levels { agent, key, .. } => match agent {
             Some(agent) => format!("{key} of {}", names.name(Named::Agent, &agent.to_string()).unwrap_or("an agent")),

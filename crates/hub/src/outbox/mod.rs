@@ -53,6 +53,8 @@ pub struct OutboxHandle {
     unstored: mpsc::Sender<NewDelivery>,
     /// Pages that could not be stored.
     direct: Arc<Mutex<HashMap<Ulid, Unstored>>>,
+    /// Until when receivers want to be left alone, as the worker last learnt it, on the clock that does not step.
+    wishes: Arc<Mutex<HashMap<ChannelId, i64>>>,
 }
 
 /// How far a page is that could not be stored. One that is not remembered is the store's to send.
@@ -77,7 +79,7 @@ pub struct OutboxInput {
 #[must_use]
 pub fn outbox() -> (OutboxHandle, OutboxInput) {
     let (sender, unstored) = mpsc::channel(UNSTORED);
-    let handle = OutboxHandle { wake: Arc::default(), unstored: sender, direct: Arc::default() };
+    let handle = OutboxHandle { wake: Arc::default(), unstored: sender, direct: Arc::default(), wishes: Arc::default() };
     (handle.clone(), OutboxInput { handle, unstored })
 }
 
@@ -103,6 +105,18 @@ impl OutboxHandle {
     /// Says that the store has everything: what waits to be sent without it is sent from it.
     pub fn caught_up(&self) {
         self.direct().retain(|_, page| *page != Unstored::Waits);
+    }
+
+    /// Until when the receiver behind a channel wants to be left alone, if it does.
+    #[must_use]
+    pub fn patience_until(&self, channel: ChannelId) -> Option<Timestamp> {
+        let until_ms = self.wishes().get(&channel).copied()?;
+        let left_ms = until_ms - clock::boot_millis();
+        (left_ms > 0).then(|| clock::now().plus_millis(left_ms))
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, HashMap<ChannelId, i64>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this delivery went out before it was stored. While it is under way, this waits for its outcome, but not for ever.
@@ -337,6 +351,7 @@ impl Outbox {
                 if let Some(patience) = patience {
                     let ms = i64::try_from(patience.as_millis()).unwrap_or(PATIENCE_MS).min(PATIENCE_MS);
                     self.patience.insert(channel, now_ms.saturating_add(ms));
+                    self.input.handle.wishes().clone_from(&self.patience);
                 }
                 match direct {
                     Some((attempt, decision)) => self.direct.ended(channel, attempt, &decision, now_ms),

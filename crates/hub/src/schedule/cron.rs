@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 /// Days in the order of their numbers; 7 is Sunday again.
 const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+/// Months in the order of their numbers.
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 /// How far back the walk begins, in milliseconds: no zone is further from UTC.
 const DAY_MS: i64 = 86_400_000;
 /// At most so many beginnings are walked: two weeks of minutes.
@@ -21,10 +23,22 @@ pub enum CronError {
     /// It has another number of fields.
     #[error("must have five fields: minute, hour, day of the month, month, day of the week; this has {0}")]
     Fields(usize),
+    /// One of the first four fields holds something else than its numbers.
+    #[error("{item:?} is no {of}: use {least} to {most}, or *, lists, ranges and steps of them")]
+    Field {
+        /// Which field.
+        of: &'static str,
+        /// What it holds.
+        item: String,
+        /// Its smallest number.
+        least: u32,
+        /// Its largest.
+        most: u32,
+    },
     /// The last field names no days.
     #[error("{0:?} is no day of the week: use 0 to 7 (0 and 7 are Sunday) or mon to sun, lists, ranges and steps of them")]
     Weekday(String),
-    /// It is not an expression, or can never come true.
+    /// The library cannot make sense of it.
     #[error("is no cron expression: {0}")]
     Unreadable(String),
 }
@@ -46,10 +60,33 @@ impl FromStr for Cron {
         if text.len() > LONGEST {
             return Err(CronError::Unreadable(format!("it is longer than {LONGEST} characters")));
         }
+        for (of, field, (least, most)) in
+            [("minute", minute, (0, 59)), ("hour", hour, (0, 23)), ("day of the month", day, (1, 31)), ("month", month, (1, 12))]
+        {
+            let is_wrong = |item: &&str| !is_item(item, (least, most), if of == "month" { &MONTHS } else { &[] });
+            if let Some(item) = field.split(',').find(is_wrong) {
+                return Err(CronError::Field { of, item: item.to_owned(), least, most });
+            }
+        }
         let six = format!("0 {minute} {hour} {day} {month} {}", weekdays(weekday)?);
         let schedule = cron::Schedule::from_str(&six).map_err(|error| CronError::Unreadable(error.to_string()))?;
         Ok(Self { schedule, is_hourly: hour.starts_with('*') })
     }
+}
+
+/// Whether an item of a field is `*`, a number or a name within bounds, or a range of two, each possibly with a step.
+fn is_item(item: &str, (least, most): (u32, u32), names: &[&str]) -> bool {
+    let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
+    let is_step = step.is_none_or(|step| step.parse().is_ok_and(|step: u32| (1..=most).contains(&step)));
+    let number = |text: &str| match text.parse::<u32>() {
+        Ok(number) => (least..=most).contains(&number).then_some(number),
+        Err(_) => (1..).zip(names).find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(number, _)| number),
+    };
+    let is_range = match range.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+        None => matches!(range, "*" | "?") || number(range).is_some(),
+    };
+    is_step && is_range
 }
 
 /// The days of a field by their names.

@@ -70,8 +70,19 @@ fn what_cannot_be_meant_is_refused_with_its_reason() {
     assert_eq!(fault("0 30 2 * * *"), CronError::Fields(6));
     assert_eq!(fault("30 2 * * 8"), CronError::Weekday("8".to_owned()));
     assert_eq!(fault("30 2 * * 1/0"), CronError::Weekday("1/0".to_owned()));
-    assert!(matches!(fault("61 2 * * *"), CronError::Unreadable(_)));
-    assert!(matches!(fault("x 2 * * *"), CronError::Unreadable(_)));
+    for (wrong, said) in [
+        ("60 2 * * *", "\"60\" is no minute: use 0 to 59, or *, lists, ranges and steps of them"),
+        ("0,x 2 * * *", "\"x\" is no minute: use 0 to 59, or *, lists, ranges and steps of them"),
+        ("0 22-6 * * *", "\"22-6\" is no hour: use 0 to 23, or *, lists, ranges and steps of them"),
+        ("0 2 0 * *", "\"0\" is no day of the month: use 1 to 31, or *, lists, ranges and steps of them"),
+        ("0 2 * foo *", "\"foo\" is no month: use 1 to 12, or *, lists, ranges and steps of them"),
+        ("*/0 2 * * *", "\"*/0\" is no minute: use 0 to 59, or *, lists, ranges and steps of them"),
+    ] {
+        assert_eq!(fault(wrong).to_string(), said);
+    }
+    for right in ["*/15 2-5,22/1 1-15/2 jan,Mar-may *", "0 0 31 12 ?", "59 23 * */2 *"] {
+        assert!(right.parse::<Cron>().is_ok(), "{right}");
+    }
     let never: Cron = "0 0 30 2 *".parse().unwrap();
     assert!(never.windows(UTC, 1_000, span("2026-01-01T00:00", "2027-01-01T00:00"), 5).is_empty());
 }

@@ -1,6 +1,7 @@
 //! Why a rule pages and why it does not, over the API; and kinds of rules as they are written and shown.
 
 use crate::world::{Receiver, World, now_ms};
+use nightbell_protocol::parse_rfc3339;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -27,6 +28,17 @@ async fn every_silence_has_a_reason() {
     assert_eq!(codes(&world, &plain, &agent.id).await, ["not_breaching", "no_channel"]);
     let explained = world.get(&format!("/rules/{plain}/explain?agent={}", agent.id)).await;
     assert_eq!(explained["items"][0]["reasons"][0]["text"], "45 % is not > 90 %", "{explained:#}");
+    let mean =
+        json!({"metric": "disk.used_percent", "aggregate": "avg", "matchers": [{"label": "mount", "op": "=~", "value": "/d.*"}]});
+    let mean = rule(&world, mean).await;
+    agent
+        .post(&[(
+            now_ms(),
+            json!({"disk.used_percent{mount=/}": 99, "disk.used_percent{mount=/d1}": 20, "disk.used_percent{mount=/d2}": 40}),
+        )])
+        .await;
+    let found = reason(&world, &mean, "not_breaching").await.unwrap();
+    assert_eq!(found["text"], "30 % is not > 90 %", "what several make together is shown as well");
     let waiting = rule(&world, json!({"threshold": 40, "for": "5m"})).await;
     agent.post(&[(now_ms(), json!({"cpu.usage_percent": 45}))]).await;
     assert_eq!(codes(&world, &waiting, &agent.id).await[0], "pending");
@@ -113,8 +125,68 @@ async fn a_page_that_waits_goes_nowhere_or_can_never_come_has_a_reason() {
     agent.now(json!({"cpu.usage_percent": 95})).await;
     assert!(codes(&world, &patient, &agent.id).await.contains(&"gathering".to_owned()), "its page is not due yet");
     assert!(codes(&world, &routed, &agent.id).await.contains(&"no_route".to_owned()), "the first route names nobody");
+    assert_eq!(reason(&world, &routed, "firing").await.unwrap()["text"], "firing; no channel is told of it");
+    assert_eq!(reason(&world, &patient, "firing").await.unwrap()["text"], "firing; one channel is told of it");
     world.patch(&format!("/channels/{channel}"), json!({"enabled": false})).await;
     assert!(codes(&world, &patient, &agent.id).await.contains(&"channel_disabled".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_heartbeats_and_a_trend_that_is_none_are_reasons() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let hot = rule(&world, json!({})).await;
+    agent.post(&[(now_ms() - 600_000, json!({"cpu.usage_percent": 95}))]).await;
+    let late = reason(&world, &hot, "late_burst").await.expect("a buffer is coming in");
+    assert_eq!(late["text"], "old heartbeats are coming in: what they change is told at their end");
+    let other = world.agent("db-02").await;
+    let start = now_ms() - 5_400_000;
+    let saw = |n: i64| json!({"disk.used_percent{mount=/}": 50 + n * 7_919 % 37});
+    let beats: Vec<(i64, Value)> = (0..360).map(|n| (start + n * 15_000, saw(n))).collect();
+    other.post(&beats).await;
+    let forecast = json!({"name": "full", "kind": "forecast", "metric": "disk.used_percent", "op": ">=", "threshold": 100,
+        "horizon": "3h", "window": "1h"});
+    let id = world.post("/rules", forecast).await["id"].as_str().unwrap().to_owned();
+    let unclear = world
+        .until("the trend is looked at", async || {
+            other.post(&[(now_ms(), saw(0))]).await;
+            reason(&world, &id, "no_clear_trend").await
+        })
+        .await;
+    assert_eq!(unclear["text"], "it goes this way and that: the value stands for itself");
+}
+
+/// The reason of this name of the first thing explained.
+async fn reason(world: &World, rule: &str, code: &str) -> Option<Value> {
+    let all = world.get(&format!("/rules/{rule}/explain")).await;
+    all["items"][0]["reasons"].as_array().unwrap().iter().find(|reason| reason["code"] == code).cloned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_another_pages_receiver_holds_up_says_so() {
+    let world = World::new().await;
+    let agent = world.agent("db-01").await;
+    let receiver = Receiver::new().await;
+    let channel = world.channel("ops", &receiver.url).await;
+    receiver.ask_for_patience("50");
+    let loud = json!({"channels": [channel], "severity": "critical"});
+    let first = rule(&world, loud.clone()).await;
+    agent.now(json!({"cpu.usage_percent": 95})).await;
+    world.until("the receiver refuses", async || reason(&world, &first, "channel_failing").await).await;
+    let second = rule(&world, loud).await;
+    agent.now(json!({"cpu.usage_percent": 96})).await;
+    let held = world.until("the other page is held", async || reason(&world, &second, "channel_patience").await).await;
+    assert_eq!(
+        (&held["channel"]["name"], &held["text"]),
+        (&json!("ops"), &json!("the receiver asked to be left alone for a while"))
+    );
+    let failing = reason(&world, &first, "channel_failing").await.unwrap();
+    let ends = |reason: &Value| parse_rfc3339(reason["until"].as_str().unwrap()).unwrap();
+    let apart = (ends(&failing) - ends(&held)).abs();
+    assert!(apart < 12_000, "both wait for the same, but for what is added by chance: {held:#} {failing:#}");
+    agent.now(json!({"cpu.usage_percent": 10})).await;
+    let behind = world.until("the end waits too", async || reason(&world, &second, "in_line").await).await;
+    assert_eq!(behind["text"], "its page waits for an earlier one of the same alert");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -223,16 +223,17 @@ pub(crate) struct Receiver {
 
 struct Kept {
     status: StatusCode,
+    retry_after: &'static str,
     bodies: Vec<Value>,
 }
 
 impl Receiver {
     pub(crate) async fn new() -> Self {
-        let kept = Arc::new(Mutex::new(Kept { status: StatusCode::OK, bodies: Vec::new() }));
+        let kept = Arc::new(Mutex::new(Kept { status: StatusCode::OK, retry_after: "", bodies: Vec::new() }));
         let take = async |State(kept): State<Arc<Mutex<Kept>>>, axum::Json(body): axum::Json<Value>| {
             let mut kept = kept.lock().unwrap();
             kept.bodies.push(body);
-            kept.status
+            (kept.status, [("retry-after", kept.retry_after)])
         };
         let routes = Router::new().route("/in", post(take)).with_state(Arc::clone(&kept));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -243,6 +244,12 @@ impl Receiver {
 
     pub(crate) fn answer_with(&self, status: u16) {
         self.kept.lock().unwrap().status = StatusCode::from_u16(status).unwrap();
+    }
+
+    /// From now on it refuses everything and asks to be left alone for so many seconds.
+    pub(crate) fn ask_for_patience(&self, seconds: &'static str) {
+        self.kept.lock().unwrap().retry_after = seconds;
+        self.answer_with(429);
     }
 
     pub(crate) fn bodies(&self) -> Vec<Value> {

@@ -68,7 +68,9 @@ async fn files_are_applied_to_a_running_hub_which_then_refuses_to_change_them() 
     let (code, said) = run(data, secret, &["apply", folder, "--dry-run"]);
     assert_eq!(code, 2, "{said}");
     assert!(
-        said.contains("+ rule \"CPU hot\" (team/rules.toml:1)") && said.contains("3 to add, 1 to change, 0 to remove"),
+        said.contains("+ rule \"CPU hot\" (team/rules.toml:1)")
+            && said.contains("+ silence \"sunday\" (team/rules.toml:10)")
+            && said.contains("3 to add, 1 to change, 0 to remove"),
         "{said}"
     );
     assert_eq!(house.api.list("/channels").await, Vec::<Value>::new(), "a dry run changes nothing");
@@ -146,7 +148,7 @@ fn a_check_needs_no_hub_and_names_every_place() {
     let (code, said) = run(&nowhere, "", &["check", path]);
     assert!(code == 1 && said.contains("there is no .toml file in"), "{said}");
     declare(folder.path(), &json!({"url": "https://example.org/in"}));
-    assert_eq!(run(&nowhere, "", &["check", path]), (0, "4 objects in 2 files are in order\n".to_owned()));
+    assert_eq!(run(&nowhere, "", &["check", path]), (0, "4 objects in 2 files in order\n".to_owned()));
     let file = folder.path().join("channels.toml");
     let broken =
         fs::read_to_string(&file).unwrap().replace("\"Pager\"", "\"Pagr\"").replace("kind = \"webhook\"", "kind = \"webhok\"");

@@ -4,7 +4,7 @@
 use crate::support::agents::JsonAgent;
 use crate::support::house::House;
 use crate::support::receiver::Receiver;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +29,10 @@ async fn a_hub_that_hears_nobody_says_so_once_and_pages_about_no_agent() {
     assert_eq!(doubt.data["agent"]["name"], "hub");
     let open = house.api.list("/incidents?state=open").await;
     assert_eq!((open.len(), &open[0]["rule"]["name"]), (1, &json!("Hub self-doubt")), "{open:#?}");
+    let explain = format!("/rules/{}/explain", offline["id"].as_str().unwrap());
+    let held = house.api.get(&explain).await["items"].as_array().unwrap().clone();
+    let codes = |one: &Value| one["reasons"].as_array().unwrap().iter().map(|reason| reason["code"].clone()).collect::<Vec<_>>();
+    assert!(held.iter().any(|one| codes(one).contains(&json!("self_doubt"))), "{held:#?}");
     let over = loop {
         beat(&mut agents).await;
         if let Some(over) = receiver.of("hub.doubt_end").pop() {

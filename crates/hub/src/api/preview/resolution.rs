@@ -49,6 +49,10 @@ impl Seen {
 fn hides(rule: &Rule, step_ms: i64) -> String {
     let step = crate::api::time::duration_text(step_ms);
     match rule.transform {
+        _ if rule.is_offline() => format!(
+            "part of the span is seen in buckets of {step}: an agent counts as heard in all of a bucket in which it was heard at all, \
+             so silences shorter than that are not seen, and times are those of buckets"
+        ),
         Transform::None if rule.hold_ms < step_ms => format!(
             "part of the span is seen in buckets of {step}: their worst value is judged, so an incident may be longer than it was, \
              several in one bucket count as one, and times are those of buckets"
@@ -77,6 +81,7 @@ pub(super) const fn lead_ms(rule: &Rule) -> i64 {
 mod tests {
     use super::*;
     use crate::api::wire::rule::{Needs, read};
+    use nightbell_alerts::{OFFLINE_METRIC, Selector};
     use serde_json::json;
 
     fn rule(hold: &str) -> Rule {
@@ -95,5 +100,7 @@ mod tests {
         assert_eq!((told.tiers, told.step_seconds), (vec!["raw", "5m", "hourly"], Some(3600.0)));
         assert!(told.hides.expect("something").contains("worst value"));
         assert!(seen.tell(&rule("1h")).hides.expect("something").contains("mean"));
+        let offline = Rule { selector: Selector { metric: OFFLINE_METRIC.to_owned(), ..rule("0s").selector }, ..rule("0s") };
+        assert!(seen.tell(&offline).hides.expect("something").contains("silences shorter than that are not seen"));
     }
 }

@@ -1,22 +1,25 @@
 //! Why a rule pages, and why it does not: what the evaluator says of each series, and what only the hub knows of its channels.
 
+use super::trouble::{RECENT_MS, Trouble, troubles};
 use crate::api::events::id_in_query;
 use crate::api::extract::{ApiPath, ApiQuery, Listing};
 use crate::api::problem::Problem;
 use crate::api::wire::names::{self, Named, labels};
 use crate::app::App;
 use crate::clock;
-use crate::fleet::Fleet;
-use crate::page::rfc3339;
+use crate::fleet::{Fleet, Vitals};
+use crate::page::{instance_name, rfc3339};
+use crate::registry::Holdings;
 use crate::routing;
 use axum::Json;
 use axum::extract::State;
-use nightbell_alerts::explain::{absence, reasons};
+use nightbell_alerts::explain::{FIRING, absence, firing, reasons};
+use nightbell_alerts::matching::Filter;
 use nightbell_alerts::{
     Aggregate, Evaluator, EventKind, IncidentRecord, InstanceView, Outlook, Reason, Rule, State as AlertState, Transform,
 };
-use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, Timestamp, catalogue};
-use nightbell_store::{Delivery, DeliveryQuery, DeliveryState, EventQuery, LoggedEvent};
+use nightbell_model::{AgentId, ChannelId, IncidentId, RuleId, SeriesKey, Timestamp, catalogue};
+use nightbell_store::{EventQuery, LoggedEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,12 +29,10 @@ use utoipa_axum::routes;
 
 /// The most instances that one explanation lists.
 const MOST_INSTANCES: usize = 1_000;
-/// How many deliveries of the rule's newest are looked at for what went wrong.
-const DELIVERIES: usize = 100;
+/// How many of the newest withheld pages are looked at for those that were too short.
+const WITHHELD: usize = 100;
 /// Why the store's log says that a page was not sent.
 const TOO_SHORT: &str = "too short";
-/// Deliveries older than this say nothing about now, in milliseconds.
-const RECENT_MS: i64 = 3_600_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(explain))
@@ -94,8 +95,9 @@ pub(crate) struct TrendView {
 pub(crate) struct ReasonView {
     /// Its name: not_breaching, in_band, pending, firing, keep_firing, no_data, stale, no_sample, no_threshold, no_rate, no_trend,
     /// no_clear_trend, cooldown, silence, maintenance, quiet_hours, host_offline, acked, late_burst, self_doubt, no_channel,
-    /// no_route, channel_disabled, channel_broken, channel_failing, gathering, too_short, next_notice; of a rule that does not apply disabled,
-    /// replaced, out_of_scope or paused; of one whose metric nobody has sent yet unknown_metric.
+    /// no_route, channel_disabled, channel_broken, channel_failing, channel_patience, in_line, gathering, on_its_way, held, too_short,
+    /// next_notice; of a rule that does not apply disabled, replaced, out_of_scope or paused; of one whose metric nobody has sent yet
+    /// unknown_metric.
     code: &'static str,
     /// The reason in words.
     text: String,
@@ -112,20 +114,33 @@ pub(crate) struct ReasonView {
 /// What the evaluator says of an instance, freed from it.
 struct Told {
     agent: AgentId,
-    incident: Option<IncidentId>,
+    /// What its deliveries are called after.
+    instance: String,
     /// The open incident, where routes say whom it is told to.
     routed: Option<IncidentRecord>,
+    /// The channels that the evaluator takes to have heard of it.
+    heard: Vec<ChannelId>,
     /// Whom it tells: the rule's own channels, or those that a route gives it.
     channels: Vec<ChannelId>,
     reasons: Vec<Reason>,
     view: Explained,
 }
 
-fn told(mut view: InstanceView<'_>, fleet: &Fleet, rule: &Rule, (now, doubting): (Timestamp, bool)) -> Told {
+/// The newest value that an instance of a rule looks at: that of its series, or what several make together.
+fn newest(vitals: &Vitals, (rule, filter): (&Rule, &Filter), series: &SeriesKey) -> Option<f64> {
+    if rule.selector.aggregate == Aggregate::Each {
+        return vitals.value(series);
+    }
+    let is_seen = |(key, _): &(&SeriesKey, f64)| key.metric() == rule.selector.metric && filter.admits(key);
+    let values = vitals.latest.as_ref()?.samples().filter(is_seen).map(|(_, value)| value);
+    Some(rule.selector.aggregate.of(values)).filter(|value| !value.is_nan())
+}
+
+fn told(mut view: InstanceView<'_>, fleet: &Fleet, (rule, filter): (&Rule, &Filter), (now, doubting): (Timestamp, bool)) -> Told {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let agent = view.key.agent;
-    if rule.transform == Transform::None && rule.selector.aggregate == Aggregate::Each {
-        view.value = view.value.or_else(|| fleet.get(agent)?.value(&view.key.series));
+    if rule.transform == Transform::None {
+        view.value = view.value.or_else(|| newest(&fleet.get(agent)?, (rule, filter), &view.key.series));
     }
     let reasons = reasons(&view, now, doubting);
     let explained = Explained {
@@ -148,8 +163,10 @@ fn told(mut view: InstanceView<'_>, fleet: &Fleet, rule: &Rule, (now, doubting):
         reasons: Vec::new(),
     };
     let channels = view.told.iter().map(|told| told.channel).collect();
+    let open = view.incident.map(|incident| incident.id);
+    let heard = view.told.iter().filter(|told| told.told.is_some() && told.told == open).map(|told| told.channel).collect();
     let routed = view.incident.filter(|_| rule.channels.is_empty()).cloned();
-    Told { agent, incident: view.incident.map(|incident| incident.id), routed, channels, reasons, view: explained }
+    Told { agent, instance: instance_name(&view.key), routed, heard, channels, reasons, view: explained }
 }
 
 /// An agent on which the rule has no series.
@@ -174,7 +191,15 @@ fn untold(evaluator: &Evaluator, rule: &Rule, agent: AgentId) -> Told {
         next_notice_at: None,
         reasons: Vec::new(),
     };
-    Told { agent, incident: None, routed: None, channels: Vec::new(), reasons: vec![reason], view: explained }
+    Told {
+        agent,
+        instance: String::new(),
+        routed: None,
+        heard: Vec::new(),
+        channels: Vec::new(),
+        reasons: vec![reason],
+        view: explained,
+    }
 }
 
 fn trend(outlook: Outlook) -> TrendView {
@@ -225,7 +250,7 @@ const fn plain(code: &'static str, text: String) -> ReasonView {
 
 /// That an incident of late ended before its page was due.
 async fn too_short(app: &App, rule: RuleId, agent: AgentId) -> Result<Option<ReasonView>, Problem> {
-    let query = EventQuery { agent: Some(agent), kinds: vec![EventKind::Suppressed], limit: DELIVERIES, ..EventQuery::default() };
+    let query = EventQuery { agent: Some(agent), kinds: vec![EventKind::Suppressed], limit: WITHHELD, ..EventQuery::default() };
     let events = app.read_state(move |store| store.events(&query)).await?.items;
     let now = clock::now();
     let recent = |event: &&LoggedEvent| event.event.rule == Some(rule) && now.millis_since(event.event.at) <= RECENT_MS;
@@ -248,17 +273,24 @@ async fn ask(
     wanted: impl Fn(&InstanceView<'_>) -> bool + Send + 'static,
     only: Option<AgentId>,
 ) -> Result<Vec<Told>, Problem> {
-    let (fleet, rule) = (Arc::clone(&app.fleet), rule.clone());
+    let (fleet, rule, filter) = (Arc::clone(&app.fleet), rule.clone(), Filter::new(&rule.selector));
     let question = move |evaluator: &Evaluator| {
         let moment = (clock::now(), evaluator.doubts_itself());
         let views = evaluator.instances_of(rule.id, only).filter(wanted).take(MOST_INSTANCES);
-        let mut all: Vec<Told> = views.map(|view| told(view, &fleet, &rule, moment)).collect();
+        let mut all: Vec<Told> = views.map(|view| told(view, &fleet, (&rule, &filter), moment)).collect();
         if let Some(agent) = only.filter(|_| all.is_empty()) {
             all.push(untold(evaluator, &rule, agent));
         }
         all
     };
     app.pipeline.ask(question).await.ok_or_else(|| Problem::unavailable("the hub is stopping"))
+}
+
+/// The reason with only those channels counted that routes let hear of it: the evaluator knows all that any route could choose.
+fn recounted(holdings: &Holdings, routed: Option<&IncidentRecord>, heard: &[ChannelId], reason: Reason) -> Reason {
+    let Some(incident) = routed.filter(|_| reason.code == FIRING) else { return reason };
+    let told_to = routing::told_to(holdings, incident);
+    firing(heard.iter().filter(|channel| told_to.contains(channel)).count())
 }
 
 /// Adds names, and what went wrong on the way to the rule's channels.
@@ -287,70 +319,11 @@ async fn describe(app: &App, rule: &Rule, found: Vec<Told>) -> Result<Vec<Explai
         })
     };
     let explained = |told: Told| {
-        let is_about = |trouble: &&Trouble| trouble.incident.is_none_or(|id| Some(id) == told.incident);
         let nowhere = nowhere(&told);
-        let all = told.reasons.into_iter().chain(nowhere).chain(trouble.iter().filter(is_about).map(Trouble::reason));
+        let counted = |reason| recounted(&holdings, told.routed.as_ref(), &told.heard, reason);
+        let trouble = trouble.iter().filter(|trouble| trouble.is_about(&told.instance)).map(Trouble::reason);
+        let all = told.reasons.into_iter().map(counted).chain(nowhere).chain(trouble);
         Explained { agent: names::agent(&holdings, told.agent), reasons: all.map(shown).collect(), ..told.view }
     };
     Ok(found.into_iter().map(explained).collect())
-}
-
-/// Something that went wrong on the way to a channel.
-#[derive(Debug, Clone)]
-struct Trouble {
-    channel: ChannelId,
-    /// Of this incident only; of the channel as a whole if none is said.
-    incident: Option<IncidentId>,
-    code: &'static str,
-    text: String,
-    until: Option<Timestamp>,
-}
-
-impl Trouble {
-    fn reason(&self) -> Reason {
-        Reason { channel: Some(self.channel), until: self.until, ..Reason::new(self.code, self.text.clone()) }
-    }
-}
-
-/// What the newest deliveries to these channels, and their marks, say.
-async fn troubles(app: &App, channels: &BTreeSet<ChannelId>) -> Result<Vec<Trouble>, Problem> {
-    let mut found = Vec::new();
-    for channel in channels {
-        let row = app.registry.read().channels.get(channel).cloned();
-        if row.as_ref().is_some_and(|row| !row.enabled) {
-            let text = "the channel is switched off".to_owned();
-            found.push(Trouble { channel: *channel, incident: None, code: "channel_disabled", text, until: None });
-        }
-        if let Some(why) = row.and_then(|row| row.broken) {
-            let text = format!("the channel refuses what it is sent: {why}");
-            found.push(Trouble { channel: *channel, incident: None, code: "channel_broken", text, until: None });
-        }
-        let query = DeliveryQuery { channel: Some(*channel), limit: DELIVERIES, ..DeliveryQuery::default() };
-        let rows = app.read_state(move |store| store.deliveries(&query)).await?.items;
-        let now = clock::now();
-        found.extend(rows.iter().filter(|row| now.millis_since(row.row.created_at) <= RECENT_MS).filter_map(trouble));
-    }
-    Ok(found)
-}
-
-fn trouble(delivery: &Delivery) -> Option<Trouble> {
-    let (channel, incident) = (delivery.row.channel, Some(delivery.row.incident));
-    let why = delivery.last_error.clone().unwrap_or_default();
-    match delivery.state {
-        DeliveryState::Queued if delivery.attempts > 0 => {
-            let text = match delivery.attempts {
-                1 => format!("one attempt failed: {why}"),
-                attempts => format!("{attempts} attempts failed, the last one: {why}"),
-            };
-            Some(Trouble { channel, incident, code: "channel_failing", text, until: delivery.next_attempt_at })
-        }
-        DeliveryState::Queued => {
-            let text = "its page waits for others of its kind to travel with".to_owned();
-            Some(Trouble { channel, incident, code: "gathering", text, until: None })
-        }
-        DeliveryState::Dead => {
-            Some(Trouble { channel, incident, code: "channel_failing", text: format!("given up: {why}"), until: None })
-        }
-        _ => None,
-    }
 }
