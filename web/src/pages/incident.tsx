@@ -155,7 +155,7 @@ function More(props: { incident: IncidentDetail }): JSX.Element {
         )}
       </Show>
       <section class="card" aria-labelledby="processes-head">
-        <h2 id="processes-head">Busiest processes at the breach</h2>
+        <h2 id="processes-head">Top processes at the breach</h2>
         <Processes processes={props.incident.top_processes} />
       </section>
       <Timeline incident={props.incident} />

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::links::Links;
 use crate::measure::Measure;
-use crate::page::{TOP_FRESH_MS, top_by_cpu};
+use crate::page::{self, TOP_FRESH_MS};
 use crate::port::Port;
 use crate::registry::Registry;
 use nightbell_alerts::NoticeKind;
@@ -171,7 +171,7 @@ impl Sender {
         let told = agent.and_then(|agent| self.fleet.get(agent)).and_then(|vitals| vitals.top);
         let is_of_then = |at: &Timestamp| (-TOP_FRESH_MS..=TOP_AFTER_MS).contains(&at.millis_since(lead.row.created_at));
         if let Some((_, json)) = told.filter(|(at, _)| is_of_then(at)) {
-            notification.top_processes = top_by_cpu(&json);
+            notification.top_processes = page::top(&json, &notification.metric);
         }
     }
 
