@@ -2,12 +2,13 @@
 //! line are one transaction. Who may say so is judged where it is said: in the API, or by the chat whose button was pressed.
 
 use crate::app::App;
+use crate::pipeline::Word;
 use nightbell_alerts::Ack;
 use nightbell_model::IncidentId;
 use nightbell_store::AuditEntry;
 
-/// Acknowledges an open incident. False if it is not open any more.
-pub async fn acknowledge(app: &App, id: IncidentId, ack: Ack, audit: AuditEntry) -> bool {
+/// Acknowledges an open incident.
+pub async fn acknowledge(app: &App, id: IncidentId, ack: Ack, audit: AuditEntry) -> Word {
     app.pipeline.acknowledge(id, ack, audit).await
 }
 

@@ -6,6 +6,7 @@ use crate::acks;
 use crate::app::App;
 use crate::clock;
 use crate::ids;
+use crate::pipeline::Word;
 use chrono::{DateTime, Utc};
 use nightbell_alerts::{Ack, IncidentRecord, MuteKind};
 use nightbell_model::Timestamp;
@@ -110,11 +111,14 @@ impl HubButtons {
         }
         let ack = Ack { by: press.by.clone(), at: now, note: String::new(), until: None };
         let audit = acks::by_button(&press.by, "incident.ack", record.id.to_string());
-        let is_open = acks::acknowledge(&self.app, record.id, ack, audit).await;
-        Ok(if is_open {
-            format!("You are on {what}: no reminders until it is over.")
-        } else {
-            format!("{what} is over already.")
+        Ok(match acks::acknowledge(&self.app, record.id, ack, audit).await {
+            Word::Stored => format!("You are on {what}: no reminders until it is over."),
+            Word::Unstored => format!(
+                "You are on {what}: no reminders until it is over. The hub cannot write to its disk: should it be restarted before it \
+                 can, this is forgotten."
+            ),
+            Word::NotOpen => format!("{what} is over already."),
+            Word::Unheard => "The hub is stopping: press again in a minute.".to_owned(),
         })
     }
 

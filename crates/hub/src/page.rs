@@ -6,7 +6,7 @@ use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
 use nightbell_alerts::{Ack, DOUBT_RULE, IncidentRecord, InstanceKey, Notice, NoticeKind, Transform};
 use nightbell_model::{AgentId, Timestamp, Ulid, catalogue};
-use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess};
+use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess, is_of_memory};
 use nightbell_store::{ChannelRow, NewDelivery};
 
 /// Top processes older than this at the breach say nothing about it.
@@ -152,19 +152,24 @@ impl Context<'_> {
         if at.millis_since(told).abs() > TOP_FRESH_MS {
             return Vec::new();
         }
-        top_by_cpu(&json)
+        top(&json, incident.key.series.metric())
     }
 }
 
-/// The processes of an agent's list, those that use most CPU first, at most five.
+/// The processes of an agent's list that say most about a metric: those that use most memory, if it is about that, else those that use
+/// most CPU; at most five.
 #[must_use]
-pub fn top_by_cpu(json: &str) -> Vec<TopProcess> {
+pub fn top(json: &str, metric: &str) -> Vec<TopProcess> {
     #[derive(serde::Deserialize)]
-    struct List {
+    struct Lists {
         #[serde(default)]
         cpu: Vec<TopProcess>,
+        #[serde(default)]
+        mem: Vec<TopProcess>,
     }
-    serde_json::from_str::<List>(json).map(|list| list.cpu.into_iter().take(5).collect()).unwrap_or_default()
+    let Ok(Lists { cpu, mem }) = serde_json::from_str::<Lists>(json) else { return Vec::new() };
+    let told = if is_of_memory(metric) && !mem.is_empty() { mem } else { cpu };
+    told.into_iter().take(5).collect()
 }
 
 /// Why an incident fired, in one line for people.
@@ -201,4 +206,22 @@ fn finite(value: f64) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^53 ms")]
 pub const fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processes_on_a_page_are_those_that_say_most_about_its_metric() {
+        let json = r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}],"mem":[{"name":"java","cpu_percent":1,"rss_bytes":9}]}"#;
+        let first = |json: &str, metric: &str| top(json, metric).first().map(|process| process.name.clone());
+        assert_eq!(first(json, "cpu.usage_percent").as_deref(), Some("gcc"));
+        for metric in ["mem.used_percent", "swap.used_percent", "psi.memory_full_percent"] {
+            assert_eq!(first(json, metric).as_deref(), Some("java"), "{metric}");
+        }
+        let older = r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}]}"#;
+        assert_eq!(first(older, "mem.used_percent").as_deref(), Some("gcc"), "an agent that tells of one order only");
+        assert_eq!(first("[]", "mem.used_percent"), None);
+    }
 }

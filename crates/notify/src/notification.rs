@@ -211,6 +211,11 @@ impl Notification {
         self.shape.is_empty()
     }
 
+    /// Whether it speaks of a host's memory: then its processes are the largest, else the busiest.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        is_of_memory(&self.metric)
+    }
+
     /// The series in words: the metric, and its labels in braces where it has any.
     pub(crate) fn series(&self) -> String {
         if self.labels.is_empty() {
@@ -219,4 +224,10 @@ impl Notification {
         let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{}{{{}}}", self.metric, labels.join(", "))
     }
+}
+
+/// Whether a metric is one of a host's memory, so that the largest processes say more about it than the busiest.
+#[must_use]
+pub fn is_of_memory(metric: &str) -> bool {
+    ["mem.", "swap.", "psi.memory_"].iter().any(|group| metric.starts_with(group))
 }

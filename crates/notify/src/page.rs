@@ -92,7 +92,26 @@ pub(crate) struct ProcessLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct List {
     pub(crate) title: String,
-    pub(crate) lines: Vec<String>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One line of a list, and the page of what it speaks of; empty where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) url: String,
+}
+
+impl Line {
+    /// A line about one notification.
+    fn about(one: &Notification, text: String) -> Self {
+        Self { text, url: clean(&one.url) }
+    }
+
+    /// A line that leads nowhere.
+    const fn bare(text: String) -> Self {
+        Self { text, url: String::new() }
+    }
 }
 
 /// A notification in words.
@@ -110,9 +129,13 @@ pub(crate) struct Page {
     pub(crate) facts: Vec<Fact>,
     /// The decision in the evaluator's words.
     pub(crate) why: String,
+    /// What that is called: of something that is over it is why it was said at all.
+    pub(crate) why_name: &'static str,
     /// What makes this page special: a repeat, a late one, one after silence, a hub in trouble.
     pub(crate) notes: Vec<String>,
     pub(crate) processes: Vec<ProcessLine>,
+    /// What they are: the busiest, or of memory the largest.
+    pub(crate) processes_name: &'static str,
     /// What else there is to say, one line each: the other notifications that travel along, the matters of a digest.
     pub(crate) lists: Vec<List>,
     /// The incident's page; empty where there is none.
@@ -146,8 +169,10 @@ impl Page {
             sentence: sentences::sentence(notification, wall),
             facts: facts(notification, wall),
             why: if about_values { clean(&notification.why) } else { String::new() },
+            why_name: why_name(notification),
             notes: notes(notification, wall),
             processes: if about_values { processes(notification) } else { Vec::new() },
+            processes_name: processes_name(notification),
             lists: others::lists(notification, wall),
             url: clean(&notification.url),
             link: others::link(notification.kind),
@@ -173,18 +198,19 @@ impl Page {
         if !self.facts.is_empty() {
             lines.push(String::new());
         }
-        let width = self.facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0) + 1;
+        let why = Some(self.why_name.len()).filter(|_| !self.why.is_empty());
+        let width = self.facts.iter().map(|fact| fact.name.len()).chain(why).max().unwrap_or(0) + 1;
         lines.extend(self.facts.iter().map(|fact| format!("{:width$} {}", format!("{}:", fact.name), fact.value)));
         if !self.why.is_empty() {
-            lines.push(format!("{:width$} {}", "Why:", self.why));
+            lines.push(format!("{:width$} {}", format!("{}:", self.why_name), self.why));
         }
         if !self.processes.is_empty() {
-            lines.extend([String::new(), "Busiest processes:".to_owned()]);
+            lines.extend([String::new(), format!("{}:", self.processes_name)]);
             lines.extend(self.processes.iter().map(|line| format!("  {}  {} CPU  {}", line.name, line.cpu, line.memory)));
         }
         for list in &self.lists {
             lines.extend([String::new(), format!("{}:", list.title)]);
-            lines.extend(list.lines.iter().map(|line| format!("  {line}")));
+            lines.extend(list.lines.iter().map(|line| format!("  {}", line.text)));
         }
         if !self.url.is_empty() {
             lines.extend([String::new(), self.url.clone()]);
@@ -220,13 +246,12 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     // Of a state or a moment the sentence says everything, and its number nothing.
     let is_told = states::of(notification).is_some() || moments::of(notification).is_some();
     let is_number = notification.metric != OFFLINE_METRIC && !is_told;
-    if is_number && notification.kind != NoticeWord::NodataStart {
+    if is_number {
         let (value, threshold) = sentences::value_and_threshold(notification);
-        add(if notification.is_open() { "Value" } else { "Now" }, value);
+        add(value_name(notification), value);
         add("Threshold", threshold);
-        let peak = notification.peak.filter(|_| notification.is_plain_value());
-        let peak = peak.filter(|peak| notification.value.is_none_or(|value| value.total_cmp(peak).is_ne()));
-        add("Peak", peak.map_or_else(String::new, |peak| words::value(peak, &notification.unit)));
+        let (name, peak) = sentences::worst(notification);
+        add(name, peak);
     }
     add("Since", wall.long(&notification.started_at));
     let end = notification.resolved_at.as_ref();
@@ -258,6 +283,25 @@ fn notes(notification: &Notification, wall: Wall) -> Vec<String> {
         count => notes.push(format!("{count} earlier changes were held back by a cooldown or a silence.")),
     }
     notes
+}
+
+/// What the value of a notification is called.
+const fn value_name(notification: &Notification) -> &'static str {
+    match notification.kind {
+        NoticeWord::NodataStart => "Last value",
+        _ if notification.is_open() => "Value",
+        _ => "Now",
+    }
+}
+
+/// What the decision is called.
+const fn why_name(notification: &Notification) -> &'static str {
+    if notification.is_open() { "Why" } else { "Why it fired" }
+}
+
+/// What the processes of a notification are.
+fn processes_name(notification: &Notification) -> &'static str {
+    if notification.is_of_memory() { "Largest processes" } else { "Busiest processes" }
 }
 
 fn processes(notification: &Notification) -> Vec<ProcessLine> {

@@ -78,6 +78,12 @@ const WHILES: readonly [string, string][] = [
   ["8h", "for 8 h"],
 ];
 
+/** What the hub says of a word that counts but could not be written down, for its disk is full. */
+function unstored(answer: unknown): string | undefined {
+  const { stored, detail } = (answer ?? {}) as { stored?: boolean; detail?: string };
+  return stored === false ? `The hub has heard: ${detail ?? "it is not stored yet"}.` : undefined;
+}
+
 /** Acknowledge for a while, take that back, note something, silence the rule here for an hour. */
 function Acts(props: { incident: IncidentDetail; onChange: () => void }): JSX.Element {
   const [text, setText] = createSignal("");
@@ -86,9 +92,9 @@ function Acts(props: { incident: IncidentDetail; onChange: () => void }): JSX.El
   const path = () => `/incidents/${segment(props.incident.id)}`;
   const act = (what: () => Promise<unknown>, done: string) =>
     useAction(async () => {
-      await what();
+      const answer = await what();
       setText("");
-      setSaid(done);
+      setSaid(unstored(answer) ?? done);
       await loadIncidents();
       props.onChange();
     });
@@ -149,7 +155,7 @@ function More(props: { incident: IncidentDetail }): JSX.Element {
         )}
       </Show>
       <section class="card" aria-labelledby="processes-head">
-        <h2 id="processes-head">Busiest processes at the breach</h2>
+        <h2 id="processes-head">Top processes at the breach</h2>
         <Processes processes={props.incident.top_processes} />
       </section>
       <Timeline incident={props.incident} />

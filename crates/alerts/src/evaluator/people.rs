@@ -19,9 +19,16 @@ impl Evaluator {
         self.amend(incident, (EventKind::Ack, said), now, (out, |incident| incident.ack = Some(ack)))
     }
 
-    /// Takes that back: what has come due meanwhile is said at once. False if the incident is not open.
+    /// Takes that back: what has come due meanwhile is said at once. False if the incident is not open, or nobody is on it.
     pub fn unacknowledge(&mut self, incident: IncidentId, by: &str, now: Timestamp, out: &mut Effects) -> bool {
-        self.amend(incident, (EventKind::Unack, by.to_owned()), now, (out, |incident| incident.ack = None))
+        self.is_acknowledged(incident)
+            && self.amend(incident, (EventKind::Unack, by.to_owned()), now, (out, |incident| incident.ack = None))
+    }
+
+    fn is_acknowledged(&self, id: IncidentId) -> bool {
+        let doubted = self.doubt.iter().map(|ghost| &ghost.instance);
+        let instances = doubted.chain(self.agents.values().flat_map(|slot| &slot.instances));
+        instances.filter_map(Instance::incident).any(|open| open.id == id && open.ack.is_some())
     }
 
     fn amend(

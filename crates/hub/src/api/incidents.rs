@@ -14,7 +14,7 @@ use super::wire::delivery::DeliveryView;
 use super::wire::filter::{Filter, newest_first};
 use super::wire::incident::{IncidentView, show};
 use crate::app::App;
-use crate::page::{rfc3339, top_by_cpu};
+use crate::page::{rfc3339, top};
 use axum::Json;
 use axum::extract::State;
 use nightbell_alerts::{IncidentRecord, NoticeKind};
@@ -71,7 +71,7 @@ struct IncidentDetail {
     timeline: Vec<EventView>,
     /// Who was told, the oldest first.
     deliveries: Vec<DeliveryView>,
-    /// What used most CPU at the breach.
+    /// What used most CPU at the breach; of an incident about memory, what used most of that.
     #[schema(value_type = Vec<Object>)]
     top_processes: Vec<TopProcess>,
     notes: Vec<Note>,
@@ -143,10 +143,11 @@ pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
     found.await?.ok_or_else(|| Problem::not_found("incident"))
 }
 
-/// What used most at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
+/// What used most CPU (or memory, where that is the matter) at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
 pub(super) fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
+    let metric = found.record.key.series.metric();
     if let Some(attached) = found.attachments.iter().find(|attachment| attachment.kind == "top_processes") {
-        return top_by_cpu(&attached.json);
+        return top(&attached.json, metric);
     }
     let first = found.deliveries.iter().find(|delivery| delivery.row.kind == NoticeKind::Fired);
     let told = first.and_then(|delivery| serde_json::from_str::<Notification>(&delivery.row.payload_json).ok());
@@ -154,7 +155,7 @@ pub(super) fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
         return page.top_processes;
     }
     let now = found.record.resolved_at.is_none().then(|| app.fleet.get(found.record.key.agent)).flatten();
-    now.and_then(|vitals| vitals.top).map(|(_, json)| top_by_cpu(&json)).unwrap_or_default()
+    now.and_then(|vitals| vitals.top).map(|(_, json)| top(&json, metric)).unwrap_or_default()
 }
 
 fn notes(attachments: &[Attachment]) -> Vec<Note> {

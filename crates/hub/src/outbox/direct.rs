@@ -47,16 +47,20 @@ impl Lines {
     }
 
     /// What each free line tries at `now`, which is `now_ms` on the clock that does not step. `is_owed` says whether a page still
-    /// has to be sent from here, `folds` whether a channel takes several in one message.
+    /// has to be sent from here, `folds` whether a channel takes several in one message, `patience` until when (on that clock)
+    /// receivers want to be left alone, whoever they said so to.
     pub(super) fn take(
         &mut self,
         (now, now_ms): (Timestamp, i64),
-        is_owed: &dyn Fn(&NewDelivery) -> bool,
-        folds: &dyn Fn(ChannelId) -> bool,
+        (is_owed, folds): (&dyn Fn(&NewDelivery) -> bool, &dyn Fn(ChannelId) -> bool),
+        patience: &HashMap<ChannelId, i64>,
     ) -> Vec<(ChannelId, Attempt)> {
         let mut taken = Vec::new();
         for (channel, line) in self.0.iter_mut().filter(|(_, line)| !line.is_busy) {
             line.forget(is_owed);
+            if patience.get(channel).is_some_and(|until_ms| *until_ms > now_ms) {
+                continue;
+            }
             if let Some(attempt) = line.next((now, now_ms), folds(*channel)) {
                 line.is_busy = true;
                 taken.push((*channel, attempt));
@@ -82,10 +86,13 @@ impl Lines {
     }
 
     /// In how many milliseconds something may be tried.
-    pub(super) fn wait_ms(&self, (now, now_ms): (Timestamp, i64)) -> Option<i64> {
-        let waits = self.0.values().filter(|line| !line.is_busy).filter_map(|line| match &line.failed {
-            Some((_, again_at)) => Some(again_at - now_ms),
-            None => line.waiting.iter().map(|row| row.not_before.millis_since(now)).min(),
+    pub(super) fn wait_ms(&self, (now, now_ms): (Timestamp, i64), patience: &HashMap<ChannelId, i64>) -> Option<i64> {
+        let waits = self.0.iter().filter(|(_, line)| !line.is_busy).filter_map(|(channel, line)| {
+            let wait = match &line.failed {
+                Some((_, again_at)) => Some(again_at - now_ms),
+                None => line.waiting.iter().map(|row| row.not_before.millis_since(now)).min(),
+            };
+            wait.map(|wait| patience.get(channel).map_or(wait, |until_ms| wait.max(until_ms - now_ms)))
         });
         waits.min().map(|wait| wait.max(0))
     }
@@ -164,9 +171,13 @@ mod tests {
 
     /// The only message that goes at `ms`, as the numbers of its pages.
     fn goes(lines: &mut Lines, ms: i64, folds: bool) -> Option<(Vec<u128>, Attempt)> {
-        let mut taken = lines.take((at(ms), ms), &|_| true, &|_| folds);
+        let mut taken = lines.take((at(ms), ms), (&|_| true, &|_| folds), &HashMap::new());
         assert!(taken.len() <= 1);
         taken.pop().map(|(_, attempt)| (attempt.rows.iter().map(|row| row.id.bits()).collect(), attempt))
+    }
+
+    fn wait(lines: &Lines, ms: i64) -> Option<i64> {
+        lines.wait_ms((at(ms), ms), &HashMap::new())
     }
 
     fn later(delay_ms: i64) -> Decision {
@@ -199,7 +210,7 @@ mod tests {
         lines.push(row(7, (FIRED, "hot/d"), 0));
         assert_eq!(goes(&mut lines, 0, false).unwrap().0, [7], "one whose time has not come holds up nobody");
         lines.free();
-        assert_eq!(lines.wait_ms((at(20), 20)), Some(30));
+        assert_eq!(wait(&lines, 20), Some(30));
         assert_eq!(goes(&mut lines, 50, false).unwrap().0, [6]);
     }
 
@@ -212,11 +223,11 @@ mod tests {
         lines.push(row(2, (NoticeKind::Resolved, "hot/a"), 0));
         lines.ended(one, attempt, &later(5_000), 10);
         assert!(goes(&mut lines, 5_009, true).is_none());
-        assert_eq!(lines.wait_ms((at(10), 10)), Some(5_000));
+        assert_eq!(wait(&lines, 10), Some(5_000));
         let (ids, attempt) = goes(&mut lines, 5_010, true).unwrap();
         assert_eq!((ids, attempt.number, attempt.first_ms), (vec![1], 2, 0));
         lines.ended(one, attempt, &later(600_000), 5_010);
-        assert_eq!(lines.wait_ms((at(5_010), 5_010)), Some(60_000), "nobody but us can send it");
+        assert_eq!(wait(&lines, 5_010), Some(60_000), "nobody but us can send it");
         let dead = Decision::Dead { error: String::new(), broken: false };
         let (_, attempt) = goes(&mut lines, 65_010, true).unwrap();
         lines.ended(one, attempt, &dead, 65_010);
@@ -231,7 +242,24 @@ mod tests {
         }
         let (_, attempt) = goes(&mut lines, 0, false).unwrap();
         lines.ended(ChannelId::from_bits(1), attempt, &later(5_000), 0);
-        assert!(lines.take((at(9_000), 9_000), &|_| false, &|_| true).is_empty());
-        assert_eq!(lines.wait_ms((at(9_000), 9_000)), None, "and the line is gone");
+        assert!(lines.take((at(9_000), 9_000), (&|_| false, &|_| true), &HashMap::new()).is_empty());
+        assert_eq!(wait(&lines, 9_000), None, "and the line is gone");
+    }
+
+    #[test]
+    fn a_receiver_that_wants_to_be_left_alone_is_left_alone() {
+        let (one, two) = (ChannelId::from_bits(1), ChannelId::from_bits(2));
+        let mut lines = Lines::default();
+        lines.push(row(1, (FIRED, "hot/a"), 0));
+        lines.push(NewDelivery { channel: two, ..row(2, (FIRED, "hot/a"), 0) });
+        let patience = HashMap::from([(one, 7_000)]);
+        let taken = |lines: &mut Lines, ms: i64| {
+            let taken = lines.take((at(ms), ms), (&|_| true, &|_| true), &patience);
+            taken.into_iter().map(|(channel, _)| channel).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(&mut lines, 0), [two], "a channel's patience holds up no other");
+        assert_eq!(lines.wait_ms((at(10), 10), &patience), Some(6_990));
+        assert_eq!(taken(&mut lines, 6_999), []);
+        assert_eq!(taken(&mut lines, 7_000), [one]);
     }
 }

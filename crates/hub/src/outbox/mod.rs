@@ -323,11 +323,13 @@ impl Outbox {
         }
         let at = (clock::now(), clock::boot_millis());
         let handle = &self.input.handle;
-        let started = self.direct.take(at, &|row| handle.is_owed_unstored(row.id), &|channel| self.crowd.takes_several(channel));
+        let is_owed = |row: &NewDelivery| handle.is_owed_unstored(row.id);
+        let folds = |channel| self.crowd.takes_several(channel);
+        let started = self.direct.take(at, (&is_owed, &folds), &self.patience);
         for (channel, attempt) in started {
             self.try_direct(channel, attempt);
         }
-        self.direct.wait_ms(at).map_or(POLL, |ms| Duration::from_millis(ms.max(1).unsigned_abs()).min(POLL))
+        self.direct.wait_ms(at, &self.patience).map_or(POLL, |ms| Duration::from_millis(ms.max(1).unsigned_abs()).min(POLL))
     }
 
     fn try_direct(&mut self, channel: ChannelId, attempt: Attempt) {

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::links::Links;
 use crate::measure::Measure;
-use crate::page::{TOP_FRESH_MS, top_by_cpu};
+use crate::page::{self, TOP_FRESH_MS};
 use crate::port::Port;
 use crate::registry::Registry;
 use nightbell_alerts::NoticeKind;
@@ -31,6 +31,8 @@ const TOP_LOOK: Duration = Duration::from_millis(25);
 const TOP_AFTER_MS: i64 = 5_000;
 /// The most earlier deliveries that are looked through for a message.
 const LOOKED_AT: usize = 50;
+/// The same for the beginnings of a storm: as many as one message may tell of.
+const STORM_LOOKED_AT: usize = 200;
 /// The most hosts that are named as paged before.
 const NAMED: usize = 10;
 /// How often writing down an outcome is tried before the lease is left to run out.
@@ -171,7 +173,7 @@ impl Sender {
         let told = agent.and_then(|agent| self.fleet.get(agent)).and_then(|vitals| vitals.top);
         let is_of_then = |at: &Timestamp| (-TOP_FRESH_MS..=TOP_AFTER_MS).contains(&at.millis_since(lead.row.created_at));
         if let Some((_, json)) = told.filter(|(at, _)| is_of_then(at)) {
-            notification.top_processes = top_by_cpu(&json);
+            notification.top_processes = page::top(&json, &notification.metric);
         }
     }
 
@@ -235,11 +237,12 @@ impl Sender {
         }
     }
 
-    /// Earlier messages of the same incidents on the same channel, oldest first: mail threads by them, chats edit them.
+    /// Earlier messages of the same incidents or the same storm on the same channel, oldest first: mail threads by them, chats edit
+    /// or answer them.
     async fn thread(&self, parcel: &Parcel) -> Vec<Earlier> {
         let store = Arc::clone(&self.store);
-        let rows: Vec<NewDelivery> = parcel.deliveries.iter().map(|delivery| delivery.row.clone()).collect();
-        match tokio::task::spawn_blocking(move || earlier(&*store, &rows)).await {
+        let deliveries = parcel.deliveries.clone();
+        match tokio::task::spawn_blocking(move || earlier(&*store, &deliveries)).await {
             Ok(Ok(thread)) => thread,
             Ok(Err(_)) | Err(_) => Vec::new(),
         }
@@ -351,12 +354,20 @@ fn begun_in(store: &dyn StateStore, end: &NewDelivery) -> Result<Option<Ulid>, S
     Ok(store.deliveries(&query)?.items.into_iter().find_map(|row| row.storm))
 }
 
+/// The beginnings that were told in earlier messages of a storm than that of `own`, oldest first.
+fn told_in(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<Delivery>, StoreError> {
+    // Those that are told now belong to the storm as well, and are the newest.
+    let query = DeliveryQuery { storm: Some(storm), limit: own.len() + STORM_LOOKED_AT, ..Default::default() };
+    let mut rows = store.deliveries(&query)?.items;
+    rows.retain(|other| other.row.id < own.iter().copied().min().unwrap_or_default());
+    rows.reverse();
+    Ok(rows)
+}
+
 /// The hosts whose beginnings were told in earlier messages of a storm and that go on, oldest first, each once.
 fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<String>, StoreError> {
-    let mut rows = store.deliveries(&DeliveryQuery { storm: Some(storm), limit: LOOKED_AT, ..Default::default() })?.items;
-    rows.retain(|other| other.row.id < own.iter().copied().min().unwrap_or_default());
     let mut names: Vec<String> = Vec::new();
-    for row in rows.into_iter().rev() {
+    for row in told_in(store, storm, own)? {
         let is_open = store.incident(row.row.incident)?.is_some_and(|(incident, _)| incident.resolved_at.is_none());
         let page = serde_json::from_str::<Notification>(&row.row.payload_json).ok().filter(|_| is_open);
         names.extend(page.map(|page| page.agent.name).filter(|name| !names.contains(name)));
@@ -388,13 +399,17 @@ fn named(names: &[String]) -> String {
     }
 }
 
-/// The messages that earlier deliveries of the same incidents travelled in, each once.
-fn earlier(store: &dyn StateStore, of: &[NewDelivery]) -> Result<Vec<Earlier>, StoreError> {
+/// The messages that earlier deliveries of the same incidents travelled in, each once, and those in which a storm began.
+fn earlier(store: &dyn StateStore, of: &[Delivery]) -> Result<Vec<Earlier>, StoreError> {
     let mut rows = Vec::new();
-    for own in of {
+    for Delivery { row: own, .. } in of {
         let query =
             DeliveryQuery { incident: Some(own.incident), channel: Some(own.channel), limit: LOOKED_AT, ..Default::default() };
         rows.extend(store.deliveries(&query)?.items.into_iter().filter(|other| other.row.id < own.id));
+    }
+    if let Some(storm) = of.first().and_then(|lead| lead.storm) {
+        let own: Vec<Ulid> = of.iter().map(|delivery| delivery.row.id).collect();
+        rows.extend(told_in(store, storm, &own)?);
     }
     rows.sort_unstable_by_key(|other| other.row.id);
     let mut thread: Vec<Earlier> = Vec::new();

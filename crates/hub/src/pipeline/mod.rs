@@ -24,6 +24,19 @@ use tokio::sync::oneshot;
 /// How many submissions may wait: a few commits' worth of a large fleet. Each holds at most one request's heartbeats.
 const QUEUE: usize = 8_192;
 
+/// What became of somebody's word on an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It counts, and is stored.
+    Stored,
+    /// It counts, but only in memory: the store cannot write now. It is stored as soon as that can, unless the hub ends before.
+    Unstored,
+    /// The incident is not open.
+    NotOpen,
+    /// Nobody listened: the hub is ending.
+    Unheard,
+}
+
 /// Word from the rest of the hub.
 pub enum Control {
     /// The rules are now these.
@@ -53,10 +66,10 @@ pub enum Control {
     Prime(AgentId, RuleId, Box<Frame>),
     /// Where series are heading.
     Trends(Vec<TrendRow>),
-    /// Somebody is on it; the answer says whether the incident was open.
-    Acknowledge(IncidentId, Ack, AuditEntry, oneshot::Sender<bool>),
+    /// Somebody is on it.
+    Acknowledge(IncidentId, Ack, AuditEntry, oneshot::Sender<Word>),
     /// Somebody takes that back.
-    Unacknowledge(IncidentId, String, AuditEntry, oneshot::Sender<bool>),
+    Unacknowledge(IncidentId, String, AuditEntry, oneshot::Sender<Word>),
     /// A question to the evaluator.
     Ask(Box<dyn FnOnce(&Evaluator) + Send>),
     /// Finish what is queued and end.
@@ -162,17 +175,17 @@ impl PipelineHandle {
         receiver.await.ok()
     }
 
-    /// Says that somebody is on an incident; `false` when it is not open.
-    pub async fn acknowledge(&self, incident: IncidentId, ack: Ack, audit: AuditEntry) -> bool {
+    /// Says that somebody is on an incident.
+    pub async fn acknowledge(&self, incident: IncidentId, ack: Ack, audit: AuditEntry) -> Word {
         let (sender, receiver) = oneshot::channel();
         self.tell(Control::Acknowledge(incident, ack, audit, sender));
-        receiver.await.unwrap_or(false)
+        receiver.await.unwrap_or(Word::Unheard)
     }
 
-    /// Takes that back; `false` when it is not open or nobody was on it.
-    pub async fn unacknowledge(&self, incident: IncidentId, by: String, audit: AuditEntry) -> bool {
+    /// Takes that back.
+    pub async fn unacknowledge(&self, incident: IncidentId, by: String, audit: AuditEntry) -> Word {
         let (sender, receiver) = oneshot::channel();
         self.tell(Control::Unacknowledge(incident, by, audit, sender));
-        receiver.await.unwrap_or(false)
+        receiver.await.unwrap_or(Word::Unheard)
     }
 }

@@ -1,11 +1,12 @@
 //! The pipeline's thread: wait, gather, evaluate, commit, answer.
 //!
 //! When the store cannot write, the turn at hand is kept and tried again with the same content while evaluation goes on in
-//! memory: what comes in meanwhile is not acknowledged (its agents keep it), and pages go out without the store.
+//! memory: what comes in meanwhile is not acknowledged (its agents keep it), pages go out without the store, and people's words count
+//! at once, of which they are told that they are not written down yet.
 
 use super::pace::Pace;
 use super::turn::Turn;
-use super::{Control, PipelineInput, Work};
+use super::{Control, PipelineInput, Word, Work};
 use crate::clock::{self, StepDetector};
 use crate::fleet::Fleet;
 use crate::live::Live;
@@ -256,8 +257,9 @@ impl Pipeline {
     fn commit(&mut self, turn: Turn) {
         match self.stuck.take() {
             None => {
-                if let Some(unwritten) = self.write(turn) {
+                if let Some(mut unwritten) = self.write(turn) {
                     self.page_directly(&unwritten);
+                    unwritten.answer_people(Word::Unstored);
                     self.stuck = Some((unwritten, Instant::now() + RETRY));
                 }
             }
@@ -270,6 +272,9 @@ impl Pipeline {
                 } else {
                     Some((stuck, at))
                 };
+                if let Some((stuck, _)) = &mut self.stuck {
+                    stuck.answer_people(Word::Unstored);
+                }
             }
         }
     }
@@ -337,7 +342,7 @@ fn merge(stuck: &mut Turn, later: Turn) {
     into.outbox.extend(from.outbox);
     into.alive.extend(from.alive);
     into.audit.extend(from.audit);
-    stuck.acks.extend(later.acks);
+    stuck.words.extend(later.words);
 }
 
 fn batch_of(heard: Heard, ts: Timestamp) -> Batch {

@@ -1,5 +1,6 @@
 //! What one turn of the pipeline gathers before it commits.
 
+use super::Word;
 use crate::fleet::is_of_containers;
 use crate::slow::Places;
 use nightbell_ingest::{Answer, Done, ReplyTo};
@@ -18,7 +19,7 @@ pub(super) const MAX_HEARTBEATS: usize = 2_000;
 pub(super) struct Turn {
     pub(super) commit: Commit,
     pub(super) replies: Vec<(ReplyTo, Vec<Answer>)>,
-    pub(super) acks: Vec<(oneshot::Sender<bool>, bool)>,
+    pub(super) words: Vec<(oneshot::Sender<Word>, bool)>,
     pub(super) heartbeats: usize,
 }
 
@@ -39,9 +40,16 @@ impl Turn {
     }
 
     /// Takes somebody's word on an incident: whether it is open is answered, and if it is, the audit line written, with the commit.
-    pub(super) fn word(&mut self, reply: oneshot::Sender<bool>, open: bool, audit: AuditEntry) {
+    pub(super) fn word(&mut self, reply: oneshot::Sender<Word>, open: bool, audit: AuditEntry) {
         self.commit.audit.extend(open.then_some(audit));
-        self.acks.push((reply, open));
+        self.words.push((reply, open));
+    }
+
+    /// Answers people who cannot wait until the store can write again: their word counts already, for it is in the evaluator.
+    pub(super) fn answer_people(&mut self, taken: Word) {
+        for (reply, open) in self.words.drain(..) {
+            let _gone = reply.send(if open { taken } else { Word::NotOpen });
+        }
     }
 
     /// The newest signs of life in it: agent, receipt, and its newest heartbeats, after those that say what is measured seldom.
@@ -63,12 +71,10 @@ impl Turn {
     }
 
     /// Answers everyone: what was written is durable now.
-    pub(super) fn answer(self) {
+    pub(super) fn answer(mut self) {
+        self.answer_people(Word::Stored);
         for (reply, answers) in self.replies {
             reply.send(Done { answers });
-        }
-        for (sender, word) in self.acks {
-            let _gone = sender.send(word);
         }
     }
 }

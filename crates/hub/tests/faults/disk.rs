@@ -1,12 +1,14 @@
-//! A full disk: nothing is acknowledged that is not kept, alerts still page, and the hub recovers by itself.
+//! A full disk: nothing is acknowledged that is not kept, alerts still page, people are heard at once, and the hub recovers by itself.
 
+use crate::support::agents::HttpAgent;
 use crate::support::double::Reply;
 use crate::support::house::{House, rule};
 use crate::support::hub::Start;
 use crate::support::now_ms;
-use crate::support::receiver::Receiver;
+use crate::support::receiver::{Page, Receiver};
 use crate::support::wait::{until, until_true};
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,24 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Sends heartbeats until one is not acknowledged: the log of the database may have room for a few more pages. Gives its number.
+    async fn exhaust(&self, agent: &HttpAgent, begun: i64) -> i64 {
+        let mut n = 1;
+        until("the first refusal", async || {
+            n += 1;
+            let wide: serde_json::Map<_, _> = (0..400).map(|k| (format!("own.wide{k}"), json!(n * 400 + k))).collect();
+            let body = json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": wide}]});
+            let post = tokio::time::timeout(Duration::from_secs(3), agent.post(&body)).await;
+            let refused = post.is_err() || post.is_ok_and(|(status, _)| status == 503);
+            self.fill();
+            refused.then_some(())
+        })
+        .await;
+        n
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _busy = Command::new("umount").arg("-l").arg(self.path()).status();
@@ -62,19 +82,8 @@ async fn a_full_disk_still_pages_and_loses_nothing_that_was_acknowledged() {
     let beat = |n: i64, cpu: f64| json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": {"cpu.usage_percent": cpu, "own.number": n}}]});
     assert_eq!(agent.post(&beat(1, 5.0)).await.1["accepted"], 1);
     let filler = disk.fill();
-    // The log of the database may have room for a few more pages: go on until there is none.
-    let mut n = 1;
-    until("the first refusal", async || {
-        n += 1;
-        let wide: serde_json::Map<_, _> = (0..400).map(|k| (format!("own.wide{k}"), json!(n * 400 + k))).collect();
-        let body = json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": wide}]});
-        let post = tokio::time::timeout(Duration::from_secs(3), agent.post(&body)).await;
-        let refused = post.is_err() || post.is_ok_and(|(status, _)| status == 503);
-        disk.fill();
-        refused.then_some(())
-    })
-    .await;
-    let (ready, _) = house.api.ask(reqwest::Method::GET, "//readyz", None).await;
+    let n = disk.exhaust(&agent, begun).await;
+    let (ready, _) = house.api.ask(Method::GET, "//readyz", None).await;
     assert_eq!(ready, 503, "a hub that cannot write is not ready");
     let last = n;
     let poster = agent.clone();
@@ -89,7 +98,7 @@ async fn a_full_disk_still_pages_and_loses_nothing_that_was_acknowledged() {
     until_true("some more tries", async || tries() >= before + 4).await;
     assert_eq!((receiver.all().len(), receiver.taken().len()), (2, 1), "{:#?}", receiver.all());
     fs::remove_file(&filler).unwrap();
-    until_true("the hub to write again", async || house.api.ask(reqwest::Method::GET, "//readyz", None).await.0 == 200).await;
+    until_true("the hub to write again", async || house.api.ask(Method::GET, "//readyz", None).await.0 == 200).await;
     for number in last..=last + 1 {
         let cpu = if number == last { 5.0 } else { 95.0 };
         until("a resent heartbeat to be taken", async || agent.try_post(&beat(number, cpu)).await).await;
@@ -104,4 +113,47 @@ async fn a_full_disk_still_pages_and_loses_nothing_that_was_acknowledged() {
     let raw = house.api.raw_history(&agent.identity.id, "cpu.usage_percent", begun - 1, now_ms() + 1_000).await;
     let kept: Vec<f64> = raw.iter().filter_map(|(_, value)| *value).collect();
     assert!(kept.contains(&95.0) && kept.len() >= 3, "{raw:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_is_on_it_is_heard_at_once_while_the_disk_is_full() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let house = House::on(Start::serve(&disk.path().join("data"))).await;
+    let receiver = Receiver::start().await;
+    let channel = house.api.make("/channels", &receiver.channel("hook")).await;
+    house.api.make("/rules", &rule("CPU hot", "cpu.usage_percent", 90.0, &[&channel])).await;
+    house.api.make("/rules", &rule("Memory full", "mem.used_percent", 90.0, &[&channel])).await;
+    let agent = house.http_agent("a").await;
+    let begun = now_ms();
+    let beat = |n: i64, metrics: Value| json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": metrics}]});
+    assert_eq!(agent.post(&beat(1, json!({"cpu.usage_percent": 95}))).await.1["accepted"], 1);
+    let before = receiver.nth("incident.fired", 1).await;
+    let filler = disk.fill();
+    let n = disk.exhaust(&agent, begun).await;
+    let _never = agent.try_post(&beat(n + 1, json!({"cpu.usage_percent": 95, "mem.used_percent": 95}))).await;
+    let during = receiver.nth("incident.fired", 2).await;
+    let say = async |page: &Page, word: &str, body: Value| {
+        let path = format!("/incidents/{}/{word}", page.incident());
+        let asked = house.api.ask(Method::POST, &path, Some(&body));
+        tokio::time::timeout(Duration::from_secs(5), asked).await.expect("an answer at once")
+    };
+    // One that is stored, and one that fired while nothing can be: both are known by their page.
+    for page in [&before, &during] {
+        let (status, answer) = say(page, "ack", json!({"note": "making room"})).await;
+        assert_eq!((status, &answer["stored"], &answer["ack"]["note"]), (202, &json!(false), &json!("making room")), "{answer:#}");
+        assert!(answer["detail"].as_str().unwrap().contains("cannot write to its disk"), "{answer:#}");
+    }
+    let told = receiver.nth("incident.acked", 2).await;
+    assert_eq!(told.data["ack"]["note"], "making room");
+    // What counts in memory can be taken back there, once.
+    assert_eq!(say(&before, "unack", json!({})).await.0, 202);
+    assert_eq!(say(&before, "unack", json!({})).await.0, 409);
+    assert_eq!(say(&before, "ack", json!({"note": "again"})).await.0, 202);
+    fs::remove_file(&filler).unwrap();
+    until_true("the hub to write again", async || house.api.ask(Method::GET, "//readyz", None).await.0 == 200).await;
+    for (page, note) in [(&before, "again"), (&during, "making room")] {
+        let incident = house.api.get(&format!("/incidents/{}", page.incident())).await;
+        assert_eq!(incident["ack"]["note"], note, "what counted is stored now: {incident:#}");
+    }
+    assert_eq!(say(&during, "ack", json!({})).await.0, 200);
 }

@@ -162,6 +162,11 @@ async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_e
     }
     let list = text(&relay.nth(3).await);
     assert!(list.contains("Paged before and still on: lost-00, lost-01."), "{list}");
+    let [first, second, storm] = [0, 1, 2].map(|n| relay.taken()[n].clone());
+    let thread = storm.header("References").unwrap_or_default();
+    for earlier in [first, second] {
+        assert!(thread.contains(&earlier.header("Message-ID").unwrap()), "the list does not join the thread: {thread}");
+    }
     let begun = Instant::now();
     for agent in &mut agents[..3] {
         agent.beat(&json!({"cpu.usage_percent": 5})).await;

@@ -1,7 +1,7 @@
 //! The words of a message that tells of several notifications: the headline says the matter and how large it is, a list names
 //! everybody it is about. Choosing what travels together is left to the hub.
 
-use super::{List, Page, Tone, clean, notes, others, processes, sentences};
+use super::{Line, List, Page, Tone, clean, notes, others, processes, processes_name, sentences, why_name};
 use crate::notification::{NoticeWord, Notification};
 use crate::words::{self, Wall};
 use nightbell_alerts::OFFLINE_METRIC;
@@ -50,11 +50,13 @@ pub(super) fn page(all: Vec<&Notification>, wall: Wall) -> Option<Page> {
         sentence: fold.sentence(),
         facts: fold.facts(),
         why: String::new(),
+        why_name: why_name(lead),
         notes: notes(&told, wall),
         processes: if fold.hosts.len() == 1 && !fold.open.is_empty() { processes(face) } else { Vec::new() },
+        processes_name: processes_name(face),
         lists: fold.lists(),
         url: clean(&lead.url),
-        link: others::link(lead.kind),
+        link: if fold.all.len() > 1 { "Open the first incident" } else { others::link(lead.kind) },
         zone: wall.zone(),
         at: wall.long(&lead.timestamp),
     })
@@ -210,16 +212,16 @@ impl<'a> Fold<'a> {
         titled.into_iter().map(|(title, all)| List { title: title.to_owned(), lines: self.lines(all) }).collect()
     }
 
-    fn lines(&self, all: &[&Notification]) -> Vec<String> {
+    fn lines(&self, all: &[&Notification]) -> Vec<Line> {
         let (own, rest) = all.split_at(all.len().min(LINES));
-        let mut lines: Vec<String> = own.iter().map(|one| self.line(one)).collect();
+        let mut lines: Vec<Line> = own.iter().map(|one| Line::about(one, self.line(one))).collect();
         let mut names: Vec<String> = rest.iter().map(|one| clean(&one.agent.name)).collect();
         names.dedup();
         let unnamed = names.len().saturating_sub(NAMES);
         names.truncate(NAMES);
-        lines.extend(names.chunks(NAMES_A_LINE).map(|names| names.join(", ")));
+        lines.extend(names.chunks(NAMES_A_LINE).map(|names| Line::bare(names.join(", "))));
         if unnamed > 0 {
-            lines.push(format!("… and {unnamed} more"));
+            lines.push(Line::bare(format!("… and {unnamed} more")));
         }
         lines
     }

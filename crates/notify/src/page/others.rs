@@ -1,7 +1,7 @@
 //! The phrases of notifications that are not about one value: somebody is on it, the digest of a quiet time, a hub that doubts
 //! itself, a channel that is broken.
 
-use super::{List, Tone, clean, sentences};
+use super::{Line, List, Tone, clean, sentences};
 use crate::notification::{DoubtFacts, NoticeWord, Notification};
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
@@ -134,7 +134,7 @@ fn broken(notification: &Notification) -> String {
     };
     let why = if broken.error.is_empty() { String::new() } else { format!(": {}", clean(&broken.error)) };
     let why = why.trim_end_matches('.');
-    format!("The channel {} refuses its pages{why}.{lost} Mend it, then send them again.", channel(notification))
+    format!("The channel {} does not take its pages{why}.{lost} Mend it, then send them again from the list of deliveries.", channel(notification))
 }
 
 fn capital(text: &str) -> String {
@@ -153,9 +153,9 @@ pub(super) fn lists(notification: &Notification, wall: Wall) -> Vec<List> {
         }
         let shown = items.len().min(room);
         room -= shown;
-        let mut lines: Vec<String> = items[..shown].iter().map(|item| line(item, wall)).collect();
+        let mut lines: Vec<Line> = items[..shown].iter().map(|item| Line::about(item, line(item, wall))).collect();
         if shown < items.len() {
-            lines.push(format!("… and {} more", items.len() - shown));
+            lines.push(Line::bare(format!("… and {} more", items.len() - shown)));
         }
         lists.push(List { title: title.to_owned(), lines });
     }

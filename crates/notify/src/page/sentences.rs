@@ -118,6 +118,15 @@ pub(super) fn value_and_threshold(notification: &Notification) -> (String, Strin
     }
 }
 
+/// The worst value so far, and what that is called; nothing where it is the value itself, or where no value is the matter.
+pub(super) fn worst(notification: &Notification) -> (&'static str, String) {
+    let name = if notification.op.starts_with('<') { "Lowest" } else { "Peak" };
+    let is_said = notification.is_plain_value() && !matches!(notification.kind, NoticeWord::NodataStart | NoticeWord::NodataEnd);
+    let peak = notification.peak.filter(|_| is_said);
+    let peak = peak.filter(|peak| notification.value.is_none_or(|value| value.total_cmp(peak).is_ne()));
+    (name, peak.map_or_else(String::new, |peak| words::value(peak, &notification.unit)))
+}
+
 /// The agent's name with its tags.
 pub(super) fn host(notification: &Notification) -> String {
     let name = clean(&notification.agent.name);

@@ -87,6 +87,23 @@ fn a_state_is_told_in_words_and_not_as_a_number() {
 }
 
 #[test]
+fn what_is_worse_when_it_is_low_has_no_peak() {
+    let mut low = notification(NoticeWord::Resolved);
+    (low.metric, low.op, low.threshold, low.peak) = ("battery.charge_percent".to_owned(), "<".to_owned(), Some(20.0), Some(7.0));
+    let page = Page::of(&message(&low));
+    let worst = page.facts.iter().find(|fact| fact.value == "7 %").map(|fact| fact.name);
+    assert_eq!(worst, Some("Lowest"));
+}
+
+#[test]
+fn of_memory_the_largest_processes_are_named() {
+    let mut full = notification(NoticeWord::Fired);
+    assert!(Page::of(&message(&full)).plain().contains("Busiest processes:"));
+    full.metric = "mem.used_percent".to_owned();
+    assert!(Page::of(&message(&full)).plain().contains("Largest processes:"));
+}
+
+#[test]
 fn everything_special_is_said_and_nothing_breaks_out_of_its_line() {
     insta::assert_snapshot!("text_hostile", read(&hostile()));
 }
@@ -202,9 +219,9 @@ fn what_differs_is_what_is_named() {
 fn a_crowd_is_listed_by_name_up_to_a_number() {
     let lines = |count: usize| folded(count, NoticeWord::Fired, goes_offline).lists[0].lines.clone();
     assert_eq!(lines(30).len(), 30);
-    assert_eq!(lines(33)[30], "db-31, db-32, db-33");
+    assert_eq!(lines(33)[30].text, "db-31, db-32, db-33");
     assert_eq!(lines(330).len(), 60);
-    assert_eq!(lines(340).last().map(String::as_str), Some("… and 10 more"));
+    assert_eq!(lines(340).last().map(|line| line.text.as_str()), Some("… and 10 more"));
 }
 
 #[test]

@@ -8,12 +8,16 @@ use crate::api::wire::body::OptionalJson;
 use crate::api::wire::change::Editor;
 use crate::app::App;
 use crate::clock;
+use crate::page::rfc3339;
+use crate::pipeline::Word;
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use nightbell_alerts::{Ack, Event, EventKind};
 use nightbell_model::IncidentId;
 use nightbell_store::Change;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -46,6 +50,28 @@ struct NoteBody {
     text: String,
 }
 
+/// A word that counts and is not stored yet, for the hub cannot write to its disk.
+#[derive(Debug, Serialize, ToSchema)]
+struct Unstored {
+    /// Which incident.
+    id: String,
+    /// Who is on it now; null if nobody is any more.
+    ack: Option<UnstoredAck>,
+    /// Always false.
+    stored: bool,
+    /// What that means.
+    detail: &'static str,
+}
+
+/// Somebody's word as far as the hub remembers it.
+#[derive(Debug, Serialize, ToSchema)]
+struct UnstoredAck {
+    by: String,
+    at: String,
+    note: String,
+    until: Option<String>,
+}
+
 /// Nothing to say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,44 +85,71 @@ fn checked_note(pointer: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// What somebody who said `ack` is answered.
+async fn answer(app: &App, caller: &Caller, id: IncidentId, (word, ack): (Word, Option<Ack>)) -> Result<Response, Problem> {
+    match word {
+        Word::Stored => Ok(Json(detail(app, caller, id).await?).into_response()),
+        Word::Unstored => {
+            let ack = ack.map(|ack| UnstoredAck {
+                by: ack.by,
+                at: rfc3339(ack.at),
+                note: ack.note,
+                until: ack.until.map(rfc3339),
+            });
+            let detail = "it counts from now on, but the hub cannot write to its disk: it is written down as soon as there is room, \
+                and forgotten if the hub is restarted before";
+            let unstored = Unstored { id: id.to_string(), ack, stored: false, detail };
+            Ok((StatusCode::ACCEPTED, Json(unstored)).into_response())
+        }
+        Word::NotOpen => {
+            let known = find(app, id).await?;
+            let why = if known.record.resolved_at.is_some() || ack.is_some() {
+                "this incident is not open any more"
+            } else {
+                "nobody has acknowledged this incident"
+            };
+            Err(Problem::conflict(why))
+        }
+        Word::Unheard => Err(Problem::unavailable("the hub is stopping")),
+    }
+}
+
 /// Says that the caller is on it: repeats and escalation stop
 #[utoipa::path(post, path = "/incidents/{id}/ack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
-    request_body = AckBody, responses((status = 200, description = "The incident", body = IncidentDetail)))]
+    request_body = AckBody, responses((status = 200, description = "The incident", body = IncidentDetail),
+        (status = 202, description = "It counts, but could not be stored yet: the hub cannot write to its disk", body = Unstored)))]
 async fn acknowledge(
     State(app): State<Arc<App>>,
     caller: Caller,
     editor: Editor,
     ApiPath(id): ApiPath<IncidentId>,
     OptionalJson(body): OptionalJson<AckBody>,
-) -> Result<Json<IncidentDetail>, Problem> {
+) -> Result<Response, Problem> {
     let (note, now) = (checked_note("/note", body.note.as_deref().unwrap_or(""))?, clock::now());
     if body.lasts.is_some_and(|span| span.0 == 0) {
         return Err(Problem::invalid_field("/for", "must be longer than nothing"));
     }
-    find(&app, id).await?;
     let ack = Ack { by: editor.name(), at: now, note: note.clone(), until: body.lasts.map(|span| now.plus_millis(span.0)) };
-    if !acks::acknowledge(&app, id, ack, editor.entry("incident.ack", id, &json!({"note": note}))).await {
-        return Err(Problem::conflict("this incident is not open any more"));
-    }
-    detail(&app, &caller, id).await.map(Json)
+    let audit = editor.entry("incident.ack", id, &json!({"note": note}));
+    // The evaluator is asked first: of what fired while the disk is full it alone knows.
+    let word = acks::acknowledge(&app, id, ack.clone(), audit).await;
+    answer(&app, &caller, id, (word, Some(ack))).await
 }
 
 /// Takes an acknowledgement back
 #[utoipa::path(post, path = "/incidents/{id}/unack", tag = "incidents", params(("id" = String, Path, description = "Which incident")),
-    responses((status = 200, description = "The incident", body = IncidentDetail)))]
+    responses((status = 200, description = "The incident", body = IncidentDetail),
+        (status = 202, description = "It counts, but could not be stored yet: the hub cannot write to its disk", body = Unstored)))]
 async fn unacknowledge(
     State(app): State<Arc<App>>,
     caller: Caller,
     editor: Editor,
     ApiPath(id): ApiPath<IncidentId>,
     OptionalJson(Nothing {}): OptionalJson<Nothing>,
-) -> Result<Json<IncidentDetail>, Problem> {
-    let is_acked = find(&app, id).await?.record.ack.is_some();
+) -> Result<Response, Problem> {
     let audit = editor.entry("incident.unack", id, &json!({}));
-    if !is_acked || !app.pipeline.unacknowledge(id, editor.name(), audit).await {
-        return Err(Problem::conflict("this incident is not open any more, or nobody had acknowledged it"));
-    }
-    detail(&app, &caller, id).await.map(Json)
+    let word = app.pipeline.unacknowledge(id, editor.name(), audit).await;
+    answer(&app, &caller, id, (word, None)).await
 }
 
 /// Writes a note on an incident

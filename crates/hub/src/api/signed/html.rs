@@ -106,7 +106,7 @@ fn top(top: &[(String, f64, u64)]) -> String {
     if top.is_empty() {
         return String::new();
     }
-    let mut text = "<h2>Busiest processes</h2><table>".to_owned();
+    let mut text = "<h2>Top processes</h2><table>".to_owned();
     for (name, cpu, rss) in top {
         let (name, cpu, mebibytes) = (escaped(name), number(*cpu), rss >> 20);
         let _written =

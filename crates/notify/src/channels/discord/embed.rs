@@ -137,7 +137,7 @@ fn description(page: &Page) -> String {
     lines.extend(page.notes.iter().map(|note| format!("⚠️ {}", escape(note))));
     for list in &page.lists {
         lines.push(format!("**{}**", escape(&list.title)));
-        lines.extend(list.lines.iter().map(|line| format!("• {}", escape(line))));
+        lines.extend(list.lines.iter().map(|line| format!("• {}", escape(&line.text))));
     }
     lines.join("\n")
 }
@@ -145,11 +145,11 @@ fn description(page: &Page) -> String {
 fn fields(page: &Page) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = page.facts.iter().map(|fact| (fact.name.to_owned(), escape(&fact.value))).collect();
     if !page.why.is_empty() {
-        fields.push(("Why".to_owned(), escape(&page.why)));
+        fields.push((page.why_name.to_owned(), escape(&page.why)));
     }
     if !page.processes.is_empty() {
         let lines = page.processes.iter().map(|line| format!("{} — {} CPU, {}", escape(&line.name), line.cpu, line.memory));
-        fields.push(("Busiest processes".to_owned(), lines.collect::<Vec<_>>().join("\n")));
+        fields.push((page.processes_name.to_owned(), lines.collect::<Vec<_>>().join("\n")));
     }
     fields
 }

@@ -59,15 +59,15 @@ fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
     let facts: Vec<Value> = facts.filter(|text| !text.is_empty()).map(|text| mrkdwn(&text)).collect();
     blocks.extend(facts.chunks(FIELDS_LIMIT).map(|fields| json!({"type": "section", "fields": fields})));
     if !page.why.is_empty() {
-        blocks.push(section(&format!("*Why*\n{}", escape(&page.why)), budget));
+        blocks.push(section(&format!("*{}*\n{}", page.why_name, escape(&page.why)), budget));
     }
     if !page.processes.is_empty() {
         let lines: Vec<String> =
             page.processes.iter().map(|line| format!("{} — {} CPU, {}", escape(&line.name), line.cpu, line.memory)).collect();
-        blocks.push(section(&format!("*Busiest processes*\n{}", lines.join("\n")), budget));
+        blocks.push(section(&format!("*{}*\n{}", page.processes_name, lines.join("\n")), budget));
     }
     for list in &page.lists {
-        let lines: Vec<String> = list.lines.iter().map(|line| format!("• {}", escape(line))).collect();
+        let lines: Vec<String> = list.lines.iter().map(|line| format!("• {}", escape(&line.text))).collect();
         blocks.push(section(&format!("*{}*\n{}", escape(&list.title), lines.join("\n")), budget));
     }
     if page.url.starts_with("http") && page.url.len() <= BUTTON_URL_LIMIT {

@@ -97,6 +97,19 @@ fn the_html_of_every_kind_is_as_agreed() {
 }
 
 #[test]
+fn each_host_of_a_storm_leads_to_its_own_incident() {
+    let (mut lead, mut folded) = storm(NoticeWord::Fired);
+    for one in folded.iter_mut().chain([&mut lead]) {
+        one.url = format!("https://nightbell.example/i/{}?e=1&s=2", one.incident_id);
+    }
+    let html = html::render(&crate::page::Page::of(&Message { folded: folded.clone(), ..message(&lead) }), Vec::new()).unwrap();
+    for one in folded.iter().chain([&lead]) {
+        let link = format!("href=\"https:&#x2f;&#x2f;nightbell.example&#x2f;i&#x2f;{}?e=1&amp;s=2\"", one.incident_id);
+        assert!(html.contains(&link), "{} leads nowhere", one.agent.name);
+    }
+}
+
+#[test]
 fn nothing_that_an_agent_says_is_markup_or_a_header() {
     let hostile = hostile();
     let html = html::render(&crate::page::Page::of(&message(&hostile)), Vec::new()).unwrap();

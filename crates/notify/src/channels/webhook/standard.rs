@@ -55,13 +55,14 @@ struct Process<'a> {
     rss_bytes: u64,
 }
 
-/// The page of one notification. An escalation is a repeat to a machine: the incident is still open.
+/// The page of one notification.
 pub(super) fn body(notification: &Notification) -> Body<'_> {
     Body {
         r#type: match notification.kind {
             NoticeWord::Fired => "incident.fired",
             NoticeWord::Resolved => "incident.resolved",
-            NoticeWord::Repeat | NoticeWord::Escalated => "incident.repeat",
+            NoticeWord::Repeat => "incident.repeat",
+            NoticeWord::Escalated => "incident.escalated",
             NoticeWord::NodataStart => "nodata.start",
             NoticeWord::NodataEnd => "nodata.end",
             NoticeWord::Test => "test",
