@@ -47,10 +47,15 @@ impl Vitals {
     pub fn take(&mut self, batch: Arc<Batch>) {
         let of_containers = is_of_containers(&batch);
         if !of_containers {
-            self.slow.take(&batch, self.interval_ms);
+            self.take_seldom(&batch);
         }
         let hole_ms = (MISSED_INTERVALS * self.interval_ms).max(LEAST_HOLE_MS);
         self.latest = self.parts.take(batch, of_containers, hole_ms);
+    }
+
+    /// Takes what a heartbeat of the host, which need not be the newest, says of what is measured seldom.
+    pub(crate) fn take_seldom(&mut self, batch: &Batch) {
+        self.slow.take(batch, self.interval_ms);
     }
 
     /// The clock was set by `step_ms`: what is known moves along, or nothing newer would be taken, or an agent be online for too long.

@@ -24,38 +24,22 @@ pub struct Older {
 #[derive(Debug, Clone, Default)]
 pub struct Slow {
     known: Arc<[Older]>,
-    places: Places,
+    /// The last schema that was looked at, and where it has slow series: agents send the same one again and again.
+    seen: Option<(Arc<Schema>, Box<[Place]>)>,
 }
 
 /// Where a slow series stands in a schema, and how often it is measured, in milliseconds.
 type Place = (usize, i64);
 
-/// Where slow series stand in the schema that was looked at last: agents send the same one again and again.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
-    seen: Option<(Arc<Schema>, Box<[Place]>)>,
-}
-
-impl Places {
-    fn of(&mut self, schema: &Arc<Schema>) -> &[Place] {
-        let is_seen = self.seen.as_ref().is_some_and(|(seen, _)| Arc::ptr_eq(seen, schema));
-        if !is_seen {
-            self.seen = Some((Arc::clone(schema), places(schema)));
-        }
-        self.seen.as_ref().map(|(_, places)| &**places).unwrap_or_default()
-    }
-
-    /// Whether a heartbeat has a value of a slow series.
-    pub(crate) fn are_told_by(&mut self, batch: &Batch) -> bool {
-        self.of(&batch.schema).iter().any(|(at, _)| batch.values.get(*at).is_some_and(|value| !value.is_nan()))
-    }
-}
-
 impl Slow {
     /// Takes what a heartbeat of the host says of slow series, and forgets what is too old by its time. Of containers nothing is
     /// slow; their own messages between those of the host would have each schema looked through every time.
     pub(crate) fn take(&mut self, batch: &Batch, interval_ms: i64) {
-        let places = self.places.of(&batch.schema);
+        let is_seen = self.seen.as_ref().is_some_and(|(schema, _)| Arc::ptr_eq(schema, &batch.schema));
+        if !is_seen {
+            self.seen = Some((Arc::clone(&batch.schema), places(&batch.schema)));
+        }
+        let places = self.seen.as_ref().map(|(_, places)| &**places).unwrap_or_default();
         let allowed = |older: &Older| PERIODS * older.period_ms.max(interval_ms);
         let is_stale = |older: &Older| batch.ts.millis_since(older.at) > allowed(older);
         if places.is_empty() && !self.known.iter().any(is_stale) {

@@ -323,11 +323,13 @@ impl Pipeline {
 
     fn publish(&self, turn: &Turn) {
         self.parts.fleet.arrivals().note(turn.commit.batches.iter().map(|batch| batch.ts));
-        self.parts.fleet.update_all(turn.vitals().into_iter().map(|(agent, seen, latest)| {
+        let signs: Vec<_> = turn.vitals().map(|(agent, signs)| (agent, signs.newest(), signs)).collect();
+        self.parts.fleet.update_all(signs.into_iter().map(|(agent, newest, signs)| {
             (agent, move |vitals: &mut crate::fleet::Vitals| {
-                vitals.last_seen = vitals.last_seen.max(Some(seen));
+                vitals.last_seen = vitals.last_seen.max(Some(signs.seen));
                 vitals.closed = false;
-                latest.into_iter().for_each(|batch| vitals.take(batch));
+                signs.passed.into_iter().for_each(|batch| vitals.take_seldom(batch));
+                newest.into_iter().flatten().for_each(|batch| vitals.take(batch));
             })
         }));
     }

@@ -2,7 +2,6 @@
 
 use super::Word;
 use crate::fleet::is_of_containers;
-use crate::slow::Places;
 use nightbell_ingest::{Answer, Done, ReplyTo};
 use nightbell_model::{AgentId, Batch, Timestamp};
 use nightbell_store::{AuditEntry, Commit};
@@ -52,22 +51,23 @@ impl Turn {
         }
     }
 
-    /// The newest signs of life in it: agent, receipt, and its newest heartbeats, after those that say what is measured seldom.
-    pub(super) fn vitals(&self) -> Vec<(AgentId, Timestamp, Vec<Arc<Batch>>)> {
-        let (mut newest, mut places): (HashMap<AgentId, Signs<'_>>, Places) = (HashMap::new(), Places::default());
+    /// The newest signs of life in it, agent by agent.
+    pub(super) fn vitals(&self) -> impl Iterator<Item = (AgentId, Signs<'_>)> {
+        let mut newest: HashMap<AgentId, Signs<'_>> = HashMap::new();
         for batch in &self.commit.batches {
             let signs = newest.entry(batch.agent).or_insert_with(|| Signs::at(batch.received));
             signs.seen = signs.seen.max(batch.received);
-            let place = &mut signs.latest[usize::from(is_of_containers(batch))];
+            let of_containers = is_of_containers(batch);
+            let place = &mut signs.latest[usize::from(of_containers)];
             let is_newest = !batch.values.is_empty() && place.is_none_or(|known| known.ts <= batch.ts);
             let passed = if is_newest { place.replace(batch) } else { Some(batch) };
-            signs.seldom.extend(passed.filter(|batch| places.are_told_by(batch)));
+            signs.passed.extend(passed.filter(|_| !of_containers));
         }
         for (agent, received) in &self.commit.alive {
             let signs = newest.entry(*agent).or_insert_with(|| Signs::at(*received));
             signs.seen = signs.seen.max(*received);
         }
-        newest.into_iter().map(|(agent, signs)| (agent, signs.seen, signs.kept())).collect()
+        newest.into_iter()
     }
 
     /// Answers everyone: what was written is durable now.
@@ -80,23 +80,22 @@ impl Turn {
 }
 
 /// An agent's signs of life in a turn.
-struct Signs<'a> {
+pub(super) struct Signs<'a> {
     /// When the last of them was received.
-    seen: Timestamp,
+    pub(super) seen: Timestamp,
     /// Its newest heartbeats with values: of its host, and of containers alone.
     latest: [Option<&'a Batch>; 2],
-    /// Those before them that say what is measured seldom: a buffer that is replayed has its reading somewhere in its midst.
-    seldom: Vec<&'a Batch>,
+    /// Those of its host before that one: a buffer that is replayed has what is measured seldom somewhere in its midst.
+    pub(super) passed: Vec<&'a Batch>,
 }
 
 impl Signs<'_> {
     const fn at(seen: Timestamp) -> Self {
-        Self { seen, latest: [None; 2], seldom: Vec::new() }
+        Self { seen, latest: [None; 2], passed: Vec::new() }
     }
 
-    /// The heartbeats that are to be remembered.
-    fn kept(&self) -> Vec<Arc<Batch>> {
-        let latest = self.latest.iter().flatten();
-        self.seldom.iter().chain(latest).map(|batch| Arc::new((*batch).clone())).collect()
+    /// The newest heartbeats, to be remembered.
+    pub(super) fn newest(&self) -> [Option<Arc<Batch>>; 2] {
+        self.latest.map(|batch| batch.map(|batch| Arc::new(batch.clone())))
     }
 }
