@@ -351,7 +351,7 @@ fn begun_in(store: &dyn StateStore, end: &NewDelivery) -> Result<Option<Ulid>, S
     Ok(store.deliveries(&query)?.items.into_iter().find_map(|row| row.storm))
 }
 
-/// The hosts whose beginnings were told in earlier messages of a storm and that go on, oldest first, each once.
+/// Where the beginnings were that were told in earlier messages of a storm and that go on, oldest first, each once.
 fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<String>, StoreError> {
     let mut rows = store.deliveries(&DeliveryQuery { storm: Some(storm), limit: LOOKED_AT, ..Default::default() })?.items;
     rows.retain(|other| other.row.id < own.iter().copied().min().unwrap_or_default());
@@ -359,9 +359,15 @@ fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<Str
     for row in rows.into_iter().rev() {
         let is_open = store.incident(row.row.incident)?.is_some_and(|(incident, _)| incident.resolved_at.is_none());
         let page = serde_json::from_str::<Notification>(&row.row.payload_json).ok().filter(|_| is_open);
-        names.extend(page.map(|page| page.agent.name).filter(|name| !names.contains(name)));
+        names.extend(page.as_ref().map(whereabouts).filter(|name| !names.contains(name)));
     }
     Ok(names)
+}
+
+/// The host of a page, with its labels where the metric has some: one host may be told of for several of its disks.
+fn whereabouts(page: &Notification) -> String {
+    let labels: Vec<&str> = page.labels.values().map(String::as_str).collect();
+    if labels.is_empty() { page.agent.name.clone() } else { format!("{} ({})", page.agent.name, labels.join(", ")) }
 }
 
 /// That some were told of before, in words.
