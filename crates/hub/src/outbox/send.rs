@@ -351,7 +351,7 @@ fn begun_in(store: &dyn StateStore, end: &NewDelivery) -> Result<Option<Ulid>, S
     Ok(store.deliveries(&query)?.items.into_iter().find_map(|row| row.storm))
 }
 
-/// Where the beginnings were that were told in earlier messages of a storm and that go on, oldest first, each once.
+/// The hosts whose beginnings were told in earlier messages of a storm and that go on, oldest first, each once.
 fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<String>, StoreError> {
     let mut rows = store.deliveries(&DeliveryQuery { storm: Some(storm), limit: LOOKED_AT, ..Default::default() })?.items;
     rows.retain(|other| other.row.id < own.iter().copied().min().unwrap_or_default());
