@@ -38,6 +38,7 @@ pub mod pipeline;
 pub mod port;
 pub mod process;
 pub mod registry;
+pub mod rhythm;
 pub mod routing;
 pub mod schedule;
 pub mod sealing;

@@ -6,13 +6,14 @@ use crate::fleet::Fleet;
 use crate::ids;
 use crate::pipeline::{Control, PipelineHandle};
 use crate::registry::Registry;
+use crate::rhythm::Rhythms;
 use nightbell_alerts::{Event, EventKind};
-use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, HubPort, Refusal, Submission};
+use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, Heard, HubPort, Refusal, Submission};
 use nightbell_model::{AgentId, Timestamp};
 use nightbell_protocol::FromHub;
 use nightbell_store::{AgentRow, AuditEntry, Change, EnrolmentToken, StoreError};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// For how long a lost register reply may be asked for again by the same name with the same token.
@@ -37,6 +38,8 @@ pub struct Port {
     fleet: Arc<Fleet>,
     pipeline: PipelineHandle,
     interval_ms: u64,
+    /// How often agents send that do not say so.
+    rhythms: Mutex<Rhythms>,
     /// The newest connection of each agent, by number.
     connections: Mutex<HashMap<AgentId, (u64, Closer)>>,
 }
@@ -45,11 +48,12 @@ impl Port {
     /// A port into this hub.
     #[must_use]
     pub fn new(registry: Arc<Registry>, fleet: Arc<Fleet>, pipeline: PipelineHandle, interval_ms: u64) -> Self {
-        Self { registry, fleet, pipeline, interval_ms, connections: Mutex::default() }
+        Self { registry, fleet, pipeline, interval_ms, rhythms: Mutex::default(), connections: Mutex::default() }
     }
 
     /// Closes an agent's connection: its credential is gone.
     pub fn disconnect(&self, agent: AgentId) {
+        self.rhythms().forget(agent);
         let closer = self.lock().remove(&agent);
         if let Some((_, closer)) = closer {
             closer.close("agent_deleted");
@@ -91,7 +95,7 @@ impl Port {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, (u64, Closer)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, (u64, Closer)>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,6 +121,29 @@ impl Port {
         let known = self.registry.read().enrolments.get(&token::hash(text)).cloned();
         let gone = "this enrolment token does not exist (any more): make a new one with `nightbell enroll create`";
         known.ok_or_else(|| bad_token(gone))
+    }
+
+    fn rhythms(&self) -> MutexGuard<'_, Rhythms> {
+        self.rhythms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns how often an agent sends that has not said so.
+    fn keep_time(&self, submission: &Submission) {
+        let agent = submission.agent;
+        let known_ms = || self.registry.read().agents.get(&agent).map(|row| row.interval_ms);
+        let learnt = self.rhythms().hear(agent, submission.heard.iter().map(Heard::sample_time), known_ms);
+        let (Some(interval_ms), Ok(runtime)) = (learnt, tokio::runtime::Handle::try_current()) else { return };
+        self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
+        let registry = Arc::clone(&self.registry);
+        drop(runtime.spawn_blocking(move || {
+            let altered = registry.alter_agent_blocking(agent, |row| {
+                row.interval_ms = interval_ms;
+                Vec::new()
+            });
+            if let Err(error) = altered {
+                tracing::warn!(error = &error as &dyn std::error::Error, "how often an agent sends cannot be stored");
+            }
+        }));
     }
 
     async fn enrol_once(&self, request: &Enrol) -> Result<Enrolled, Refusal> {
@@ -148,6 +175,9 @@ impl Port {
                 }
             },
         )?;
+        if request.interval_ms.is_some() {
+            self.rhythms().state(id);
+        }
         self.fleet.update(id, |vitals| vitals.interval_ms = row.interval_ms);
         Ok(Enrolled { agent: id, credential })
     }
@@ -312,6 +342,9 @@ impl HubPort for Port {
     }
 
     fn described(&self, agent: AgentId, description: Description) -> BoxFuture<'static, Result<(), Refusal>> {
+        if description.interval_ms.is_some() {
+            self.rhythms().state(agent);
+        }
         let known = self.registry.read().agents.get(&agent).is_some_and(|row| {
             let mut same = row.clone();
             describe(&mut same, &description);
@@ -361,6 +394,7 @@ impl HubPort for Port {
     }
 
     fn submit(&self, submission: Submission) -> Result<(), Submission> {
+        self.keep_time(&submission);
         self.pipeline.submit(submission)
     }
 

@@ -45,6 +45,7 @@ pub const MODULES: [&str; 37] = [
     "crates/hub/src/folding",
     "crates/hub/src/outbox/direct",
     "crates/hub/src/outlook/heading",
+    "crates/hub/src/rhythm",
     "crates/hub/src/routing",
     "crates/hub/src/schedule",
 ];

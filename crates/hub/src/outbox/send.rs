@@ -370,9 +370,15 @@ fn going_on(store: &dyn StateStore, storm: Ulid, own: &[Ulid]) -> Result<Vec<Str
     for row in told_in(store, storm, own)? {
         let is_open = store.incident(row.row.incident)?.is_some_and(|(incident, _)| incident.resolved_at.is_none());
         let page = serde_json::from_str::<Notification>(&row.row.payload_json).ok().filter(|_| is_open);
-        names.extend(page.map(|page| page.agent.name).filter(|name| !names.contains(name)));
+        names.extend(page.as_ref().map(whereabouts).filter(|name| !names.contains(name)));
     }
     Ok(names)
+}
+
+/// The host of a page, with its labels where the metric has some: one host may be told of for several of its disks.
+fn whereabouts(page: &Notification) -> String {
+    let labels: Vec<&str> = page.labels.values().map(String::as_str).collect();
+    if labels.is_empty() { page.agent.name.clone() } else { format!("{} ({})", page.agent.name, labels.join(", ")) }
 }
 
 /// That some were told of before, in words.

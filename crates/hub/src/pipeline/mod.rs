@@ -49,8 +49,6 @@ pub enum Control {
     Agent(AgentRow),
     /// An agent is gone.
     AgentRemoved(AgentId),
-    /// An agent says how often it sends heartbeats, in milliseconds.
-    Interval(AgentId, i64),
     /// An agent connected.
     Opened(AgentId),
     /// An agent's newest connection ended.
@@ -84,7 +82,6 @@ impl std::fmt::Debug for Control {
             Self::Mutes(_) => "Mutes",
             Self::Agent(_) => "Agent",
             Self::AgentRemoved(_) => "AgentRemoved",
-            Self::Interval(..) => "Interval",
             Self::Opened(_) => "Opened",
             Self::Closed { .. } => "Closed",
             Self::Prime(..) => "Prime",

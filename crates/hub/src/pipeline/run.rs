@@ -208,13 +208,6 @@ impl Pipeline {
                 self.parts.admission.forget(id);
                 self.parts.fleet.remove(id);
             }
-            Control::Interval(id, interval_ms) => {
-                let row = self.parts.registry.read().agents.get(&id).cloned();
-                if let Some(row) = row {
-                    let vitals = self.parts.fleet.get(id).unwrap_or_default();
-                    evaluator.upsert_agent(AgentView { interval_ms, ..view_of(&row, vitals.last_seen, vitals.closed) }, now, out);
-                }
-            }
             Control::Opened(id) => evaluator.connection_opened(id, now),
             Control::Closed { agent, clean, on_purpose } => {
                 evaluator.connection_closed(agent, clean, on_purpose, now, out);

@@ -1,6 +1,8 @@
 //! Agents as they are shown, found, renamed and removed; their levels.
 
-use crate::world::{World, encode};
+use crate::world::{World, encode, now_ms};
+use nightbell::clock;
+use nightbell_alerts::Evaluator;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -207,4 +209,24 @@ async fn the_defaults_are_replaced_as_a_whole() {
     let answer = world.ask(Method::PUT, "/thresholds", Some(wrong)).await;
     assert_eq!(answer.pointers(), ["/items/disk.used_percent{mount=~1a}/crit", "/items/nonsense"]);
     assert_eq!(world.get("/thresholds").await, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_say_how_often_it_sends_is_listened_to() {
+    let world = World::new().await;
+    let agent = world.agent("slow-01").await;
+    let path = format!("/agents/{}", agent.id);
+    assert_eq!(world.get(&path).await["interval_seconds"], 15);
+    let now = now_ms();
+    for ago in [300, 240, 180, 120, 60] {
+        agent.post(&[(now - ago * 1_000, json!({"cpu.usage_percent": 5}))]).await;
+    }
+    agent.post(&[(now, json!({"cpu.usage_percent": 5}))]).await;
+    world.until("the hub knows its rhythm", async || (world.get(&path).await["interval_seconds"] == 60).then_some(())).await;
+    agent.post(&[(now_ms(), json!({"cpu.usage_percent": 5}))]).await;
+    let id = agent.id.parse().unwrap();
+    let online =
+        move |evaluator: &Evaluator| [170, 190].map(|later| evaluator.is_online(id, clock::now().plus_millis(later * 1_000)));
+    let asked = world.hub.app.pipeline.ask(online);
+    assert_eq!(asked.await, Some([true, false]), "offline after three of its own intervals");
 }

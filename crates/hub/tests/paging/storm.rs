@@ -4,6 +4,7 @@
 use crate::support::agents::JsonAgent;
 use crate::support::house::{House, rule, with};
 use crate::support::mail::{Mail, Relay};
+use crate::support::receiver::Receiver;
 use crate::support::wait::until_true;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -176,4 +177,19 @@ async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_e
     assert!((Duration::from_secs(18)..Duration::from_secs(40)).contains(&after), "the ends came after {after:?}");
     assert!(clear.starts_with("Resolved: CPU hot on 3 hosts"), "{clear}");
     assert!(clear.contains("Paged together and still on: lost-03."), "{clear}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_host_has_several_the_disk_is_named() {
+    let house = House::start().await;
+    let receiver = Receiver::start().await;
+    let channel = house.api.make("/channels", &receiver.channel("hook")).await;
+    house.api.make("/rules", &rule("Disk", "disk.used_percent", 90.0, &[&channel])).await;
+    let mut agent = house.json_agent("db").await;
+    agent.beat(&json!({"disk.used_percent{mount=/}": 95})).await;
+    receiver.nth("incident.fired", 1).await;
+    agent.beat(&json!({"disk.used_percent{mount=/}": 95, "disk.used_percent{mount=/data}": 96})).await;
+    let second = receiver.nth("incident.fired", 2).await;
+    let why = second.data["why"].as_str().unwrap();
+    assert!(why.ends_with("Paged before and still on: db (/)."), "{why}");
 }
