@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn the_processes_on_a_page_are_those_that_say_most_about_its_metric() {
-        let json = r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}],"mem":[{"name":"java","cpu_percent":1,"rss_bytes":9}]}"#;
+        let json =
+            r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}],"mem":[{"name":"java","cpu_percent":1,"rss_bytes":9}]}"#;
         let first = |json: &str, metric: &str| top(json, metric).first().map(|process| process.name.clone());
         assert_eq!(first(json, "cpu.usage_percent").as_deref(), Some("gcc"));
         for metric in ["mem.used_percent", "swap.used_percent", "psi.memory_full_percent"] {

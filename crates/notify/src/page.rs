@@ -234,8 +234,12 @@ fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
             facts.push(Fact { name, value });
         }
     };
+    // A test is about no host.
+    if notification.kind == NoticeWord::Test {
+        return facts;
+    }
     add("Host", sentences::host(notification));
-    if notification.kind == NoticeWord::Test || (others::is_other(notification.kind) && notification.kind != NoticeWord::Acked) {
+    if others::is_other(notification.kind) && notification.kind != NoticeWord::Acked {
         return facts;
     }
     if notification.metric == OFFLINE_METRIC {

@@ -34,6 +34,7 @@ pub(crate) const KINDS: [(&str, NoticeWord); 12] = [
 pub(crate) fn notification(kind: NoticeWord) -> Notification {
     match kind {
         NoticeWord::Digest | NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd | NoticeWord::ChannelBroken => samples::other(kind),
+        NoticeWord::Test => samples::test(),
         _ => samples::incident(kind),
     }
 }

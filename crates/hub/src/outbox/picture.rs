@@ -7,9 +7,13 @@ use nightbell_store::{MetricStore, RangeQuery, StoreError};
 
 /// How much is shown before now, or before the end of an incident.
 const SHOWN_MS: i64 = 3_600_000;
-/// The picture's size in pixels before scaling: as wide as a mail or a chat shows it, so that its words are not shrunk; scaled by
-/// 2 it is sharp on every screen.
+/// The picture's size in pixels before scaling where it is asked for and no size is named.
 pub const PAGE_SIZE: (u32, u32) = (600, 300);
+/// The same on a message: between what a phone shows (some 350 pixels) and a mail or a chat at a desk (some 550), so that its words
+/// are read on the one and not coarse on the other.
+const MESSAGE_SIZE: (u32, u32) = (480, 260);
+/// So scaled it is sharp on every screen.
+const MESSAGE_SCALE: f64 = 2.5;
 
 /// What to draw.
 #[derive(Debug, Clone)]
@@ -69,9 +73,9 @@ impl ChartRequest {
             ended_at: page.resolved_at.as_deref().and_then(moment),
             now,
             zone: page.timezone.parse().unwrap_or(chrono_tz::UTC),
-            size: PAGE_SIZE,
+            size: MESSAGE_SIZE,
             theme: nightbell_charts::Theme::Light,
-            scale: 2.0,
+            scale: MESSAGE_SCALE,
         })
     }
 }

@@ -125,7 +125,8 @@ async fn somebody_who_is_on_it_is_heard_at_once_while_the_disk_is_full() {
     house.api.make("/rules", &rule("Memory full", "mem.used_percent", 90.0, &[&channel])).await;
     let agent = house.http_agent("a").await;
     let begun = now_ms();
-    let beat = |n: i64, metrics: Value| json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": metrics}]});
+    let beat =
+        |n: i64, metrics: Value| json!({"heartbeats": [{"boot_id": "b", "seq": n, "timestamp": begun + n, "metrics": metrics}]});
     assert_eq!(agent.post(&beat(1, json!({"cpu.usage_percent": 95}))).await.1["accepted"], 1);
     let before = receiver.nth("incident.fired", 1).await;
     let filler = disk.fill();
@@ -140,7 +141,11 @@ async fn somebody_who_is_on_it_is_heard_at_once_while_the_disk_is_full() {
     // One that is stored, and one that fired while nothing can be: both are known by their page.
     for page in [&before, &during] {
         let (status, answer) = say(page, "ack", json!({"note": "making room"})).await;
-        assert_eq!((status, &answer["stored"], &answer["ack"]["note"]), (202, &json!(false), &json!("making room")), "{answer:#}");
+        assert_eq!(
+            (status, &answer["stored"], &answer["ack"]["note"]),
+            (202, &json!(false), &json!("making room")),
+            "{answer:#}"
+        );
         assert!(answer["detail"].as_str().unwrap().contains("cannot write to its disk"), "{answer:#}");
     }
     let told = receiver.nth("incident.acked", 2).await;

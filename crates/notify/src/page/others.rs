@@ -134,7 +134,10 @@ fn broken(notification: &Notification) -> String {
     };
     let why = if broken.error.is_empty() { String::new() } else { format!(": {}", clean(&broken.error)) };
     let why = why.trim_end_matches('.');
-    format!("The channel {} does not take its pages{why}.{lost} Mend it, then send them again from the list of deliveries.", channel(notification))
+    format!(
+        "The channel {} does not take its pages{why}.{lost} Mend it, then send them again from the list of deliveries.",
+        channel(notification)
+    )
 }
 
 fn capital(text: &str) -> String {

@@ -34,6 +34,9 @@ pub(super) fn subject(notification: &Notification) -> String {
     if others::is_other(notification.kind) && notification.kind != NoticeWord::Acked {
         return others::subject(notification);
     }
+    if notification.kind == NoticeWord::Test {
+        return "Pages reach you here".to_owned();
+    }
     let (rule, agent) = (clean(&notification.rule.name), clean(&notification.agent.name));
     if notification.metric == OFFLINE_METRIC && !agent.is_empty() {
         let happening = matches!(notification.kind, NoticeWord::Fired | NoticeWord::Escalated | NoticeWord::Acked);
@@ -149,7 +152,8 @@ pub(super) fn sentence(notification: &Notification, wall: Wall) -> String {
         return stated(notification, &state, &host, &since);
     }
     match notification.kind {
-        NoticeWord::Test => "This is a test that somebody asked for. Pages reach you here.".to_owned(),
+        NoticeWord::Test if notification.why.is_empty() => "This is a test that somebody asked for.".to_owned(),
+        NoticeWord::Test => clean(&notification.why),
         NoticeWord::NodataStart => format!("{series} on {host} has stopped arriving; the last of it came before {since}."),
         NoticeWord::NodataEnd => format!("{series} on {host} arrives again."),
         NoticeWord::Acked | NoticeWord::Digest | NoticeWord::HubDoubt | NoticeWord::HubDoubtEnd | NoticeWord::ChannelBroken => {

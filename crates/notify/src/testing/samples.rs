@@ -54,6 +54,23 @@ fn busiest() -> Vec<TopProcess> {
     ]
 }
 
+/// A test, as the hub makes it when somebody asks for one.
+pub(super) fn test() -> Notification {
+    Notification {
+        rule: RuleFacts { name: "Test".to_owned(), severity: "info".to_owned(), ..incident(NoticeWord::Test).rule },
+        agent: AgentFacts { id: String::new(), name: "nightbell".to_owned(), tags: Vec::new() },
+        value: None,
+        threshold: None,
+        peak: None,
+        for_seconds: 0.0,
+        why: "Ana sent a test to the channel ops.".to_owned(),
+        top_processes: Vec::new(),
+        url: "https://nightbell.example/".to_owned(),
+        chart_url: String::new(),
+        ..incident(NoticeWord::Test)
+    }
+}
+
 /// A kind that speaks of no single series.
 pub(super) fn other(kind: NoticeWord) -> Notification {
     let ended = kind == NoticeWord::HubDoubtEnd;

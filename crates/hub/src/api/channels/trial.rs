@@ -94,7 +94,7 @@ fn test_page(channel: &ChannelRow, incident: IncidentId, author: &str, now: Time
         op: ">".to_owned(),
         started_at: rfc3339(now),
         fired_at: Some(rfc3339(now)),
-        why: format!("{author} sent a test to the channel {}: pages reach you here.", channel.name),
+        why: format!("{author} sent a test to the channel {}.", channel.name),
         timezone: zone.name().to_owned(),
         ..Notification::new(NoticeWord::Test)
     }

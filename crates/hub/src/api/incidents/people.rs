@@ -90,12 +90,8 @@ async fn answer(app: &App, caller: &Caller, id: IncidentId, (word, ack): (Word, 
     match word {
         Word::Stored => Ok(Json(detail(app, caller, id).await?).into_response()),
         Word::Unstored => {
-            let ack = ack.map(|ack| UnstoredAck {
-                by: ack.by,
-                at: rfc3339(ack.at),
-                note: ack.note,
-                until: ack.until.map(rfc3339),
-            });
+            let ack =
+                ack.map(|ack| UnstoredAck { by: ack.by, at: rfc3339(ack.at), note: ack.note, until: ack.until.map(rfc3339) });
             let detail = "it counts from now on, but the hub cannot write to its disk: it is written down as soon as there is room, \
                 and forgotten if the hub is restarted before";
             let unstored = Unstored { id: id.to_string(), ack, stored: false, detail };
