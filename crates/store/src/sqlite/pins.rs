@@ -6,6 +6,7 @@ use super::extent;
 use super::failure::Answer;
 use super::held::Held;
 use super::history::Span;
+use crate::resolution::{self, Segment};
 use nightbell_model::{Tier, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -25,8 +26,17 @@ pub(super) fn within(connection: &Connection, held: &Held, span: Span) -> Answer
     Ok(Some((span.0, span.1.min(newest.plus_millis(1)).max(needed))))
 }
 
+/// The segments of an answer of raw samples, with what is kept for incidents in place of buckets.
+pub(super) fn between(connection: &Connection, key: i64, span: Span, segments: Vec<Segment>) -> Answer<Vec<Segment>> {
+    // Most answers are of raw alone, and need not ask.
+    if segments.iter().all(|segment| segment.tier == Tier::Raw) {
+        return Ok(segments);
+    }
+    Ok(resolution::with_kept(segments, &kept(connection, key, span)?))
+}
+
 /// The stretches of raw that are kept for incidents within a span, ascending, joined where they touch.
-pub(super) fn kept(connection: &Connection, key: i64, span: Span) -> Answer<Vec<Span>> {
+fn kept(connection: &Connection, key: i64, span: Span) -> Answer<Vec<Span>> {
     let sql =
         "SELECT start, until FROM agent_chunks WHERE agent = ?1 AND pinned = 1 AND start > ?2 AND start < ?3 ORDER BY start";
     let mut select = connection.prepare_cached(sql)?;

@@ -74,7 +74,7 @@ pub(super) fn export_page(connection: &Connection, sight: &Sight<'_>, query: &Ex
     let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
     let mut segments = planned(span, whole_from, query.tier.width_ms());
     if query.tier == Tier::Raw {
-        segments = resolution::with_kept(segments, &pins::kept(connection, held.key, span)?);
+        segments = pins::between(connection, held.key, span, segments)?;
     }
     export::page(query, &segments, &wanted, |tier, span, rows| history::buckets(connection, &selection, tier, span, rows))
 }

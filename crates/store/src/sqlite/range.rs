@@ -34,7 +34,7 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
     resolution::within_budget(query.tier, max_points, raw_points, |raw_points| {
         let mut plan = resolution::plan(&Question { start, end, tier, max_points, raw_points, whole_from });
         if plan.step_ms.is_none() {
-            plan.segments = resolution::with_kept(plan.segments, &pins::kept(connection, held.key, (start, end))?);
+            plan.segments = pins::between(connection, held.key, (start, end), plan.segments)?;
         }
         let mut assembly = Assembly::new(wanted(), plan.step_ms);
         for segment in &plan.segments {
