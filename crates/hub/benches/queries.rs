@@ -65,6 +65,8 @@ fn ask(hub: &Hub, token: &str, loaded: &Loaded) {
     std::thread::sleep(READ_AHEAD);
     report("reading the fleet's last hour ahead", format!("{} of CPU", ms(hub.cpu() - cpu_before)));
     report("hub memory after that", mib(hub.rss_bytes()));
+    // The hub has closed the connection in the meantime.
+    let mut client = Client::connect(&hub.url, token);
     measure(&mut client, "one metric, 1 h raw (0.4 ms)", rounds, |round| {
         format!("/agents/{}/metrics/history?{cpu}&{}&tier=raw", agent(round), span(HOUR_MS))
     });

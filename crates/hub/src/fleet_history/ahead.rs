@@ -18,7 +18,7 @@ const CELLS: usize = 400;
 /// So many agents, each once for every group of it, are told apart: 160 kB.
 const MEMBERS: usize = 10_000;
 /// So many minutes are read at once: a packed hour is unpacked once for each such stretch, and one agent's part is in memory.
-const STRETCH: i64 = 15;
+const STRETCH: i64 = 32;
 /// A minute is read so long after its end, in milliseconds: its last heartbeats are on their way until then.
 const SETTLED_MS: i64 = 2_000;
 
