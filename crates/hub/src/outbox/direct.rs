@@ -52,7 +52,8 @@ impl Lines {
     pub(super) fn take(
         &mut self,
         (now, now_ms): (Timestamp, i64),
-        (is_owed, folds): (&dyn Fn(&NewDelivery) -> bool, &dyn Fn(ChannelId) -> bool),
+        is_owed: &dyn Fn(&NewDelivery) -> bool,
+        folds: &dyn Fn(ChannelId) -> bool,
         patience: &HashMap<ChannelId, i64>,
     ) -> Vec<(ChannelId, Attempt)> {
         let mut taken = Vec::new();
@@ -171,7 +172,7 @@ mod tests {
 
     /// The only message that goes at `ms`, as the numbers of its pages.
     fn goes(lines: &mut Lines, ms: i64, folds: bool) -> Option<(Vec<u128>, Attempt)> {
-        let mut taken = lines.take((at(ms), ms), (&|_| true, &|_| folds), &HashMap::new());
+        let mut taken = lines.take((at(ms), ms), &|_| true, &|_| folds, &HashMap::new());
         assert!(taken.len() <= 1);
         taken.pop().map(|(_, attempt)| (attempt.rows.iter().map(|row| row.id.bits()).collect(), attempt))
     }
@@ -242,7 +243,7 @@ mod tests {
         }
         let (_, attempt) = goes(&mut lines, 0, false).unwrap();
         lines.ended(ChannelId::from_bits(1), attempt, &later(5_000), 0);
-        assert!(lines.take((at(9_000), 9_000), (&|_| false, &|_| true), &HashMap::new()).is_empty());
+        assert!(lines.take((at(9_000), 9_000), &|_| false, &|_| true, &HashMap::new()).is_empty());
         assert_eq!(wait(&lines, 9_000), None, "and the line is gone");
     }
 
@@ -254,7 +255,7 @@ mod tests {
         lines.push(NewDelivery { channel: two, ..row(2, (FIRED, "hot/a"), 0) });
         let patience = HashMap::from([(one, 7_000)]);
         let taken = |lines: &mut Lines, ms: i64| {
-            let taken = lines.take((at(ms), ms), (&|_| true, &|_| true), &patience);
+            let taken = lines.take((at(ms), ms), &|_| true, &|_| true, &patience);
             taken.into_iter().map(|(channel, _)| channel).collect::<Vec<_>>()
         };
         assert_eq!(taken(&mut lines, 0), [two], "a channel's patience holds up no other");

@@ -325,7 +325,7 @@ impl Outbox {
         let handle = &self.input.handle;
         let is_owed = |row: &NewDelivery| handle.is_owed_unstored(row.id);
         let folds = |channel| self.crowd.takes_several(channel);
-        let started = self.direct.take(at, (&is_owed, &folds), &self.patience);
+        let started = self.direct.take(at, &is_owed, &folds, &self.patience);
         for (channel, attempt) in started {
             self.try_direct(channel, attempt);
         }
