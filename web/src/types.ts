@@ -215,6 +215,7 @@ export interface TopProcess {
   pid?: number;
   cpu_percent: number;
   rss_bytes: number;
+  io_bytes_per_second?: number;
 }
 
 export interface IncidentDetail extends Incident {

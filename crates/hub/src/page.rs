@@ -6,7 +6,7 @@ use crate::registry::{Holdings, digest_id};
 use chrono::{DateTime, SecondsFormat, Utc};
 use nightbell_alerts::{Ack, DOUBT_RULE, IncidentRecord, InstanceKey, Notice, NoticeKind, Transform};
 use nightbell_model::{AgentId, Timestamp, Ulid, catalogue};
-use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, RuleFacts, TopProcess, is_of_memory};
+use nightbell_notify::{AckFacts, AgentFacts, DoubtFacts, NoticeWord, Notification, Resource, RuleFacts, TopProcess};
 use nightbell_store::{ChannelRow, NewDelivery};
 
 /// Top processes older than this at the breach say nothing about it.
@@ -156,8 +156,8 @@ impl Context<'_> {
     }
 }
 
-/// The processes of an agent's list that say most about a metric: those that use most memory, if it is about that, else those that use
-/// most CPU; at most five.
+/// The processes of an agent's lists that say most about a metric: those that use most of what it is about, else those that use most CPU;
+/// at most five.
 #[must_use]
 pub fn top(json: &str, metric: &str) -> Vec<TopProcess> {
     #[derive(serde::Deserialize)]
@@ -166,9 +166,15 @@ pub fn top(json: &str, metric: &str) -> Vec<TopProcess> {
         cpu: Vec<TopProcess>,
         #[serde(default)]
         mem: Vec<TopProcess>,
+        #[serde(default)]
+        io: Vec<TopProcess>,
     }
-    let Ok(Lists { cpu, mem }) = serde_json::from_str::<Lists>(json) else { return Vec::new() };
-    let told = if is_of_memory(metric) && !mem.is_empty() { mem } else { cpu };
+    let Ok(Lists { cpu, mem, io }) = serde_json::from_str::<Lists>(json) else { return Vec::new() };
+    let told = match Resource::of(metric) {
+        Resource::Memory if !mem.is_empty() => mem,
+        Resource::Io if !io.is_empty() => io,
+        _ => cpu,
+    };
     told.into_iter().take(5).collect()
 }
 
@@ -214,15 +220,20 @@ mod tests {
 
     #[test]
     fn the_processes_on_a_page_are_those_that_say_most_about_its_metric() {
-        let json =
-            r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}],"mem":[{"name":"java","cpu_percent":1,"rss_bytes":9}]}"#;
+        let json = r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}],"mem":[{"name":"java","cpu_percent":1,"rss_bytes":9}],
+            "io":[{"name":"rsync","cpu_percent":2,"rss_bytes":3,"io_bytes_per_second":4}]}"#;
         let first = |json: &str, metric: &str| top(json, metric).first().map(|process| process.name.clone());
         assert_eq!(first(json, "cpu.usage_percent").as_deref(), Some("gcc"));
         for metric in ["mem.used_percent", "swap.used_percent", "psi.memory_full_percent"] {
             assert_eq!(first(json, metric).as_deref(), Some("java"), "{metric}");
         }
+        for metric in ["diskio.util_percent{device=sda}", "psi.io_some_percent", "cpu.iowait_percent"] {
+            assert_eq!(first(json, metric).as_deref(), Some("rsync"), "{metric}");
+        }
+        assert_eq!(top(json, "diskio.util_percent")[0].io_bytes_per_second, Some(4));
         let older = r#"{"cpu":[{"name":"gcc","cpu_percent":99,"rss_bytes":1}]}"#;
         assert_eq!(first(older, "mem.used_percent").as_deref(), Some("gcc"), "an agent that tells of one order only");
+        assert_eq!(first(older, "diskio.util_percent").as_deref(), Some("gcc"), "one that may not know");
         assert_eq!(first("[]", "mem.used_percent"), None);
     }
 }

@@ -230,7 +230,7 @@ impl Session {
     fn top(&self, top: &TopProcesses, received: Timestamp) {
         let Some(agent) = &self.agent else { return };
         let age = i64::try_from(top.age_ms.unwrap_or(0)).unwrap_or(i64::MAX);
-        let json = serde_json::json!({"cpu": top.cpu, "mem": top.mem}).to_string();
+        let json = serde_json::json!({"cpu": top.cpu, "mem": top.mem, "io": top.io}).to_string();
         self.shared.port.top_processes(agent.id, received.plus_millis(age.saturating_neg()), json);
     }
 

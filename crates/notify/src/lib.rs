@@ -31,7 +31,7 @@ pub use config::{ChannelConfig, ConfigFault, DiscordConfig, KINDS, Pictures, Sla
 pub use delivery::{Charts, Earlier, Message, Outcome, Report, without_receivers_words};
 pub use limiter::{ChannelRate, TokenBucket};
 pub use notification::{
-    AckFacts, AgentFacts, BrokenFacts, DoubtFacts, NoticeWord, Notification, QuietFacts, RuleFacts, TopProcess, is_of_memory,
+    AckFacts, AgentFacts, BrokenFacts, DoubtFacts, NoticeWord, Notification, QuietFacts, Resource, RuleFacts, TopProcess,
 };
 pub use notifier::{Notifier, NotifierError, NotifierOptions};
 pub use press::Action;

@@ -211,9 +211,9 @@ impl Notification {
         self.shape.is_empty()
     }
 
-    /// Whether it speaks of a host's memory: then its processes are the largest, else the busiest.
-    pub(crate) fn is_of_memory(&self) -> bool {
-        is_of_memory(&self.metric)
+    /// What its processes are those that use most of.
+    pub(crate) fn resource(&self) -> Resource {
+        Resource::of(&self.metric)
     }
 
     /// The series in words: the metric, and its labels in braces where it has any.
@@ -226,8 +226,28 @@ impl Notification {
     }
 }
 
-/// Whether a metric is one of a host's memory, so that the largest processes say more about it than the busiest.
-#[must_use]
-pub fn is_of_memory(metric: &str) -> bool {
-    ["mem.", "swap.", "psi.memory_"].iter().any(|group| metric.starts_with(group))
+/// What processes use, and a metric may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Processor time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// What is read from and written to disks.
+    Io,
+}
+
+impl Resource {
+    /// The one that a host's processes are looked through for when this metric is the matter: CPU, unless it is about another.
+    #[must_use]
+    pub fn of(metric: &str) -> Self {
+        let begins = |groups: &[&str]| groups.iter().any(|group| metric.starts_with(group));
+        if begins(&["mem.", "swap.", "psi.memory_"]) {
+            Self::Memory
+        } else if begins(&["diskio.", "psi.io_", "cpu.iowait"]) {
+            Self::Io
+        } else {
+            Self::Cpu
+        }
+    }
 }

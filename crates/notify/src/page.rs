@@ -10,7 +10,7 @@ mod states;
 mod tests;
 
 use crate::delivery::Message;
-use crate::notification::{NoticeWord, Notification};
+use crate::notification::{NoticeWord, Notification, Resource};
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
 use serde::Serialize;
@@ -86,6 +86,16 @@ pub(crate) struct ProcessLine {
     pub(crate) name: String,
     pub(crate) cpu: String,
     pub(crate) memory: String,
+    /// Empty where it is not known.
+    pub(crate) io: String,
+}
+
+impl ProcessLine {
+    /// What it uses, in one line.
+    pub(crate) fn uses(&self) -> String {
+        let io = if self.io.is_empty() { String::new() } else { format!(", {} disk", self.io) };
+        format!("{} CPU, {}{io}", self.cpu, self.memory)
+    }
 }
 
 /// Some lines under a title.
@@ -206,7 +216,7 @@ impl Page {
         }
         if !self.processes.is_empty() {
             lines.extend([String::new(), format!("{}:", self.processes_name)]);
-            lines.extend(self.processes.iter().map(|line| format!("  {}  {} CPU  {}", line.name, line.cpu, line.memory)));
+            lines.extend(self.processes.iter().map(|line| format!("  {}  {}", line.name, line.uses())));
         }
         for list in &self.lists {
             lines.extend([String::new(), format!("{}:", list.title)]);
@@ -305,7 +315,11 @@ const fn why_name(notification: &Notification) -> &'static str {
 
 /// What the processes of a notification are.
 fn processes_name(notification: &Notification) -> &'static str {
-    if notification.is_of_memory() { "Largest processes" } else { "Busiest processes" }
+    match notification.resource() {
+        Resource::Cpu => "Busiest processes",
+        Resource::Memory => "Largest processes",
+        Resource::Io => "Processes with most disk I/O",
+    }
 }
 
 fn processes(notification: &Notification) -> Vec<ProcessLine> {
@@ -313,6 +327,7 @@ fn processes(notification: &Notification) -> Vec<ProcessLine> {
         name: process.pid.map_or_else(|| clean(&process.name), |pid| format!("{} ({pid})", clean(&process.name))),
         cpu: words::value(process.cpu_percent, "percent"),
         memory: words::value(approximate(process.rss_bytes), "bytes"),
+        io: process.io_bytes_per_second.map_or_else(String::new, |rate| words::value(approximate(rate), "bytes_per_second")),
     };
     notification.top_processes.iter().take(PROCESSES_SHOWN).map(line).collect()
 }

@@ -176,7 +176,13 @@ pub(crate) fn any_notification() -> impl Strategy<Value = Notification> {
                 why,
                 top_processes: processes
                     .into_iter()
-                    .map(|(name, cpu_percent, rss_bytes)| TopProcess { name, pid: None, cpu_percent, rss_bytes })
+                    .map(|(name, cpu_percent, rss_bytes)| TopProcess {
+                        name,
+                        pid: None,
+                        cpu_percent,
+                        rss_bytes,
+                        io_bytes_per_second: None,
+                    })
                     .collect(),
                 started_at: note.clone(),
                 url,

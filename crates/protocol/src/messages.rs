@@ -91,9 +91,12 @@ pub struct TopProcess {
     pub cpu_percent: Lenient,
     /// Its resident memory.
     pub rss_bytes: u64,
+    /// What it reads from and writes to disks each second, where the agent may know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_bytes_per_second: Option<u64>,
 }
 
-/// The processes that use most CPU and most memory, each list with the greatest first.
+/// The processes that use most CPU, most memory and the disks most, each list with the greatest first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct TopProcesses {
     /// How long ago this was so, in milliseconds.
@@ -103,6 +106,9 @@ pub struct TopProcesses {
     pub cpu: Vec<TopProcess>,
     /// By memory.
     pub mem: Vec<TopProcess>,
+    /// By what they read from and write to disks; empty where the agent may not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io: Vec<TopProcess>,
 }
 
 /// The agent is about to stop.
@@ -218,6 +224,7 @@ impl FromTree for TopProcess {
             pid: fields.whole(&["pid"])?,
             cpu_percent: Lenient::from(fields.number(&["cpu_percent"])?),
             rss_bytes: fields.whole(&["rss_bytes"])?.unwrap_or(0),
+            io_bytes_per_second: fields.whole(&["io_bytes_per_second"])?,
         })
     }
 }
@@ -231,7 +238,7 @@ impl FromTree for TopProcesses {
         let list = |name: &str| -> Result<Vec<TopProcess>, DecodeError> {
             fields.list(&[name])?.iter().take(TOP_LIMIT).map(|process| TopProcess::from_tree(process, limits)).collect()
         };
-        Ok(Self { age_ms: fields.whole(&["age_ms"])?, cpu: list("cpu")?, mem: list("mem")? })
+        Ok(Self { age_ms: fields.whole(&["age_ms"])?, cpu: list("cpu")?, mem: list("mem")?, io: list("io")? })
     }
 }
 

@@ -126,9 +126,18 @@ fn heartbeats() {
 #[test]
 fn the_rest_of_an_agents_words() {
     check_agent("facts", &FromAgent::Facts(facts()).into());
-    let process = TopProcess { name: "postgres".into(), pid: Some(77), cpu_percent: Lenient(81.5), rss_bytes: 1 << 30 };
+    let process = TopProcess {
+        name: "postgres".into(),
+        pid: Some(77),
+        cpu_percent: Lenient(81.5),
+        rss_bytes: 1 << 30,
+        io_bytes_per_second: None,
+    };
     let other = TopProcess { pid: None, cpu_percent: Lenient(0.0), ..process.clone() };
-    check_agent("top", &FromAgent::Top(TopProcesses { age_ms: Some(1500), cpu: vec![process], mem: vec![other] }).into());
+    let writer = TopProcess { io_bytes_per_second: Some(50_331_648), ..process.clone() };
+    let plain = TopProcesses { age_ms: Some(1500), cpu: vec![process], mem: vec![other], io: Vec::new() };
+    check_agent("top_io", &FromAgent::Top(TopProcesses { io: vec![writer], ..plain.clone() }).into());
+    check_agent("top", &FromAgent::Top(plain).into());
     check_agent("stopping", &FromAgent::Stopping(Stopping { on_purpose: true }).into());
     let web = Container { name: "web".into(), values: vec![("cpu_percent".into(), 150.5), ("mem_used_bytes".into(), 1024.0)] };
     let containers = ContainerMetrics {

@@ -164,6 +164,7 @@ function More(props: { incident: IncidentDetail }): JSX.Element {
 }
 
 function Processes(props: { processes: readonly TopProcess[] }): JSX.Element {
+  const knowsIo = () => props.processes.some((process) => process.io_bytes_per_second !== undefined);
   return (
     <Show when={props.processes.length > 0} fallback={<p class="muted">The host has not told.</p>}>
       <table class="processes num">
@@ -172,6 +173,9 @@ function Processes(props: { processes: readonly TopProcess[] }): JSX.Element {
             <th scope="col">Process</th>
             <th scope="col">CPU</th>
             <th scope="col">Memory</th>
+            <Show when={knowsIo()}>
+              <th scope="col">Disk</th>
+            </Show>
           </tr>
         </thead>
         <tbody>
@@ -183,6 +187,9 @@ function Processes(props: { processes: readonly TopProcess[] }): JSX.Element {
                 </td>
                 <td>{formatValue(process.cpu_percent, "percent")}</td>
                 <td>{formatValue(process.rss_bytes, "bytes")}</td>
+                <Show when={knowsIo()}>
+                  <td>{formatValue(process.io_bytes_per_second, "bytes_per_second")}</td>
+                </Show>
               </tr>
             )}
           </For>

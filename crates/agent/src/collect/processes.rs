@@ -1,4 +1,5 @@
-//! How many processes there are, and which use most: one pass over `/proc/PID/stat` (proc_pid_stat(5)).
+//! How many processes there are, and which use most: one pass over `/proc/PID/stat` (proc_pid_stat(5)) and, of those that did
+//! something and that the agent may look into, `/proc/PID/io` (proc_pid_io(5)).
 //!
 //! The pass is the dearest thing the agent does, so it is not part of the heartbeat: it runs each minute and when the hub asks.
 //! Counting alone needs the names of the folders only.
@@ -10,7 +11,7 @@ use super::source::{Reader, reason};
 use crate::clock::Moment;
 use crate::sheet::Sheet;
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, openat, seek};
-use rustix::io::Errno;
+use rustix::io::{Errno, read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ const TOP: usize = 5;
 const MANY: u32 = 2_000;
 /// Above this many processes nobody is ranked unless the hub asks.
 pub(crate) const TOO_MANY_TO_RANK: u32 = 5_000;
+/// The most of `/proc/PID/io` that is read: seven short lines.
+const IO_FILE: usize = 512;
 /// Two passes less than this apart say nothing about CPU use.
 const LEAST_SECONDS: f64 = 1.0;
 
@@ -35,6 +38,8 @@ pub struct Process {
     pub cpu_percent: f64,
     /// Its resident memory.
     pub rss_bytes: u64,
+    /// What it read from and wrote to disks since the last pass, in bytes a second; that of others' processes is for root alone.
+    pub io_bytes_per_second: Option<u64>,
 }
 
 /// The processes that used most at one moment, the greatest first.
@@ -46,6 +51,8 @@ pub struct Top {
     pub cpu: Vec<Process>,
     /// By memory.
     pub mem: Vec<Process>,
+    /// By what they read from and wrote to disks; empty after the first pass, and where that may not be known.
+    pub io: Vec<Process>,
 }
 
 /// The open folder and the last pass.
@@ -55,17 +62,19 @@ pub(crate) struct Processes {
     dir: Option<OwnedFd>,
     count: Option<u32>,
     beat: u32,
-    last: Vec<Ticks>,
+    last: Vec<Used>,
     last_at: Option<Moment>,
     top: Top,
 }
 
-/// CPU time a process had used by a pass; the start tells two processes of one id apart.
+/// What a process had used by a pass; the start tells two processes of one id apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ticks {
+struct Used {
     pid: u32,
     start: u64,
     ticks: u64,
+    /// Bytes read from and written to disks, where the agent may know.
+    io: Option<u64>,
 }
 
 /// One line of `/proc/PID/stat`.
@@ -117,28 +126,36 @@ impl Processes {
         }
         let per_second = float(rustix::param::clock_ticks_per_second()).max(1.0);
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-        let (mut top, mut ticks) = (Top { at: now, ..Top::default() }, Vec::with_capacity(self.last.len() + 16));
+        let (mut top, mut all) = (Top { at: now, ..Top::default() }, Vec::with_capacity(self.last.len() + 16));
         let last = std::mem::take(&mut self.last);
         // A process that ends during the pass cannot be read any more; it is left out.
         let passed = self.each(|dir, pid| {
             let Ok(file) = openat(dir, format!("{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return };
             let Some(line) = reader.file(file.as_fd()).ok().and_then(parse) else { return };
-            let grown = line.ticks.saturating_sub(before(&last, pid, line.start));
+            let known = before(&last, pid, line.start);
+            let grown = line.ticks.saturating_sub(known.ticks);
             let used = seconds.map(|seconds| float(grown) / per_second / seconds);
+            // Who used no CPU has moved nothing worth naming; the file costs as much as the line.
+            let io = if grown == 0 && known.io.is_some() { known.io } else { io_bytes(dir, pid) };
+            let io_bytes_per_second =
+                seconds.zip(known.io).zip(io).map(|((seconds, then), now)| rate(now.saturating_sub(then), seconds));
             let rss_bytes = line.rss_pages.saturating_mul(page);
-            let process =
-                || Process { name: scan::text(line.name), pid, cpu_percent: 100.0 * used.unwrap_or_default(), rss_bytes };
+            let cpu_percent = 100.0 * used.unwrap_or_default();
+            let process = || Process { name: scan::text(line.name), pid, cpu_percent, rss_bytes, io_bytes_per_second };
             if let Some(used) = used.filter(|used| *used > 0.0) {
                 keep(&mut top.cpu, |other| 100.0 * used > other.cpu_percent, process);
             }
             if rss_bytes > 0 {
                 keep(&mut top.mem, |other| rss_bytes > other.rss_bytes, process);
             }
-            ticks.push(Ticks { pid, start: line.start, ticks: line.ticks });
+            if let Some(rate) = io_bytes_per_second.filter(|rate| *rate > 0) {
+                keep(&mut top.io, |other| other.io_bytes_per_second < Some(rate), process);
+            }
+            all.push(Used { pid, start: line.start, ticks: line.ticks, io });
         });
         if passed.is_ok() {
-            ticks.sort_unstable_by_key(|ticks: &Ticks| ticks.pid);
-            (self.last, self.last_at, self.top) = (ticks, Some(now), top);
+            all.sort_unstable_by_key(|used: &Used| used.pid);
+            (self.last, self.last_at, self.top) = (all, Some(now), top);
         }
         self.top.clone()
     }
@@ -163,12 +180,28 @@ impl Processes {
     }
 }
 
-/// The ticks a process had at the last pass; 0 for one that began since: all its time is new.
-fn before(last: &[Ticks], pid: u32, start: u64) -> u64 {
-    match last.binary_search_by_key(&pid, |ticks| ticks.pid) {
-        Ok(at) if last[at].start == start => last[at].ticks,
-        _ => 0,
+/// What a process had used by the last pass; nothing for one that began since: all of it is new.
+fn before(last: &[Used], pid: u32, start: u64) -> Used {
+    match last.binary_search_by_key(&pid, |used| used.pid) {
+        Ok(at) if last[at].start == start => last[at],
+        _ => Used { pid, start, ticks: 0, io: Some(0) },
     }
+}
+
+/// What a process has read from and written to disks, caches left out, if the kernel says so to the agent.
+fn io_bytes(dir: &OwnedFd, pid: u32) -> Option<u64> {
+    let file = openat(dir, format!("{pid}/io"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut space = [0; IO_FILE];
+    let length = read(&file, &mut space).ok()?;
+    let mut lines = scan::lines(space.get(..length)?);
+    let mut field = |name: &[u8]| lines.find_map(|line| line.strip_prefix(name)).and_then(|rest| scan::number(rest.trim_ascii()));
+    field(b"read_bytes:")?.checked_add(field(b"write_bytes:")?)
+}
+
+/// So much in so many seconds, for each of them.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "neither negative nor near 2^64")]
+fn rate(bytes: u64, seconds: f64) -> u64 {
+    (float(bytes) / seconds).round() as u64
 }
 
 /// Puts a process into a list of the greatest, if it is one of them.
@@ -240,6 +273,34 @@ mod tests {
         assert_eq!(names, [("busy", 50.0), ("reborn", 5.0)]);
         put(dir.path(), 2, &stat(2, "busy", 900, 5, 1));
         assert_eq!(processes.rank(&mut reader, at(10)), second, "a moment later nothing new can be said");
+    }
+
+    #[test]
+    fn the_greatest_by_what_they_read_and_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let io = |pid: u32, read: u64, write: u64| {
+            let text = format!(
+                "rchar: 9\nwchar: 9\nsyscr: 1\nsyscw: 1\nread_bytes: {read}\nwrite_bytes: {write}\ncancelled_write_bytes: 7\n"
+            );
+            std::fs::write(dir.path().join(pid.to_string()).join("io"), text).unwrap();
+        };
+        for pid in 1..=5_u32 {
+            put(dir.path(), pid, &stat(pid, &format!("p{pid}"), 100, 5, 1));
+        }
+        (1..=4).for_each(|pid| io(pid, 1_000, 1_000));
+        let roots = Roots { proc: dir.path().into(), sys: dir.path().into(), cgroup: dir.path().into() };
+        let (mut processes, mut reader) = (Processes::new(&roots), Reader::new());
+        assert_eq!(processes.rank(&mut reader, at(0)).io, [], "what it did before is no rate");
+        for (pid, ticks, start) in [(1, 101, 5), (2, 102, 5), (3, 100, 5), (4, 3, 99), (5, 200, 5)] {
+            put(dir.path(), pid, &stat(pid, &format!("p{pid}"), ticks, start, 1));
+        }
+        io(1, 1_000, 21_000);
+        io(2, 51_000, 1_000);
+        io(4, 400, 600);
+        let second = processes.rank(&mut reader, at(10));
+        let found: Vec<_> = second.io.iter().map(|process| (process.pid, process.io_bytes_per_second)).collect();
+        assert_eq!(found, [(2, Some(5_000)), (1, Some(2_000)), (4, Some(100))], "3 did nothing, 4 is new, 5 is not ours to know");
+        assert_eq!(second.cpu.iter().find(|process| process.pid == 5).unwrap().io_bytes_per_second, None);
     }
 
     #[test]

@@ -49,12 +49,14 @@ pub(super) fn top(top: &Top, now: Moment) -> FromAgent {
         pid: Some(process.pid.into()),
         cpu_percent: Lenient((process.cpu_percent * 10.0).round() / 10.0),
         rss_bytes: process.rss_bytes,
+        io_bytes_per_second: process.io_bytes_per_second,
     };
     let age_ms = u64::try_from(now.boot_ms - top.at.boot_ms).ok();
     FromAgent::Top(TopProcesses {
         age_ms,
         cpu: top.cpu.iter().map(process).collect(),
         mem: top.mem.iter().map(process).collect(),
+        io: top.io.iter().map(process).collect(),
     })
 }
 

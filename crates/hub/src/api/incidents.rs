@@ -71,7 +71,7 @@ struct IncidentDetail {
     timeline: Vec<EventView>,
     /// Who was told, the oldest first.
     deliveries: Vec<DeliveryView>,
-    /// What used most CPU at the breach; of an incident about memory, what used most of that.
+    /// What used most CPU at the breach; of an incident about memory or disks, what used most of those.
     #[schema(value_type = Vec<Object>)]
     top_processes: Vec<TopProcess>,
     notes: Vec<Note>,
@@ -143,7 +143,7 @@ pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
     found.await?.ok_or_else(|| Problem::not_found("incident"))
 }
 
-/// What used most CPU (or memory, where that is the matter) at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
+/// What used most CPU (or memory, or the disks, where that is the matter) at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
 pub(super) fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
     let metric = found.record.key.series.metric();
     if let Some(attached) = found.attachments.iter().find(|attachment| attachment.kind == "top_processes") {

@@ -116,7 +116,7 @@ async fn sheet(app: &App, id: IncidentId, right: &Right) -> Result<Sheet, Proble
         why: why(record),
         facts,
         chart: format!("/i/{id}/chart.png?e={}&s={}", right.e, right.s),
-        top: top.into_iter().map(|one| (one.name, one.cpu_percent, one.rss_bytes)).collect(),
+        top: top.into_iter().map(|one| (one.name, one.cpu_percent, one.rss_bytes, one.io_bytes_per_second)).collect(),
         notes: notes.collect(),
         timeline: timeline.collect(),
         login: app.links.login(&id.to_string()),

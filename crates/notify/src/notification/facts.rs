@@ -25,7 +25,7 @@ pub struct AgentFacts {
     pub tags: Vec<String>,
 }
 
-/// One of the busiest processes at the moment of the breach.
+/// One of the processes that used most at the moment of the breach.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TopProcess {
@@ -38,6 +38,9 @@ pub struct TopProcess {
     pub cpu_percent: f64,
     /// Resident memory in bytes.
     pub rss_bytes: u64,
+    /// What it reads from and writes to disks, in bytes a second, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_bytes_per_second: Option<u64>,
 }
 
 /// Who is on it.

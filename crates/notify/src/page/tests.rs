@@ -227,7 +227,8 @@ fn a_crowd_is_listed_by_name_up_to_a_number() {
 #[test]
 fn only_the_busiest_processes_are_named() {
     let mut crowded = notification(NoticeWord::Fired);
-    crowded.top_processes = vec![TopProcess { name: "x".to_owned(), pid: None, cpu_percent: 1.0, rss_bytes: 1 }; 9];
+    crowded.top_processes =
+        vec![TopProcess { name: "x".to_owned(), pid: None, cpu_percent: 1.0, rss_bytes: 1, io_bytes_per_second: None }; 9];
     assert_eq!(Page::of(&message(&crowded)).processes.len(), PROCESSES_SHOWN);
 }
 

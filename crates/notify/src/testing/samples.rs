@@ -46,11 +46,17 @@ pub(super) fn incident(kind: NoticeWord) -> Notification {
 }
 
 fn busiest() -> Vec<TopProcess> {
-    let top = |name: &str, pid, cpu_percent, rss_bytes| TopProcess { name: name.to_owned(), pid, cpu_percent, rss_bytes };
+    let top = |name: &str, pid, (cpu_percent, rss_bytes, io_bytes_per_second)| TopProcess {
+        name: name.to_owned(),
+        pid,
+        cpu_percent,
+        rss_bytes,
+        io_bytes_per_second,
+    };
     vec![
-        top("postgres", Some(4312), 81.0, 3_221_225_472),
-        top("walwriter", Some(4320), 9.5, 41_943_040),
-        top("node_exporter", None, 0.4, 20_971_520),
+        top("postgres", Some(4312), (81.0, 3_221_225_472, Some(4_404_019))),
+        top("walwriter", Some(4320), (9.5, 41_943_040, Some(50_331_648))),
+        top("node_exporter", None, (0.4, 20_971_520, None)),
     ]
 }
 

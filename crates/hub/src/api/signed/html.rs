@@ -39,7 +39,7 @@ pub(super) struct Sheet {
     /// The picture, to which `&theme=` may be added.
     pub(super) chart: String,
     /// Name, percent of a core, bytes.
-    pub(super) top: Vec<(String, f64, u64)>,
+    pub(super) top: Vec<(String, f64, u64, Option<u64>)>,
     pub(super) notes: Vec<Line>,
     pub(super) timeline: Vec<Line>,
     pub(super) login: String,
@@ -102,15 +102,18 @@ fn lines(title: &str, lines: &[Line]) -> String {
     text + "</table>"
 }
 
-fn top(top: &[(String, f64, u64)]) -> String {
+fn top(top: &[(String, f64, u64, Option<u64>)]) -> String {
     if top.is_empty() {
         return String::new();
     }
     let mut text = "<h2>Top processes</h2><table>".to_owned();
-    for (name, cpu, rss) in top {
+    for (name, cpu, rss, io) in top {
         let (name, cpu, mebibytes) = (escaped(name), number(*cpu), rss >> 20);
-        let _written =
-            write!(text, "<tr><td>{name}</td><td class=\"n\">{cpu} % of a core</td><td class=\"n\">{mebibytes} MiB</td></tr>");
+        let io = io.map_or_else(String::new, |io| format!("{} KiB/s disk", io >> 10));
+        let _written = write!(
+            text,
+            "<tr><td>{name}</td><td class=\"n\">{cpu} % of a core</td><td class=\"n\">{mebibytes} MiB</td><td class=\"n\">{io}</td></tr>"
+        );
     }
     text + "</table>"
 }
@@ -163,7 +166,7 @@ mod tests {
             why: bad.to_owned(),
             facts: vec![("Metric", bad.to_owned())],
             chart: "/i/x/chart.png?e=1&s=\"onerror=".to_owned(),
-            top: vec![(bad.to_owned(), 99.5, 5 << 20)],
+            top: vec![(bad.to_owned(), 99.5, 5 << 20, Some(3 << 20))],
             notes: vec![line()],
             timeline: vec![line()],
             login: "https://a/\"".to_owned(),
@@ -172,7 +175,7 @@ mod tests {
         let text = page(&sheet);
         assert!(!text.contains("<script") && !text.contains("s=\"onerror") && !text.contains("a/\"\""), "{text}");
         assert_eq!(text.matches("&lt;script&gt;").count(), 13, "each of them is there as text: {text}");
-        assert!(text.contains("99.5 % of a core") && text.contains("5 MiB"), "{text}");
+        assert!(text.contains("99.5 % of a core") && text.contains("5 MiB") && text.contains("3072 KiB/s disk"), "{text}");
         assert!(no_more(true, "https://a/<").contains("https://a/&lt;"));
         assert_eq!((number(90.0), number(1.256), number(-0.5)), ("90".to_owned(), "1.26".to_owned(), "-0.5".to_owned()));
         assert_eq!(moment(Timestamp::from_secs(1_763_800_000), chrono_tz::Europe::Berlin), "2025-11-22 09:26:40 CET");

@@ -148,7 +148,7 @@ fn fields(page: &Page) -> Vec<(String, String)> {
         fields.push((page.why_name.to_owned(), escape(&page.why)));
     }
     if !page.processes.is_empty() {
-        let lines = page.processes.iter().map(|line| format!("{} — {} CPU, {}", escape(&line.name), line.cpu, line.memory));
+        let lines = page.processes.iter().map(|line| format!("{} — {}", escape(&line.name), line.uses()));
         fields.push((page.processes_name.to_owned(), lines.collect::<Vec<_>>().join("\n")));
     }
     fields

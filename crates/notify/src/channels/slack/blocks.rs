@@ -62,8 +62,7 @@ fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
         blocks.push(section(&format!("*{}*\n{}", page.why_name, escape(&page.why)), budget));
     }
     if !page.processes.is_empty() {
-        let lines: Vec<String> =
-            page.processes.iter().map(|line| format!("{} — {} CPU, {}", escape(&line.name), line.cpu, line.memory)).collect();
+        let lines: Vec<String> = page.processes.iter().map(|line| format!("{} — {}", escape(&line.name), line.uses())).collect();
         blocks.push(section(&format!("*{}*\n{}", page.processes_name, lines.join("\n")), budget));
     }
     for list in &page.lists {

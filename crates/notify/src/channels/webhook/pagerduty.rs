@@ -91,8 +91,7 @@ pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, a
 }
 
 fn details(notification: &Notification, page: &Page) -> Value {
-    let processes: Vec<String> =
-        page.processes.iter().map(|process| format!("{}: {} CPU, {}", process.name, process.cpu, process.memory)).collect();
+    let processes: Vec<String> = page.processes.iter().map(|process| format!("{}: {}", process.name, process.uses())).collect();
     let facts: serde_json::Map<String, Value> = page.facts.iter().map(|fact| (fact.name.to_owned(), json!(fact.value))).collect();
     json!({
         "what": page.sentence,

@@ -34,6 +34,9 @@ struct Data<'a> {
     top_processes: Vec<Process<'a>>,
     suppressed_count: u32,
     maybe_repeat: bool,
+    /// Nobody is on it yet: it is told to more people, or again, and not just remembered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    escalated: bool,
     url: &'a str,
     chart_url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,16 +56,17 @@ struct Process<'a> {
     name: &'a str,
     cpu_percent: f64,
     rss_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_bytes_per_second: Option<u64>,
 }
 
-/// The page of one notification.
+/// The page of one notification. The types are a closed list for receivers, so that an escalation is a repeat with a mark.
 pub(super) fn body(notification: &Notification) -> Body<'_> {
     Body {
         r#type: match notification.kind {
             NoticeWord::Fired => "incident.fired",
             NoticeWord::Resolved => "incident.resolved",
-            NoticeWord::Repeat => "incident.repeat",
-            NoticeWord::Escalated => "incident.escalated",
+            NoticeWord::Repeat | NoticeWord::Escalated => "incident.repeat",
             NoticeWord::NodataStart => "nodata.start",
             NoticeWord::NodataEnd => "nodata.end",
             NoticeWord::Test => "test",
@@ -92,10 +96,16 @@ pub(super) fn body(notification: &Notification) -> Body<'_> {
             top_processes: notification
                 .top_processes
                 .iter()
-                .map(|process| Process { name: &process.name, cpu_percent: process.cpu_percent, rss_bytes: process.rss_bytes })
+                .map(|process| Process {
+                    name: &process.name,
+                    cpu_percent: process.cpu_percent,
+                    rss_bytes: process.rss_bytes,
+                    io_bytes_per_second: process.io_bytes_per_second,
+                })
                 .collect(),
             suppressed_count: notification.suppressed_count,
             maybe_repeat: notification.maybe_repeat,
+            escalated: notification.kind == NoticeWord::Escalated,
             url: &notification.url,
             chart_url: &notification.chart_url,
             ack: notification.ack.as_ref(),

@@ -46,7 +46,8 @@ async fn a_page_has_exactly_the_promised_fields() {
     );
     assert_eq!(keys(&body["data"]["rule"]), "id name severity");
     assert_eq!(keys(&body["data"]["agent"]), "id name tags");
-    assert_eq!(keys(&body["data"]["top_processes"][0]), "cpu_percent name rss_bytes");
+    assert_eq!(keys(&body["data"]["top_processes"][2]), "cpu_percent name rss_bytes");
+    assert_eq!(keys(&body["data"]["top_processes"][0]), "cpu_percent io_bytes_per_second name rss_bytes", "where it is known");
     assert_eq!(received.headers["content-type"], "application/json");
     assert!(received.headers["user-agent"].starts_with("Nightbell/"));
     assert!(!received.headers.contains_key("webhook-signature"), "nothing to sign with");
