@@ -82,6 +82,10 @@ struct Agent {
     told: About,
     /// When the flush at the end is over.
     stopping: Option<i64>,
+    /// The last heartbeat is still to be taken.
+    wants_last: bool,
+    /// What is being read, or was last, is for a heartbeat.
+    reads_beat: bool,
 }
 
 impl Agent {
@@ -103,6 +107,8 @@ impl Agent {
             ever_up: false,
             told: About::default(),
             stopping: None,
+            wants_last: false,
+            reads_beat: false,
         }
     }
 
@@ -144,9 +150,15 @@ impl Agent {
     }
 
     fn read_if_due(&mut self, now: Moment) {
+        if self.wants_last && self.probe.is_idle() {
+            self.wants_last = false;
+            self.start_reading(now, true);
+            return;
+        }
         let due = self.schedule.next(self.last_ms) <= now.boot_ms && self.stopping.is_none();
         if self.probe.is_idle() {
-            if due || self.rank_at_ms.is_some_and(|at| at <= now.boot_ms) {
+            let rank = self.stopping.is_none() && self.rank_at_ms.is_some_and(|at| at <= now.boot_ms);
+            if due || rank {
                 self.start_reading(now, due);
             }
         } else if self.probe.gives_up_at().is_some_and(|at| at <= now.boot_ms) {
@@ -173,6 +185,7 @@ impl Agent {
             self.schedule.taken();
             self.last_ms = now.boot_ms;
         }
+        self.reads_beat = beat;
         (self.dealings.buffered, self.dealings.dropped) = (self.courier.waiting(), self.courier.dropped());
         self.dealings.clock_offset_ms = self.offset.best_ms();
         self.probe.start(now, self.dealings, Wanted { beat, rank });
@@ -275,15 +288,14 @@ impl Agent {
         let now = Moment::now();
         tracing::info!("stopping");
         self.stopping = Some(now.boot_ms + FLUSH_MS);
-        if self.probe.is_idle() {
-            self.start_reading(now, true);
-        }
+        // A pass over the processes that is under way brings no heartbeat: that one comes after it.
+        self.wants_last = self.probe.is_idle() || !self.reads_beat;
     }
 
     /// Whether there is nothing left to do at the end: the last heartbeat is taken and confirmed, or it cannot be.
     fn is_done(&self, now_ms: i64) -> bool {
         let Some(end_ms) = self.stopping else { return false };
-        let read = self.probe.is_idle() || self.probe.is_given_up();
+        let read = (self.probe.is_idle() && !self.wants_last) || self.probe.is_given_up();
         (read && self.courier.waiting() == 0) || now_ms >= end_ms || self.up.is_none()
     }
 
@@ -305,7 +317,7 @@ impl Agent {
         let reads = self.probe.is_idle() || self.probe.is_given_up();
         let beat = (reads && self.stopping.is_none()).then(|| self.schedule.next(self.last_ms));
         let sends = [self.courier.wants_at(), self.courier.gives_up_at()].map(|at| at.filter(|at| *at > now_ms));
-        let rank = self.rank_at_ms.filter(|_| self.probe.is_idle());
+        let rank = self.rank_at_ms.filter(|_| self.probe.is_idle() && self.stopping.is_none());
         let all = [beat, rank, self.probe.gives_up_at(), self.stopping, sends[0], sends[1]];
         all.into_iter().flatten().min().unwrap_or(now_ms + MINUTE_MS)
     }
