@@ -243,8 +243,10 @@ impl Run {
                 }
             }
             Op::Unack => {
-                if let Some(id) = self.an_open_incident() {
-                    assert!(self.hub.act(|evaluator, now, out| evaluator.unacknowledge(id, "joe", now, out)));
+                let open = self.hub.evaluator.open_incidents().next().map(|incident| (incident.id, incident.ack.is_some()));
+                if let Some((id, is_acked)) = open {
+                    let taken_back = self.hub.act(|evaluator, now, out| evaluator.unacknowledge(id, "joe", now, out));
+                    assert_eq!(taken_back, is_acked, "what nobody said cannot be taken back");
                 }
             }
             Op::Close { agent: at, clean, on_purpose } => self.hub.close(agent(at), clean, on_purpose),
