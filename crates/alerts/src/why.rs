@@ -115,7 +115,7 @@ fn signed_text(value: f64, unit: Unit) -> String {
     if value > 0.0 && value.is_finite() { format!("+{text}") } else { text }
 }
 
-/// A value with its unit, as people read it: at most two decimals, bytes in powers of 1024.
+/// A value with its unit, as people read it: at most two decimals, bytes in powers of 1024, bytes a second in powers of 1000.
 #[must_use]
 pub fn value_text(value: f64, unit: Unit) -> String {
     if value.is_nan() {
@@ -125,8 +125,8 @@ pub fn value_text(value: f64, unit: Unit) -> String {
         return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
     }
     match unit {
-        Unit::Bytes => bytes_text(value, ""),
-        Unit::BytesPerSecond => bytes_text(value, "/s"),
+        Unit::Bytes => sized_text(value, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
+        Unit::BytesPerSecond => sized_text(value, 1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"]),
         _ if unit.symbol().is_empty() => number_text(value),
         _ => format!("{} {}", number_text(value), unit.symbol()),
     }
@@ -148,14 +148,14 @@ pub fn duration_text(ms: i64) -> String {
     }
 }
 
-fn bytes_text(value: f64, per: &str) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+/// Memory and disks are counted in 1024s, what moves each second in 1000s: as charts and the web UI do it.
+fn sized_text(value: f64, step: f64, units: [&str; 6]) -> String {
     let (mut scaled, mut unit) = (value, 0);
-    while scaled.abs() >= 1024.0 && unit + 1 < UNITS.len() {
-        scaled /= 1024.0;
+    while scaled.abs() >= step && unit + 1 < units.len() {
+        scaled /= step;
         unit += 1;
     }
-    format!("{} {}{per}", number_text(scaled), UNITS[unit])
+    format!("{} {}", number_text(scaled), units[unit])
 }
 
 fn number_text(value: f64) -> String {
@@ -220,7 +220,7 @@ mod tests {
     fn values_and_durations_are_read_easily() {
         assert_eq!(value_text(f64::NAN, Unit::Percent), "?");
         assert_eq!(value_text(-3.5, Unit::Celsius), "-3.5 °C");
-        assert_eq!(value_text(2048.0, Unit::BytesPerSecond), "2 KiB/s");
+        assert_eq!(value_text(2048.0, Unit::BytesPerSecond), "2.05 kB/s");
         assert_eq!(duration_text(90_000_000), "1 d 1 h");
         assert_eq!(duration_text(-5), "0 s");
     }

@@ -184,6 +184,15 @@ pub fn why(incident: &IncidentRecord) -> String {
     nightbell_alerts::why(incident)
 }
 
+/// A threshold on a picture: exact, but for sizes and rates, whose plain numbers nobody reads.
+#[must_use]
+pub fn level_text(value: f64, unit: catalogue::Unit) -> String {
+    match unit {
+        catalogue::Unit::Bytes | catalogue::Unit::BytesPerSecond => nightbell_alerts::why::value_text(value, unit),
+        _ => format!("{value} {}", unit.symbol()).trim_end().to_owned(),
+    }
+}
+
 /// What an agent is called that is not known: by its id, or, where none is meant, the hub itself.
 #[must_use]
 pub fn nobody(id: AgentId) -> String {
@@ -217,6 +226,15 @@ pub const fn seconds(ms: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_is_said_as_people_read_it() {
+        let text = level_text;
+        assert_eq!(text(1e6, catalogue::Unit::BytesPerSecond), "1 MB/s");
+        assert_eq!(text(1_610_612_736.0, catalogue::Unit::Bytes), "1.5 GiB");
+        assert_eq!(text(0.001, catalogue::Unit::Percent), "0.001 %");
+        assert_eq!(text(250.0, catalogue::Unit::Count), "250");
+    }
 
     #[test]
     fn the_processes_on_a_page_are_those_that_say_most_about_its_metric() {

@@ -34,8 +34,8 @@ fn with_decimals(value: f64, unit: &str, decimals: usize) -> String {
     }
     match unit {
         "percent" => format!("{} %", number(value, decimals)),
-        "bytes" => bytes(value, decimals),
-        "bytes_per_second" => format!("{}/s", bytes(value, decimals)),
+        "bytes" => sized(value, decimals, KIB, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
+        "bytes_per_second" => sized(value, decimals, 1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"]),
         "per_second" => format!("{} /s", number(value, decimals)),
         "seconds" if value.abs() >= 60.0 && decimals == 2 => duration(value),
         "seconds" => format!("{} s", number(value, decimals)),
@@ -60,17 +60,14 @@ fn number(value: f64, decimals: usize) -> String {
     if trimmed == "-0" { "0".to_owned() } else { trimmed.to_owned() }
 }
 
-fn bytes(value: f64, decimals: usize) -> String {
-    let mut scaled = value;
-    let mut unit = "B";
-    for next in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if scaled.abs() < KIB {
-            break;
-        }
-        scaled /= KIB;
-        unit = next;
+/// Memory and disks are counted in 1024s, what moves each second in 1000s: as charts and the web UI do it.
+fn sized(value: f64, decimals: usize, step: f64, units: [&str; 6]) -> String {
+    let (mut scaled, mut at) = (value, 0);
+    while scaled.abs() >= step && at + 1 < units.len() {
+        scaled /= step;
+        at += 1;
     }
-    format!("{} {unit}", number(scaled, decimals))
+    format!("{} {}", number(scaled, decimals), units[at])
 }
 
 /// A span of seconds by its two largest parts: `45 s`, `5 m`, `2 h 5 m`, `3 d 4 h`.
@@ -142,7 +139,7 @@ mod tests {
             (-0.001, "count", "-0.001"),
             (1_610_612_736.0, "bytes", "1.5 GiB"),
             (1023.0, "bytes", "1023 B"),
-            (125_000.0, "bytes_per_second", "122.07 KiB/s"),
+            (125_000.0, "bytes_per_second", "125 kB/s"),
             (7_500.0, "seconds", "2 h 5 m"),
             (12.5, "seconds", "12.5 s"),
             (71.0, "celsius", "71 °C"),

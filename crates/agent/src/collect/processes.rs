@@ -188,7 +188,8 @@ fn before(last: &[Used], pid: u32, start: u64) -> Used {
     }
 }
 
-/// What a process has read from and written to disks, caches left out, if the kernel says so to the agent.
+/// What a process has read from and written to disks, caches left out, if the kernel says so to the agent. Of children that have
+/// ended it is told with their parent.
 fn io_bytes(dir: &OwnedFd, pid: u32) -> Option<u64> {
     let file = openat(dir, format!("{pid}/io"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut space = [0; IO_FILE];

@@ -1,5 +1,6 @@
 //! The picture on a page: the last hour of the series, the threshold as a line, the breach shaded.
 
+use crate::page::level_text;
 use nightbell_charts::{ChartError, ChartSpec, Line, Span, ThresholdLine};
 use nightbell_model::{AgentId, SeriesKey, Timestamp, catalogue};
 use nightbell_notify::Notification;
@@ -125,7 +126,7 @@ fn drawn<T>(
     spec.subtitle = metric.map_or_else(String::new, |metric| metric.help.to_owned());
     spec.lines = frame.columns.iter().map(|column| Line { label: column.key.to_string(), column }).collect();
     if let Some(value) = request.threshold {
-        let label = format!("{} {value} {}", request.op, unit.symbol()).trim_end().to_owned();
+        let label = format!("{} {}", request.op, level_text(value, unit));
         spec.thresholds = vec![ThresholdLine { value, label, is_mild: false }];
     }
     spec.breaches = vec![Span { start: request.started_at, end: last }];

@@ -3,6 +3,7 @@
 use super::Chart;
 use crate::api::problem::Problem;
 use crate::app::App;
+use crate::page::level_text;
 use nightbell_alerts::{Event, EventKind, IncidentRecord, LevelTable};
 use nightbell_charts::{ChartSpec, Marker, Span, ThresholdLine};
 use nightbell_model::catalogue::Unit;
@@ -76,7 +77,7 @@ fn all<T>(page: impl Fn(Option<u64>) -> Result<Page<T>, StoreError>) -> Result<V
 fn level_lines(levels: Levels, unit: Unit) -> Vec<ThresholdLine> {
     let line = |level: Level| {
         let value = levels.at(level);
-        let label = format!("{} {value} {}", level.name(), unit.symbol()).trim_end().to_owned();
+        let label = format!("{} {}", level.name(), level_text(value, unit));
         ThresholdLine { value, label, is_mild: level == Level::Warn }
     };
     [Level::Warn, Level::Crit].map(line).to_vec()
