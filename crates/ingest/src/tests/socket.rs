@@ -248,15 +248,18 @@ async fn unknown_subjects_and_other_messages_do_no_harm() {
         assert_eq!(ws.brief().await, "error unknown_subject reply=_INBOX.f");
     }
     ws.say(r#"{"subject":"agent.facts","data":{"os":"Debian 13","cores":8}}"#).await;
-    ws.say(r#"{"subject":"agent.top","data":{"age_ms":2000,"cpu":[{"name":"postgres","pid":7,"cpu_percent":81,"rss_bytes":1024}],"mem":[]}}"#).await;
+    ws.say(r#"{"subject":"agent.top","data":{"age_ms":2000,"cpu":[{"name":"postgres","pid":7,"cpu_percent":81,"rss_bytes":1024}],"mem":[],
+        "io":[{"name":"rsync","cpu_percent":2,"rss_bytes":9,"io_bytes_per_second":4096}]}}"#).await;
     ws.say(r#"{"subject":"agent.stopping","data":{"on_purpose":true}}"#).await;
     hub.state().closers[0].say(FromHub::TopRequest);
     assert_eq!(ws.brief().await, "agent.top.request");
     ws.close().await;
     let facts = hub.state().described[0].facts_json.clone();
     assert_eq!(facts.as_deref(), Some(r#"{"cores":8,"os":"Debian 13"}"#));
-    let top = r#"top at -2000 {"cpu":[{"cpu_percent":81,"name":"postgres","pid":7,"rss_bytes":1024}],"mem":[]}"#;
-    assert_eq!(hub.log(), ["opened agent", top, "closed clean=true on_purpose=true"]);
+    let busiest = r#""cpu":[{"cpu_percent":81,"name":"postgres","pid":7,"rss_bytes":1024}]"#;
+    let writer = r#""io":[{"cpu_percent":2,"io_bytes_per_second":4096,"name":"rsync","rss_bytes":9}]"#;
+    let top = format!(r#"top at -2000 {{{busiest},{writer},"mem":[]}}"#);
+    assert_eq!(hub.log(), ["opened agent", &*top, "closed clean=true on_purpose=true"]);
 }
 
 #[tokio::test]
