@@ -240,7 +240,7 @@ pub(crate) fn clean(text: &str) -> String {
 fn facts(notification: &Notification, wall: Wall) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |name: &'static str, value: String| {
-        if !value.is_empty() {
+        if !value.trim().is_empty() {
             facts.push(Fact { name, value });
         }
     };
