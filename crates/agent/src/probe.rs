@@ -49,18 +49,33 @@ pub(crate) struct Probe {
     running: Option<JoinHandle<Outcome>>,
     started_ms: i64,
     given_up: bool,
+    /// What is read now, or was read last, is for a heartbeat.
+    beat: bool,
 }
 
 impl Probe {
     /// A probe of the host below `roots` and of what is watched on it.
     pub(crate) fn new(roots: &Roots, watch: &Watch) -> Self {
         let collector = Box::new(Collector::new(roots, watch, false));
-        Self { roots: roots.clone(), watch: watch.clone(), idle: Some(collector), running: None, started_ms: 0, given_up: false }
+        Self {
+            roots: roots.clone(),
+            watch: watch.clone(),
+            idle: Some(collector),
+            running: None,
+            started_ms: 0,
+            given_up: false,
+            beat: false,
+        }
     }
 
     /// Whether nothing is being read.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_none()
+    }
+
+    /// Whether what is being read is for a heartbeat.
+    pub(crate) fn reads_beat(&self) -> bool {
+        !self.is_idle() && self.beat
     }
 
     /// Whether the reading under way was given up.
@@ -81,7 +96,7 @@ impl Probe {
     /// Starts to read, if nothing is being read.
     pub(crate) fn start(&mut self, now: Moment, dealings: Dealings, wanted: Wanted) {
         let Some(mut collector) = self.idle.take() else { return };
-        (self.started_ms, self.given_up) = (now.boot_ms, false);
+        (self.started_ms, self.given_up, self.beat) = (now.boot_ms, false, wanted.beat);
         self.running = Some(tokio::task::spawn_blocking(move || {
             let reading = wanted.beat.then(|| collector.collect(now, &dealings));
             let asked = wanted.rank == Rank::Asked;

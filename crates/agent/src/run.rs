@@ -84,8 +84,6 @@ struct Agent {
     stopping: Option<i64>,
     /// The last heartbeat is still to be taken.
     wants_last: bool,
-    /// What is being read, or was last, is for a heartbeat.
-    reads_beat: bool,
 }
 
 impl Agent {
@@ -108,7 +106,6 @@ impl Agent {
             told: About::default(),
             stopping: None,
             wants_last: false,
-            reads_beat: false,
         }
     }
 
@@ -185,7 +182,6 @@ impl Agent {
             self.schedule.taken();
             self.last_ms = now.boot_ms;
         }
-        self.reads_beat = beat;
         (self.dealings.buffered, self.dealings.dropped) = (self.courier.waiting(), self.courier.dropped());
         self.dealings.clock_offset_ms = self.offset.best_ms();
         self.probe.start(now, self.dealings, Wanted { beat, rank });
@@ -289,7 +285,7 @@ impl Agent {
         tracing::info!("stopping");
         self.stopping = Some(now.boot_ms + FLUSH_MS);
         // A pass over the processes that is under way brings no heartbeat: that one comes after it.
-        self.wants_last = self.probe.is_idle() || !self.reads_beat;
+        self.wants_last = !self.probe.reads_beat();
     }
 
     /// Whether there is nothing left to do at the end: the last heartbeat is taken and confirmed, or it cannot be.
