@@ -124,12 +124,8 @@ pub fn value_text(value: f64, unit: Unit) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
     }
-    match unit {
-        Unit::Bytes => sized_text(value, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
-        Unit::BytesPerSecond => sized_text(value, 1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"]),
-        _ if unit.symbol().is_empty() => number_text(value),
-        _ => format!("{} {}", number_text(value), unit.symbol()),
-    }
+    let (number, sign) = unit.scaled(value);
+    if sign.is_empty() { number_text(number) } else { format!("{} {sign}", number_text(number)) }
 }
 
 /// A duration as people read it, to the second: `1 d 2 h`, `5 m 0 s`, `45 s`.
@@ -146,16 +142,6 @@ pub fn duration_text(ms: i64) -> String {
     } else {
         format!("{seconds} s")
     }
-}
-
-/// Memory and disks are counted in 1024s, what moves each second in 1000s: as charts and the web UI do it.
-fn sized_text(value: f64, step: f64, units: [&str; 6]) -> String {
-    let (mut scaled, mut unit) = (value, 0);
-    while scaled.abs() >= step && unit + 1 < units.len() {
-        scaled /= step;
-        unit += 1;
-    }
-    format!("{} {}", number_text(scaled), units[unit])
 }
 
 fn number_text(value: f64) -> String {

@@ -61,6 +61,23 @@ impl Unit {
         }
     }
 
+    /// A value in the unit that people read it in, and that unit: `1.5` and `GiB`. Memory and disks are counted in 1024s, what moves
+    /// each second in 1000s.
+    #[must_use]
+    pub fn scaled(self, value: f64) -> (f64, &'static str) {
+        let (step, units) = match self {
+            Self::Bytes => (1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
+            Self::BytesPerSecond => (1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"]),
+            _ => return (value, self.symbol()),
+        };
+        let (mut scaled, mut at) = (value, 0);
+        while scaled.abs() >= step && at + 1 < units.len() {
+            scaled /= step;
+            at += 1;
+        }
+        (scaled, units[at])
+    }
+
     /// What follows a value for people: `97.2 %`.
     #[must_use]
     pub const fn symbol(self) -> &'static str {
@@ -162,6 +179,25 @@ fn edit_distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::series::is_metric_name;
+
+    #[test]
+    fn sizes_are_counted_in_1024s_and_rates_in_1000s() {
+        let texts: Vec<String> = [
+            (Unit::Bytes, 1023.0),
+            (Unit::Bytes, 1_610_612_736.0),
+            (Unit::Bytes, -2048.0),
+            (Unit::Bytes, f64::MAX),
+            (Unit::BytesPerSecond, 999.0),
+            (Unit::BytesPerSecond, 94.41e6),
+            (Unit::Percent, 1e9),
+        ]
+        .map(|(unit, value)| unit.scaled(value))
+        .map(|(value, sign)| format!("{value:.5} {sign}"))
+        .to_vec();
+        assert_eq!(texts[..3], ["1023.00000 B", "1.50000 GiB", "-2.00000 KiB"]);
+        assert!(texts[3].ends_with(" PiB"), "there is no larger one");
+        assert_eq!(texts[4..], ["999.00000 B/s", "94.41000 MB/s", "1000000000.00000 %"]);
+    }
 
     #[test]
     fn rows_are_sorted_unique_well_named_and_sane() {

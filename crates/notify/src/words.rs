@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-
-const KIB: f64 = 1024.0;
+use nightbell_model::catalogue::Unit;
 
 /// `value` with its unit in a form that is short but not misleading: `97.2 %`, `3.1 GiB`, `2 h 5 m`.
 pub(crate) fn value(value: f64, unit: &str) -> String {
@@ -34,8 +33,8 @@ fn with_decimals(value: f64, unit: &str, decimals: usize) -> String {
     }
     match unit {
         "percent" => format!("{} %", number(value, decimals)),
-        "bytes" => sized(value, decimals, KIB, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
-        "bytes_per_second" => sized(value, decimals, 1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s"]),
+        "bytes" => sized(Unit::Bytes.scaled(value), decimals),
+        "bytes_per_second" => sized(Unit::BytesPerSecond.scaled(value), decimals),
         "per_second" => format!("{} /s", number(value, decimals)),
         "seconds" if value.abs() >= 60.0 && decimals == 2 => duration(value),
         "seconds" => format!("{} s", number(value, decimals)),
@@ -60,14 +59,8 @@ fn number(value: f64, decimals: usize) -> String {
     if trimmed == "-0" { "0".to_owned() } else { trimmed.to_owned() }
 }
 
-/// Memory and disks are counted in 1024s, what moves each second in 1000s: as charts and the web UI do it.
-fn sized(value: f64, decimals: usize, step: f64, units: [&str; 6]) -> String {
-    let (mut scaled, mut at) = (value, 0);
-    while scaled.abs() >= step && at + 1 < units.len() {
-        scaled /= step;
-        at += 1;
-    }
-    format!("{} {}", number(scaled, decimals), units[at])
+fn sized((scaled, sign): (f64, &str), decimals: usize) -> String {
+    format!("{} {sign}", number(scaled, decimals))
 }
 
 /// A span of seconds by its two largest parts: `45 s`, `5 m`, `2 h 5 m`, `3 d 4 h`.
