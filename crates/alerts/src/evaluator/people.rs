@@ -16,33 +16,33 @@ impl Evaluator {
     /// still be said. False if the incident is not open.
     pub fn acknowledge(&mut self, incident: IncidentId, ack: Ack, now: Timestamp, out: &mut Effects) -> bool {
         let said = if ack.note.is_empty() { ack.by.clone() } else { format!("{}: {}", ack.by, ack.note) };
-        self.amend(incident, (EventKind::Ack, said), now, (out, |incident| incident.ack = Some(ack)))
+        let take_over = |incident: &mut IncidentRecord| {
+            incident.ack = Some(ack);
+            true
+        };
+        self.amend(incident, (EventKind::Ack, said), now, (out, take_over))
     }
 
     /// Takes that back: what has come due meanwhile is said at once. False if the incident is not open, or nobody is on it.
     pub fn unacknowledge(&mut self, incident: IncidentId, by: &str, now: Timestamp, out: &mut Effects) -> bool {
-        self.is_acknowledged(incident)
-            && self.amend(incident, (EventKind::Unack, by.to_owned()), now, (out, |incident| incident.ack = None))
+        self.amend(incident, (EventKind::Unack, by.to_owned()), now, (out, |incident| incident.ack.take().is_some()))
     }
 
-    fn is_acknowledged(&self, id: IncidentId) -> bool {
-        let doubted = self.doubt.iter().map(|ghost| &ghost.instance);
-        let instances = doubted.chain(self.agents.values().flat_map(|slot| &slot.instances));
-        instances.filter_map(Instance::incident).any(|open| open.id == id && open.ack.is_some())
-    }
-
+    /// Changes an open incident, if `change` says that there is something to change.
     fn amend(
         &mut self,
         id: IncidentId,
         (kind, said): (EventKind, String),
         now: Timestamp,
-        (out, change): (&mut Effects, impl FnOnce(&mut IncidentRecord)),
+        (out, change): (&mut Effects, impl FnOnce(&mut IncidentRecord) -> bool),
     ) -> bool {
         self.begin(now, out);
         let world = World { book: &self.book, mutes: &self.mutes, waits: self.waits, now, turn: self.turn };
         if let Some(ghost) = self.doubt.as_mut().filter(|ghost| ghost.instance.incident().is_some_and(|open| open.id == id)) {
             if let Some(incident) = ghost.instance.detail.as_deref_mut().and_then(|detail| detail.incident.as_mut()) {
-                change(incident);
+                if !change(incident) {
+                    return false;
+                }
                 out.incidents.push(incident.clone());
                 out.events.push(people_event(kind, incident, said, now));
             }
@@ -56,7 +56,9 @@ impl Evaluator {
         };
         let site = world.site(view, scene, instance.rule);
         if let Some(incident) = instance.detail.as_deref_mut().and_then(|detail| detail.incident.as_mut()) {
-            change(incident);
+            if !change(incident) {
+                return false;
+            }
             out.incidents.push(incident.clone());
             out.events.push(people_event(kind, incident, said, now));
         }
