@@ -4,7 +4,7 @@
 //! one that is new: some heartbeats sent in a hurry must not make the pause after them an alert.
 
 use nightbell_model::{AgentId, Timestamp};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 /// So many spacings are looked at.
 const SPACINGS: usize = 5;
@@ -28,7 +28,9 @@ enum Rhythm {
         /// The least that is believed, in milliseconds.
         least_ms: i64,
         last: Timestamp,
-        spacings: VecDeque<i64>,
+        /// The newest spacings, each in the place of the one that is five older, and how many there were.
+        spacings: [i64; SPACINGS],
+        count: usize,
     },
 }
 
@@ -55,33 +57,27 @@ impl Rhythms {
             return None;
         }
         let known_ms = known_ms()?;
-        let fresh = || Rhythm::Heard { least_ms: known_ms, last: Timestamp::MIN, spacings: VecDeque::with_capacity(SPACINGS) };
-        let Rhythm::Heard { least_ms, last, spacings } = self.0.entry(agent).or_insert_with(fresh) else { return None };
+        let fresh = || Rhythm::Heard { least_ms: known_ms, last: Timestamp::MIN, spacings: [0; SPACINGS], count: 0 };
+        let Rhythm::Heard { least_ms, last, spacings, count } = self.0.entry(agent).or_insert_with(fresh) else { return None };
         for at in times {
             if *last == Timestamp::MIN {
                 *last = at;
             } else if at.millis_since(*last) >= APART_MS {
-                if spacings.len() == SPACINGS {
-                    spacings.pop_front();
-                }
-                spacings.push_back(at.millis_since(*last));
+                spacings[*count % SPACINGS] = at.millis_since(*last);
+                *count += 1;
                 *last = at;
             }
         }
-        let wanted = median(spacings)?.max(*least_ms).min(LONGEST_MS);
+        let wanted = (*count >= SPACINGS).then(|| median(*spacings))?.max(*least_ms).min(LONGEST_MS);
         let differs = (wanted - known_ms).abs().saturating_mul(100) > known_ms.saturating_mul(JITTER);
         differs.then_some(wanted)
     }
 }
 
-/// The spacing in the middle, in whole seconds, once there are as many as are looked at.
-fn median(spacings: &VecDeque<i64>) -> Option<i64> {
-    if spacings.len() < SPACINGS {
-        return None;
-    }
-    let mut sorted: Vec<i64> = spacings.iter().copied().collect();
-    sorted.sort_unstable();
-    sorted.get(SPACINGS / 2).map(|middle| middle.saturating_add(500) / 1_000 * 1_000)
+/// The spacing in the middle, in whole seconds.
+fn median(mut spacings: [i64; SPACINGS]) -> i64 {
+    spacings.sort_unstable();
+    spacings[SPACINGS / 2].saturating_add(500) / 1_000 * 1_000
 }
 
 #[cfg(test)]
