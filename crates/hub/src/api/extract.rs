@@ -52,7 +52,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (mut pointer, inner) = (pointer(error.path()), error.into_inner());
         if inner.is_data() {
-            let why = without_place(inner.to_string());
+            let why = without_place(&inner);
             if let Some(field) = missing_field(&why) {
                 pointer = format!("{pointer}/{field}");
             }
@@ -66,11 +66,9 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
 }
 
 /// What is wrong without its place in the text: a pointer says it better.
-fn without_place(mut why: String) -> String {
-    if let Some(at) = why.rfind(" at line ") {
-        why.truncate(at);
-    }
-    why
+fn without_place(error: &serde_json::Error) -> String {
+    let (why, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    why.strip_suffix(&place).map_or_else(|| why.clone(), str::to_owned)
 }
 
 /// The field that serde's derive says is missing: its path ends at the object that lacks it.
