@@ -16,7 +16,7 @@ const MINUTES: i64 = 64;
 /// So many cells (metrics times groups) each of them has at most: altogether 0.8 MB.
 const CELLS: usize = 400;
 /// So many agents, each once for every group of it, are told apart: 160 kB.
-const MEMBERS: usize = 10_000;
+pub(super) const MEMBERS: usize = 10_000;
 /// So many minutes are read at once: a packed hour is unpacked once for each such stretch, and one agent's part is in memory.
 const STRETCH: i64 = 32;
 /// A minute is read so long after its end, in milliseconds: its last heartbeats are on their way until then.

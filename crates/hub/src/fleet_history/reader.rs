@@ -1,7 +1,7 @@
 //! Reads the fleet's last hour ahead: some agents at a time, with pauses, and never for more than a small share of a core, so that
 //! neither a start nor heartbeats nor questions notice.
 
-use super::ahead::Stretch;
+use super::ahead::{MEMBERS, Stretch};
 use super::{Arrivals, FleetHistory};
 use crate::app::App;
 use crate::clock;
@@ -66,6 +66,9 @@ impl Reader {
     fn next(&self, now: Timestamp) -> Option<Stretch> {
         let (all, by_tag) = {
             let holdings = self.registry.read();
+            if holdings.agents.len() > MEMBERS {
+                return None;
+            }
             (holdings.groups(false, None).pop()?.1, holdings.groups(true, None))
         };
         let by_tag: Vec<Vec<AgentId>> = by_tag.into_iter().map(|group| group.1).collect();
