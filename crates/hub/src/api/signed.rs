@@ -17,6 +17,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use html::{Line, Sheet};
+use nightbell_alerts::why::value_text;
 use nightbell_model::{IncidentId, Timestamp, catalogue};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -90,8 +91,8 @@ async fn sheet(app: &App, id: IncidentId, right: &Right) -> Result<Sheet, Proble
     let holdings = app.registry.read();
     let zone = holdings.settings.timezone;
     let at = |moment: Timestamp| html::moment(moment, zone);
-    let unit = catalogue::find(record.key.series.metric()).map_or("", |row| row.unit.name());
-    let number = |value: f64| if value.is_finite() { format!("{} {unit}", html::number(value)) } else { "none".to_owned() };
+    let unit = catalogue::find(record.key.series.metric()).map_or(catalogue::Unit::None, |row| row.unit);
+    let number = |value: f64| if value.is_finite() { value_text(value, unit) } else { "none".to_owned() };
     let mut facts = vec![
         ("Metric", record.key.series.to_string()),
         ("Value", number(record.value)),
@@ -116,7 +117,7 @@ async fn sheet(app: &App, id: IncidentId, right: &Right) -> Result<Sheet, Proble
         why: why(record),
         facts,
         chart: format!("/i/{id}/chart.png?e={}&s={}", right.e, right.s),
-        top: top.into_iter().map(|one| (one.name, one.cpu_percent, one.rss_bytes, one.io_bytes_per_second)).collect(),
+        top,
         notes: notes.collect(),
         timeline: timeline.collect(),
         login: app.links.login(&id.to_string()),

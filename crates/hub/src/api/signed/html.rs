@@ -4,7 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use nightbell_alerts::why::value_text;
 use nightbell_model::Timestamp;
+use nightbell_model::catalogue::Unit;
+use nightbell_notify::TopProcess;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -38,8 +41,7 @@ pub(super) struct Sheet {
     pub(super) facts: Vec<(&'static str, String)>,
     /// The picture, to which `&theme=` may be added.
     pub(super) chart: String,
-    /// Name, percent of a core, bytes.
-    pub(super) top: Vec<(String, f64, u64, Option<u64>)>,
+    pub(super) top: Vec<TopProcess>,
     pub(super) notes: Vec<Line>,
     pub(super) timeline: Vec<Line>,
     pub(super) login: String,
@@ -76,12 +78,6 @@ pub(super) fn moment(at: Timestamp, zone: Tz) -> String {
     utc.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-/// A number with as many digits as are worth reading.
-pub(super) fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 fn frame(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -102,17 +98,20 @@ fn lines(title: &str, lines: &[Line]) -> String {
     text + "</table>"
 }
 
-fn top(top: &[(String, f64, u64, Option<u64>)]) -> String {
+#[expect(clippy::cast_precision_loss, reason = "shown with two decimals of a larger unit")]
+fn top(top: &[TopProcess]) -> String {
     if top.is_empty() {
         return String::new();
     }
     let mut text = "<h2>Top processes</h2><table>".to_owned();
-    for (name, cpu, rss, io) in top {
-        let (name, cpu, mebibytes) = (escaped(name), number(*cpu), rss >> 20);
-        let io = io.map_or_else(String::new, |io| format!("{} KiB/s disk", io >> 10));
+    for one in top {
+        let (name, cpu) = (escaped(&one.name), value_text(one.cpu_percent, Unit::Percent));
+        let memory = value_text(one.rss_bytes as f64, Unit::Bytes);
+        let io = one.io_bytes_per_second.map(|io| format!("{} disk", value_text(io as f64, Unit::BytesPerSecond)));
         let _written = write!(
             text,
-            "<tr><td>{name}</td><td class=\"n\">{cpu} % of a core</td><td class=\"n\">{mebibytes} MiB</td><td class=\"n\">{io}</td></tr>"
+            "<tr><td>{name}</td><td class=\"n\">{cpu} of a core</td><td class=\"n\">{memory}</td><td class=\"n\">{}</td></tr>",
+            io.unwrap_or_default()
         );
     }
     text + "</table>"
@@ -166,7 +165,13 @@ mod tests {
             why: bad.to_owned(),
             facts: vec![("Metric", bad.to_owned())],
             chart: "/i/x/chart.png?e=1&s=\"onerror=".to_owned(),
-            top: vec![(bad.to_owned(), 99.5, 5 << 20, Some(3 << 20))],
+            top: vec![TopProcess {
+                name: bad.to_owned(),
+                pid: None,
+                cpu_percent: 99.5,
+                rss_bytes: 5 << 20,
+                io_bytes_per_second: Some(3_000_000),
+            }],
             notes: vec![line()],
             timeline: vec![line()],
             login: "https://a/\"".to_owned(),
@@ -175,9 +180,8 @@ mod tests {
         let text = page(&sheet);
         assert!(!text.contains("<script") && !text.contains("s=\"onerror") && !text.contains("a/\"\""), "{text}");
         assert_eq!(text.matches("&lt;script&gt;").count(), 13, "each of them is there as text: {text}");
-        assert!(text.contains("99.5 % of a core") && text.contains("5 MiB") && text.contains("3072 KiB/s disk"), "{text}");
+        assert!(text.contains("99.5 % of a core") && text.contains("5 MiB") && text.contains("3 MB/s disk"), "{text}");
         assert!(no_more(true, "https://a/<").contains("https://a/&lt;"));
-        assert_eq!((number(90.0), number(1.256), number(-0.5)), ("90".to_owned(), "1.26".to_owned(), "-0.5".to_owned()));
         assert_eq!(moment(Timestamp::from_secs(1_763_800_000), chrono_tz::Europe::Berlin), "2025-11-22 09:26:40 CET");
     }
 }
