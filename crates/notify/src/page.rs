@@ -144,7 +144,7 @@ pub(crate) struct Page {
     /// What makes this page special: a repeat, a late one, one after silence, a hub in trouble.
     pub(crate) notes: Vec<String>,
     pub(crate) processes: Vec<ProcessLine>,
-    /// What they are: the busiest, or of memory the largest.
+    /// What they are: the busiest, or those that use most of what is the matter.
     pub(crate) processes_name: &'static str,
     /// What else there is to say, one line each: the other notifications that travel along, the matters of a digest.
     pub(crate) lists: Vec<List>,

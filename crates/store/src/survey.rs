@@ -161,9 +161,8 @@ impl FleetSurvey {
     #[must_use]
     pub fn finish(mut self) -> Surveyed {
         self.sums.iter_mut().flatten().for_each(FleetColumn::divide);
-        let mut sums: Vec<Option<Vec<FleetColumn>>> = self.sums.into_iter().map(Some).collect();
-        let column = |(metric, place): (Box<str>, usize)| Some((metric.into_string(), sums.get_mut(place)?.take()?));
-        let mut metrics: Vec<(String, Vec<FleetColumn>)> = self.places.into_iter().filter_map(column).collect();
+        let column = |(metric, place): (Box<str>, usize)| (metric.into_string(), std::mem::take(&mut self.sums[place]));
+        let mut metrics: Vec<(String, Vec<FleetColumn>)> = self.places.into_iter().map(column).collect();
         metrics.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         Surveyed { times: self.span.steps(), metrics, is_short: self.is_short }
     }

@@ -143,7 +143,8 @@ pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
     found.await?.ok_or_else(|| Problem::not_found("incident"))
 }
 
-/// What used most CPU (or memory, or the disks, where that is the matter) at the breach: what was attached, else what the first page said, else, while it lasts, what uses most now.
+/// What used most CPU (or memory, or the disks, where that is the matter) at the breach: what was attached, else what the first page
+/// said, else, while it lasts, what uses most now.
 pub(super) fn top_processes(app: &App, found: &Found) -> Vec<TopProcess> {
     let metric = found.record.key.series.metric();
     if let Some(attached) = found.attachments.iter().find(|attachment| attachment.kind == "top_processes") {
