@@ -17,7 +17,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use html::{Line, Sheet};
-use nightbell_alerts::why::value_text;
 use nightbell_model::{IncidentId, Timestamp, catalogue};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -91,8 +90,8 @@ async fn sheet(app: &App, id: IncidentId, right: &Right) -> Result<Sheet, Proble
     let holdings = app.registry.read();
     let zone = holdings.settings.timezone;
     let at = |moment: Timestamp| html::moment(moment, zone);
-    let unit = catalogue::find(record.key.series.metric()).map_or(catalogue::Unit::None, |row| row.unit);
-    let number = |value: f64| if value.is_finite() { value_text(value, unit) } else { "none".to_owned() };
+    let unit = catalogue::find(record.key.series.metric()).map_or("", |row| row.unit.name());
+    let number = |value: f64| if value.is_finite() { format!("{} {unit}", html::number(value)) } else { "none".to_owned() };
     let mut facts = vec![
         ("Metric", record.key.series.to_string()),
         ("Value", number(record.value)),

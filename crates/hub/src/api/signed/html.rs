@@ -78,6 +78,12 @@ pub(super) fn moment(at: Timestamp, zone: Tz) -> String {
     utc.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
+/// A number with as many digits as are worth reading.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn frame(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -182,6 +188,7 @@ mod tests {
         assert_eq!(text.matches("&lt;script&gt;").count(), 13, "each of them is there as text: {text}");
         assert!(text.contains("99.5 % of a core") && text.contains("5 MiB") && text.contains("3 MB/s disk"), "{text}");
         assert!(no_more(true, "https://a/<").contains("https://a/&lt;"));
+        assert_eq!((number(90.0), number(1.256), number(-0.5)), ("90".to_owned(), "1.26".to_owned(), "-0.5".to_owned()));
         assert_eq!(moment(Timestamp::from_secs(1_763_800_000), chrono_tz::Europe::Berlin), "2025-11-22 09:26:40 CET");
     }
 }
