@@ -3,6 +3,7 @@
 use super::SqliteOptions;
 use include_dir::{Dir, include_dir};
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Migrations;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -178,6 +179,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise what is bound to a LIMIT becomes a part of the plan, and each execution plans anew.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF")?;
     Ok(connection)
 }
@@ -209,5 +212,24 @@ fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path },
         _ => OpenError::Failed { path, source: Box::new(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = backup_target(&folder.path().join("file.db")).unwrap();
+        connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)").unwrap();
+        let mut select = connection.prepare("SELECT count(*) FROM (SELECT 1 FROM t WHERE id >= ?1 LIMIT ?2)").unwrap();
+        for limit in [1, 2, 2, 3] {
+            let count: i64 = select.query_row([1, limit], |row| row.get(0)).unwrap();
+            assert_eq!(count, limit);
+        }
+        assert_eq!(select.get_status(StatementStatus::RePrepare), 0);
     }
 }
