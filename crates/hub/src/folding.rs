@@ -22,6 +22,9 @@ const LULL_MS: i64 = 5_000;
 const URGENT_LULL_MS: i64 = 1_000;
 /// The same once the storm was told of: somebody is up already, and the next message is to be the whole list.
 const NEXT_LULL_MS: i64 = 15_000;
+/// A second host waits so long for a third: somebody was called just now, and in a storm the third is there by then, for heartbeats
+/// of a fleet are spread over their interval.
+const SECOND_MS: i64 = 5_000;
 /// Ends are said once none has come for so long, whoever goes on: a little longer than the usual time between two heartbeats.
 const END_LULL_MS: i64 = 20_000;
 /// No page waits longer than this for others of a storm. Silent hosts that are back are waited for as long, for so far apart may
@@ -221,7 +224,7 @@ impl Group {
             return at_once.max(last.plus_millis(NEXT_LULL_MS).min(first.plus_millis(STORM_MS)));
         }
         // The second one alone is no storm yet, but is often the beginning of one.
-        let look = if self.storm.is_some() { last.plus_millis(URGENT_LULL_MS) } else { at_once };
+        let look = if self.storm.is_some() { last.plus_millis(SECOND_MS) } else { at_once };
         self.first_ready((first, last, at_once.max(look)), members.len(), (is_urgent, around))
     }
 

@@ -162,14 +162,18 @@ fn went_now(waiting: &mut Vec<Waiting>, went: &mut Went, told: &mut u32, now: i6
 }
 
 #[test]
-fn a_second_host_is_told_of_at_once_and_from_the_third_on_it_is_a_storm() {
+fn a_second_host_is_told_of_soon_and_from_the_third_on_it_is_a_storm() {
     let told = |begins_ms: &[i64]| timeline(begins_ms, 0);
-    assert_eq!(told(&[0, 20_000]), [(300, vec![1]), (21_000, vec![2])], "nobody waits for a storm that does not run");
-    assert_eq!(told(&[0, 5_000, 40_000]), [(300, vec![1]), (6_000, vec![2]), (55_000, vec![3])]);
-    assert_eq!(told(&[0, 5_000, 8_000, 9_000]), [(300, vec![1]), (6_000, vec![2]), (24_000, vec![3, 4])]);
+    assert_eq!(told(&[0, 20_000]), [(300, vec![1]), (25_000, vec![2])], "nobody waits for a storm that does not run");
+    assert_eq!(told(&[0, 5_000, 40_000]), [(300, vec![1]), (10_000, vec![2]), (55_000, vec![3])]);
+    assert_eq!(told(&[0, 5_000, 11_000, 12_000]), [(300, vec![1]), (10_000, vec![2]), (27_000, vec![3, 4])]);
+    assert_eq!(told(&[0, 5_000, 9_900, 12_000]), [(300, vec![1]), (27_000, vec![2, 3, 4])], "the third comes within five seconds");
     assert_eq!(told(&[0, 500, 900, 1_400]), [(300, vec![1]), (16_400, vec![2, 3, 4])], "what follows at once is one list");
     assert_eq!(told(&[0, 100, 5_000]), [(300, vec![1, 2]), (20_000, vec![3])]);
     assert_eq!(told(&[0, 70_000]), [(300, vec![1]), (70_300, vec![2])]);
+    // Twenty hosts, as heartbeats 15 s apart find them: the first, and the list.
+    let spread: Vec<i64> = (0..20).map(|host| host * 750).collect();
+    assert_eq!(told(&spread).iter().map(|(at, ids)| (*at, ids.len())).collect::<Vec<_>>(), [(300, 1), (29_250, 19)]);
     // One that may wait for company waits no longer for the second host.
     assert_eq!(timeline(&[0, 15_000], 10_000), [(10_000, vec![1]), (25_000, vec![2])]);
     assert_eq!(timeline(&[0, 5_000, 15_000, 17_000], 10_000), [(10_000, vec![1, 2]), (32_000, vec![3, 4])]);

@@ -142,7 +142,7 @@ async fn a_kill_in_the_middle_of_a_storm_neither_loses_nor_doubles_anybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_end() {
+async fn a_second_host_is_told_of_soon_and_one_that_stays_bad_keeps_nobodys_end() {
     let house = House::start().await;
     let relay = Relay::start().await;
     let channel = house.api.make("/channels", &relay.channel("mail")).await;
@@ -156,7 +156,8 @@ async fn a_second_host_is_told_of_at_once_and_one_that_stays_bad_keeps_nobodys_e
         agent.beat(&json!({"cpu.usage_percent": 95})).await;
         let page = relay.nth(n + 1).await;
         assert!(text(&page).starts_with(&format!("Critical: CPU hot on lost-{n:02} (")), "{}", text(&page));
-        assert!(begun.elapsed() < Duration::from_secs(6), "host {n} was told of after {:?}", begun.elapsed());
+        let most = Duration::from_secs(if n == 0 { 4 } else { 9 });
+        assert!(begun.elapsed() < most, "host {n} was told of after {:?}", begun.elapsed());
     }
     for agent in &mut agents[2..] {
         agent.beat(&json!({"cpu.usage_percent": 95})).await;
