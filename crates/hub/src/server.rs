@@ -2,10 +2,12 @@
 //!
 //! What is answered is the router's business.
 
+mod heads;
 mod linger;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use heads::Heads;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use linger::Linger;
@@ -21,8 +23,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// How long a client may take for its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be idle between two requests: longer than agents usually wait between two heartbeats.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection (no file descriptors left).
@@ -194,12 +196,13 @@ where
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        // It begins when the connection is idle. What a head may take is bounded below.
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(READ_BUFFER)
         // A client may close its half once it has asked. And to notice an end in the middle of a request, hyper would fetch a
         // second buffer beside the one that the request lies in, for every heartbeat.
         .half_close(true)
-        .serve_connection(TokioIo::new(Linger::new(stream)), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Linger::new(Heads::new(stream))), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

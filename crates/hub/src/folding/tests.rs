@@ -167,7 +167,11 @@ fn a_second_host_is_told_of_soon_and_from_the_third_on_it_is_a_storm() {
     assert_eq!(told(&[0, 20_000]), [(300, vec![1]), (25_000, vec![2])], "nobody waits for a storm that does not run");
     assert_eq!(told(&[0, 5_000, 40_000]), [(300, vec![1]), (10_000, vec![2]), (55_000, vec![3])]);
     assert_eq!(told(&[0, 5_000, 11_000, 12_000]), [(300, vec![1]), (10_000, vec![2]), (27_000, vec![3, 4])]);
-    assert_eq!(told(&[0, 5_000, 9_900, 12_000]), [(300, vec![1]), (27_000, vec![2, 3, 4])], "the third comes within five seconds");
+    assert_eq!(
+        told(&[0, 5_000, 9_900, 12_000]),
+        [(300, vec![1]), (27_000, vec![2, 3, 4])],
+        "the third comes within five seconds"
+    );
     assert_eq!(told(&[0, 500, 900, 1_400]), [(300, vec![1]), (16_400, vec![2, 3, 4])], "what follows at once is one list");
     assert_eq!(told(&[0, 100, 5_000]), [(300, vec![1, 2]), (20_000, vec![3])]);
     assert_eq!(told(&[0, 70_000]), [(300, vec![1]), (70_300, vec![2])]);
