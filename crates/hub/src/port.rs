@@ -136,7 +136,7 @@ impl Port {
         self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
         let registry = Arc::clone(&self.registry);
         drop(runtime.spawn_blocking(move || {
-            let altered = registry.alter_agent_blocking(agent, |row| {
+            let altered = registry.alter_agent_blocking(agent, None, |row| {
                 row.interval_ms = interval_ms;
                 Vec::new()
             });
@@ -358,7 +358,7 @@ impl HubPort for Port {
         }
         let registry = Arc::clone(&self.registry);
         let noting = tokio::task::spawn_blocking(move || {
-            let altered = registry.alter_agent_blocking(agent, |row| {
+            let altered = registry.alter_agent_blocking(agent, None, |row| {
                 let before = row.facts_json.clone();
                 describe(row, &description);
                 let reboot = rebooted(&before, &row.facts_json);

@@ -3,8 +3,12 @@
 use crate::world::{World, encode, now_ms};
 use nightbell::clock;
 use nightbell_alerts::Evaluator;
+use nightbell_model::AgentId;
+use nightbell_store::AgentRow;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_shown_as_the_contract_says() {
@@ -229,4 +233,36 @@ async fn an_agent_that_does_not_say_how_often_it_sends_is_listened_to() {
         move |evaluator: &Evaluator| [170, 190].map(|later| evaluator.is_online(id, clock::now().plus_millis(later * 1_000)));
     let asked = world.hub.app.pipeline.ask(online);
     assert_eq!(asked.await, Some([true, false]), "offline after three of its own intervals");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_an_agent_undoes_nothing_that_it_says_of_itself_meanwhile() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let (registry, id) = (Arc::clone(&world.hub.app.registry), poster.id.parse::<AgentId>().unwrap());
+    let enough = Arc::new(AtomicBool::new(false));
+    let describing = tokio::task::spawn_blocking({
+        let enough = Arc::clone(&enough);
+        move || {
+            let mut said = registry.read().agents[&id].version.clone();
+            for number in 1.. {
+                let say = |row: &mut AgentRow| {
+                    assert_eq!(row.version, said, "it was undone before change {number}");
+                    row.version = format!("1.{number}");
+                    said.clone_from(&row.version);
+                    Vec::new()
+                };
+                registry.alter_agent_blocking(id, None, say).unwrap();
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    });
+    for number in 0..20 {
+        let agent = world.patch(&format!("/agents/{id}"), json!({"tags": [format!("t{number}")]})).await;
+        assert_eq!(agent["tags"], json!([format!("t{number}")]));
+    }
+    enough.store(true, Ordering::Relaxed);
+    describing.await.unwrap();
 }
