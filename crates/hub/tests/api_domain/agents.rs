@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_shown_as_the_contract_says() {
@@ -265,4 +266,34 @@ async fn who_changes_an_agent_undoes_nothing_that_it_says_of_itself_meanwhile() 
     }
     enough.store(true, Ordering::Relaxed);
     describing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_an_agent_that_is_removed_while_its_heartbeats_wait() {
+    let world = World::new().await;
+    let (poster, app) = (world.agent("db-01").await, Arc::clone(&world.hub.app));
+    poster.now(json!({"cpu.usage_percent": 1})).await;
+    let id: AgentId = poster.id.parse().unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (here, is_held) = tokio::sync::oneshot::channel();
+    let held = tokio::spawn({
+        let app = Arc::clone(&app);
+        async move { app.pipeline.ask(move |_| (here.send(()), wait.recv())).await }
+    });
+    is_held.await.unwrap();
+    let posting = tokio::spawn(async move {
+        let body = json!({"metrics": {"cpu.usage_percent": 2}});
+        poster.send("/metrics/system", &body).await.status
+    });
+    world.until("a heartbeat that waits", async || (app.pipeline.queued() == 1).then_some(())).await;
+    world.delete(&format!("/agents/{id}?purge=true")).await;
+    go.send(()).unwrap();
+    held.await.unwrap();
+    posting.await.unwrap();
+    // A turn may end after a question in it was answered: the one after that has ended with the second answer.
+    for _ in 0..3 {
+        app.pipeline.ask(|_| ()).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(app.fleet.get(id).is_none(), "it is deleted");
 }
