@@ -110,6 +110,7 @@ impl Evaluator {
         } else if slot.admit(batch, now, out) {
             let has_values = !batch.schema.keys().is_empty();
             if has_values && slot.plan_for(batch, world, &self.levels, &mut self.pool) {
+                slot.say_crowded(now, out);
                 wake = now;
             }
             let evaluated = slot.evaluate(batch, world, &self.pool, out);

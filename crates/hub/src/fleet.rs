@@ -181,7 +181,15 @@ impl Fleet {
         self.update_all(std::iter::once((agent, change)));
     }
 
-    /// Changes several at once, under one lock.
+    /// Changes the vitals of one agent, unless it is not known (any more).
+    pub fn update_known(&self, agent: AgentId, change: impl FnOnce(&mut Vitals)) {
+        if let Some(vitals) = self.agents.write().unwrap_or_else(PoisonError::into_inner).get_mut(&agent) {
+            change(vitals);
+            self.changed().insert(agent);
+        }
+    }
+
+    /// Changes several at once, under one lock; those that are new are added.
     pub fn update_all<F: FnOnce(&mut Vitals)>(&self, changes: impl Iterator<Item = (AgentId, F)>) {
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = self.changed();

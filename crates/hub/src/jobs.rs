@@ -1,10 +1,12 @@
 //! Housekeeping by the clock: rollups, packing, checking, retention, checkpoints of the write-ahead log. What is done is the store's;
 //! when, the schedule's.
 
+use crate::ageing::Ageing;
 use crate::clock;
 use crate::measure::Measure;
 use chrono::Utc;
 use nightbell_alerts::{Event, EventKind};
+use nightbell_model::Timestamp;
 use nightbell_store::{
     Change, Housekeeping, LeaseToken, MetricStore, Retention, ScrubPlace, SqliteStore, StateStore, StoreError,
 };
@@ -28,6 +30,8 @@ pub struct Jobs {
     pub retention: Retention,
     /// Counts what ran.
     pub measure: Arc<Measure>,
+    /// By which clock history grows old.
+    ageing: Arc<Mutex<Ageing>>,
     /// How far the store has been checked.
     pub scrubbed_to: Arc<Mutex<ScrubPlace>>,
     /// The jobs whose last run met damage.
@@ -38,7 +42,16 @@ impl Jobs {
     /// Housekeeping of `store`, checking from its beginning.
     #[must_use]
     pub fn new(store: Arc<SqliteStore>, lease: LeaseToken, retention: Retention, measure: Arc<Measure>) -> Self {
-        Self { store, lease, retention, measure, scrubbed_to: Arc::default(), met_damage: Arc::default() }
+        let ageing = Arc::new(Mutex::new(Ageing::from(clock::now(), clock::boot_millis())));
+        Self { store, lease, retention, measure, ageing, scrubbed_to: Arc::default(), met_damage: Arc::default() }
+    }
+
+    /// The same, where the last that was heard of any agent was at `heard`: a clock that is far ahead of it may be wrong.
+    #[must_use]
+    pub fn since(self, heard: Option<Timestamp>) -> Self {
+        let at = heard.map_or_else(clock::now, |heard| heard.min(clock::now()));
+        *self.ageing.lock().unwrap_or_else(PoisonError::into_inner) = Ageing::from(at, clock::boot_millis());
+        self
     }
 
     /// Writes rollups now, on this thread.
@@ -54,7 +67,16 @@ impl Jobs {
     /// # Errors
     /// What the store says.
     pub fn retain(&self) -> Result<Housekeeping, StoreError> {
-        self.store.retain(self.lease, clock::now(), &self.retention)
+        let (wall, boot_ms) = (clock::now(), clock::boot_millis());
+        let now = self.ageing.lock().unwrap_or_else(PoisonError::into_inner).now(wall, boot_ms);
+        if now < wall {
+            tracing::warn!(
+                wall = wall.as_millis(),
+                now = now.as_millis(),
+                "the clock has leapt ahead: history does not age by it yet"
+            );
+        }
+        self.store.retain(self.lease, now, &self.retention)
     }
 
     /// Packs what is complete, on this thread.

@@ -2,6 +2,7 @@
 //! [`wiring`].
 
 pub mod acks;
+mod ageing;
 pub mod api;
 pub mod app;
 pub mod auth;

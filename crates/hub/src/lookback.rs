@@ -8,7 +8,7 @@ use nightbell_alerts::trend::refresh_ms;
 use nightbell_alerts::{HistoryWant, Rule, Transform, trend_rows};
 use nightbell_model::{AgentId, Frame, RuleId, Tier, Timestamp};
 use nightbell_store::{MetricStore, RangeQuery, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ impl Lookback {
     async fn round(&mut self) {
         let Some(wants) = self.pipeline.ask(nightbell_alerts::Evaluator::history_wants).await else { return };
         let now = clock::now();
-        self.taken.retain(|key, _| wants.iter().any(|want| key_of(want) == *key));
+        let wanted: HashSet<_> = wants.iter().map(key_of).collect();
+        self.taken.retain(|key, _| wanted.contains(key));
         for want in wants {
             let up_to = now.floor_to(refresh_ms(want.transform.window_ms()));
             if self.taken.get(&key_of(&want)) == Some(&up_to) {

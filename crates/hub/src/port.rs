@@ -133,10 +133,10 @@ impl Port {
         let known_ms = || self.registry.read().agents.get(&agent).map(|row| row.interval_ms);
         let learnt = self.rhythms().hear(agent, submission.heard.iter().map(Heard::sample_time), known_ms);
         let (Some(interval_ms), Ok(runtime)) = (learnt, tokio::runtime::Handle::try_current()) else { return };
-        self.fleet.update(agent, |vitals| vitals.interval_ms = interval_ms);
+        self.fleet.update_known(agent, |vitals| vitals.interval_ms = interval_ms);
         let registry = Arc::clone(&self.registry);
         drop(runtime.spawn_blocking(move || {
-            let altered = registry.alter_agent_blocking(agent, |row| {
+            let altered = registry.alter_agent_blocking(agent, None, |row| {
                 row.interval_ms = interval_ms;
                 Vec::new()
             });
@@ -354,11 +354,11 @@ impl HubPort for Port {
             return Box::pin(async { Ok(()) });
         }
         if let Some(interval) = description.interval_ms {
-            self.fleet.update(agent, |vitals| vitals.interval_ms = i64::try_from(interval).unwrap_or(vitals.interval_ms));
+            self.fleet.update_known(agent, |vitals| vitals.interval_ms = i64::try_from(interval).unwrap_or(vitals.interval_ms));
         }
         let registry = Arc::clone(&self.registry);
         let noting = tokio::task::spawn_blocking(move || {
-            let altered = registry.alter_agent_blocking(agent, |row| {
+            let altered = registry.alter_agent_blocking(agent, None, |row| {
                 let before = row.facts_json.clone();
                 describe(row, &description);
                 let reboot = rebooted(&before, &row.facts_json);
@@ -399,7 +399,7 @@ impl HubPort for Port {
     }
 
     fn top_processes(&self, agent: AgentId, at: Timestamp, json: String) {
-        self.fleet.update(agent, |vitals| vitals.top = Some((at, json.into())));
+        self.fleet.update_known(agent, |vitals| vitals.top = Some((at, json.into())));
     }
 
     fn now(&self) -> Timestamp {

@@ -9,7 +9,7 @@ use crate::repo::SourceFile;
 pub const CRATES: [&str; 4] = ["crates/model", "crates/protocol", "crates/alerts", "charts"];
 
 /// The pure modules of the other crates, without `.rs`: a file, a folder, or both.
-pub const MODULES: [&str; 38] = [
+pub const MODULES: [&str; 39] = [
     "crates/ingest/src/acks",
     "crates/ingest/src/admission",
     "crates/ingest/src/flatten",
@@ -42,6 +42,7 @@ pub const MODULES: [&str; 38] = [
     "crates/agent/src/endpoint",
     "crates/agent/src/schedule",
     "crates/agent/src/watch",
+    "crates/hub/src/ageing",
     "crates/hub/src/folding",
     "crates/hub/src/outbox/direct",
     "crates/hub/src/outlook/heading",

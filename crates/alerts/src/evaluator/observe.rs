@@ -1,6 +1,6 @@
 //! A heartbeat is evaluated: every value against the rules that look at it, in event time.
 
-use super::plan::{Builder, Group, LimitPool, Plan};
+use super::plan::{Builder, Group, LimitPool, MOST_INSTANCES, Plan};
 use super::slot::{Slot, World};
 use crate::apply::{Reading, apply, hand_out, remember};
 use crate::context::LevelTable;
@@ -11,7 +11,7 @@ use crate::settle::settle;
 use crate::site::Site;
 use crate::step::{Input, Outcome, Verdict};
 use crate::why::duration_text;
-use nightbell_model::{Batch, Timestamp};
+use nightbell_model::{AgentId, Batch, Timestamp};
 
 /// The log says at most this often that heartbeats of an agent came too late, in milliseconds.
 const LATE_LOG_MS: i64 = 60_000;
@@ -34,19 +34,19 @@ impl Slot {
         if self.late_logged.is_none_or(|at| now.millis_since(at) >= LATE_LOG_MS) {
             self.late_logged = Some(now);
             let age = duration_text(self.last_ts.millis_since(batch.ts));
-            out.events.push(Event {
-                at: now,
-                kind: EventKind::LateIgnored,
-                agent: Some(self.view.id),
-                rule: None,
-                incident: None,
-                series: None,
-                value: None,
-                threshold: None,
-                reason: format!("a heartbeat came {age} behind the newest"),
-            });
+            let reason = format!("a heartbeat came {age} behind the newest");
+            out.events.push(note(EventKind::LateIgnored, self.view.id, now, reason));
         }
         false
+    }
+
+    /// Says once that the agent has more series than are watched.
+    pub(crate) fn say_crowded(&mut self, now: Timestamp, out: &mut Effects) {
+        if self.is_crowded && !std::mem::replace(&mut self.crowd_logged, true) {
+            let reason =
+                format!("rules watch {MOST_INSTANCES} series of it: further ones are not watched before others are gone");
+            out.events.push(note(EventKind::Note, self.view.id, now, reason));
+        }
     }
 
     /// Makes sure that there is a plan for the heartbeat's schema; whether it was made anew.
@@ -125,6 +125,10 @@ impl Slot {
             hand_out(site, instance, out);
         });
     }
+}
+
+fn note(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
+    Event { at, kind, agent: Some(agent), rule: None, incident: None, series: None, value: None, threshold: None, reason }
 }
 
 impl Evaluated {

@@ -11,6 +11,10 @@ use nightbell_model::{Schema, SeriesKey, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// At most so many instances of one agent are watched. Each stays for a day after its last sample, and a host has some hundred: one
+/// whose series never come twice would take the memory of all.
+pub(crate) const MOST_INSTANCES: usize = 10_000;
+
 /// The evaluation plan of one agent for one schema.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -94,7 +98,10 @@ impl Plan {
                 }
                 let aggregate = compiled.rule.selector.aggregate;
                 let Some(whole) = whole_series(aggregate, series) else { continue };
-                let (instance, limits) = work.instance(rule, &whole);
+                let Some((instance, limits)) = work.instance(rule, &whole) else {
+                    work.slot.is_crowded = true;
+                    continue;
+                };
                 let shape = work.slot.shape(&compiled.rule, &whole);
                 if aggregate == Aggregate::Each && shape.is_none() {
                     bindings.push(Binding { position, instance, limits });
@@ -135,14 +142,18 @@ struct Work<'a, 'b> {
 }
 
 impl Work<'_, '_> {
-    fn instance(&mut self, rule: u32, series: &SeriesKey) -> (u32, u32) {
+    /// The place of an instance and its limits; `None` if it would be one too many.
+    fn instance(&mut self, rule: u32, series: &SeriesKey) -> Option<(u32, u32)> {
+        if self.slot.instances.len() >= MOST_INSTANCES && !self.known.contains_key(&(rule, series.clone())) {
+            return None;
+        }
         let Builder { book, levels, pool, now } = &mut self.builder;
         let limits = pool.intern(Limits::resolve(&book.get(rule).rule, levels, self.slot.view.id, series));
         let at = *self.known.entry((rule, series.clone())).or_insert_with(|| {
             self.slot.instances.push(Instance::new(series.clone(), rule, *now));
             to_u32(self.slot.instances.len() - 1)
         });
-        (at, limits)
+        Some((at, limits))
     }
 }
 

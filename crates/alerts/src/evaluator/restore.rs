@@ -184,7 +184,9 @@ impl Parts {
                 detail.incident = Some(incident);
             }
             if record.state == State::NoData {
-                detail.episode = Some(IncidentRecord::episode(self.key.clone(), rule, record.since));
+                let mut episode = IncidentRecord::episode(self.key.clone(), rule, record.since);
+                episode.id = detail.named_episode(episode.id);
+                detail.episode = Some(episode);
             }
         }
         detail.ended.extend(open);
@@ -231,6 +233,15 @@ impl Parts {
             fold_late: true,
             enabled: false,
         }
+    }
+}
+
+impl Detail {
+    /// What the stretch without data is called that goes on: `derived` from its beginning, or, where that was moved with the clock and
+    /// no channel knows it by that name, as it was called when channels were told of it.
+    fn named_episode(&self, derived: IncidentId) -> IncidentId {
+        let known = || self.told.iter().filter_map(|told| told.episode);
+        if known().any(|id| id == derived) { derived } else { known().next().unwrap_or(derived) }
     }
 }
 

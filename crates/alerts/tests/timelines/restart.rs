@@ -3,7 +3,7 @@
 use crate::support::Hub;
 use crate::support::store::Store;
 use crate::support::text::{agent_id, rule, rule_id};
-use nightbell_alerts::{AgentView, EndReason, LevelTable, NoticeKind, State};
+use nightbell_alerts::{AgentView, EndReason, EventKind, LevelTable, NoticeKind, State};
 use nightbell_model::SeriesKey;
 
 fn view() -> AgentView {
@@ -143,4 +143,35 @@ fn series_that_come_and_go_under_a_rate_are_not_kept_for_ever() {
     // A container every ten minutes, each kept for a day.
     let kept = hub.evaluator.stats().instances;
     assert!((140..150).contains(&kept), "{kept} instances");
+}
+
+#[test]
+fn series_that_never_come_twice_are_watched_up_to_a_bound_and_the_log_says_so_once() {
+    let rules = vec![rule("job job.value > 90"), rule("cpu cpu.usage_percent > 90")];
+    let other = AgentView { id: agent_id("b"), ..view() };
+    let mut hub = Hub::new(rules, vec![view(), other], LevelTable::default(), Vec::new());
+    let beat = |hub: &mut Hub, agent: &str, turn: i64, cpu_percent: f64| {
+        let new = (0..3_000).map(|job| (format!("job.value{{job=j{turn}x{job}}}").parse().unwrap(), 1.0));
+        let values: Vec<(SeriesKey, f64)> = [(cpu(), cpu_percent)].into_iter().chain(new).collect();
+        hub.beat(agent_id(agent), 0, &values);
+    };
+    for turn in 1..=6 {
+        hub.pass_to(turn * 30_000);
+        beat(&mut hub, "a", turn, 10.0);
+    }
+    beat(&mut hub, "b", 1, 95.0);
+    assert_eq!(hub.evaluator.stats().instances, 10_000 + 3_001, "others are not concerned");
+    hub.pass_to(7 * 30_000);
+    beat(&mut hub, "a", 7, 95.0);
+    assert_eq!(hub.state(rule_id("cpu"), agent_id("a"), None), State::Firing, "what was watched still is");
+    let notes: Vec<_> = hub
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            crate::support::Output::Event(_, event) if event.kind == EventKind::Note => Some((event.agent, event.reason.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].0 == Some(agent_id("a")) && notes[0].1.contains("10000 series"), "{notes:?}");
 }

@@ -96,7 +96,7 @@ struct ListParams {
 }
 
 /// What is to be different.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AgentPatch {
     #[serde(default)]
@@ -239,12 +239,14 @@ async fn change(
     let turn = change::turn().await;
     let mut row = find(&app.registry.read(), id)?;
     let detail = json!({"name": patch.name, "tags": patch.tags, "paused": patch.paused});
-    apply(patch, &mut row)?;
+    apply(patch.clone(), &mut row)?;
     let namesake = app.registry.read().agent_named(&row.name).is_some_and(|other| other.id != id);
     if namesake {
         return Err(Problem::conflict(format!("there is another agent called {:?}", row.name)));
     }
-    app.registry.apply(vec![Change::PutAgent(row)], Some(editor.entry("agent.change", id, &detail))).await?;
+    // What the agent says of itself may change meanwhile.
+    let alter = move |row: &mut AgentRow| drop(apply(patch, row));
+    app.registry.alter_agent(id, editor.entry("agent.change", id, &detail), alter).await?;
     drop(turn);
     view_of(&app, id).map(Json)
 }

@@ -19,11 +19,11 @@ use crate::clock::{self, StepDetector};
 use crate::folding::{self, Plan, Room};
 use crowd::Crowd;
 use direct::{Attempt, Lines};
-use nightbell_model::{ChannelId, Timestamp, Ulid};
+use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_notify::retry::Decision;
 use nightbell_notify::{ChannelRate, TokenBucket};
 use nightbell_store::{Delivery, DeliveryState, LeaseToken, NewDelivery, StateStore, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -52,9 +52,16 @@ pub struct OutboxHandle {
     wake: Arc<Notify>,
     unstored: mpsc::Sender<NewDelivery>,
     /// Pages that could not be stored.
-    direct: Arc<Mutex<HashMap<Ulid, Unstored>>>,
+    direct: Arc<Mutex<HashMap<Ulid, Page>>>,
     /// Until when receivers want to be left alone, as the worker last learnt it, on the clock that does not step.
     wishes: Arc<Mutex<HashMap<ChannelId, i64>>>,
+}
+
+/// A page that could not be stored: how far it is, and what it is of.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    state: Unstored,
+    of: (ChannelId, IncidentId),
 }
 
 /// How far a page is that could not be stored. One that is not remembered is the store's to send.
@@ -94,7 +101,8 @@ impl OutboxHandle {
         let id = delivery.id;
         let has_room = self.direct().len() < UNSTORED;
         if has_room {
-            self.direct().insert(id, Unstored::Waits);
+            let of = (delivery.channel, delivery.incident);
+            self.direct().insert(id, Page { state: Unstored::Waits, of });
         }
         if !has_room || self.unstored.try_send(delivery).is_err() {
             self.direct().remove(&id);
@@ -102,9 +110,13 @@ impl OutboxHandle {
         }
     }
 
-    /// Says that the store has everything: what waits to be sent without it is sent from it.
+    /// Says that the store has everything: what waits to be sent without it is sent from it. But who has heard of an incident without
+    /// it hears the rest in the same way: the store takes a beginning it has not sent for one that nobody knows, and drops the end
+    /// together with it where one came soon after the other.
     pub fn caught_up(&self) {
-        self.direct().retain(|_, page| *page != Unstored::Waits);
+        let mut direct = self.direct();
+        let heard: HashSet<_> = direct.values().filter(|page| page.state != Unstored::Waits).map(|page| page.of).collect();
+        direct.retain(|_, page| page.state != Unstored::Waits || heard.contains(&page.of));
     }
 
     /// Until when the receiver behind a channel wants to be left alone, if it does.
@@ -122,15 +134,19 @@ impl OutboxHandle {
     /// Whether this delivery went out before it was stored. While it is under way, this waits for its outcome, but not for ever.
     async fn was_sent_unstored(&self, id: Ulid) -> bool {
         let begun = clock::boot_millis();
-        while self.direct().get(&id) == Some(&Unstored::UnderWay) && clock::boot_millis() - begun < LEASE_MS / 4 {
+        while self.unstored(id) == Some(Unstored::UnderWay) && clock::boot_millis() - begun < LEASE_MS / 4 {
             tokio::time::sleep(UNDER_WAY).await;
         }
-        self.direct().remove(&id) == Some(Unstored::Sent)
+        self.direct().remove(&id).is_some_and(|page| page.state == Unstored::Sent)
     }
 
     /// Whether a page still has to be sent without the store.
     fn is_owed_unstored(&self, id: Ulid) -> bool {
-        self.direct().get(&id) == Some(&Unstored::Waits)
+        self.unstored(id) == Some(Unstored::Waits)
+    }
+
+    fn unstored(&self, id: Ulid) -> Option<Unstored> {
+        self.direct().get(&id).map(|page| page.state)
     }
 
     fn note_unstored(&self, rows: &[NewDelivery], decision: Option<&Decision>) {
@@ -139,15 +155,15 @@ impl OutboxHandle {
             // What the store has taken over meanwhile is not taken back.
             let Some(page) = direct.get_mut(&row.id) else { continue };
             match decision {
-                None => *page = Unstored::UnderWay,
-                Some(Decision::Sent) => *page = Unstored::Sent,
-                Some(Decision::RetryAfter { .. }) => *page = Unstored::Waits,
+                None => page.state = Unstored::UnderWay,
+                Some(Decision::Sent) => page.state = Unstored::Sent,
+                Some(Decision::RetryAfter { .. }) => page.state = Unstored::Waits,
                 Some(Decision::Dead { .. }) => drop(direct.remove(&row.id)),
             }
         }
     }
 
-    fn direct(&self) -> MutexGuard<'_, HashMap<Ulid, Unstored>> {
+    fn direct(&self) -> MutexGuard<'_, HashMap<Ulid, Page>> {
         self.direct.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -408,7 +424,6 @@ const fn fresh(row: NewDelivery) -> Delivery {
 mod tests {
     use super::*;
     use nightbell_alerts::NoticeKind;
-    use nightbell_model::IncidentId;
 
     fn page(id: u128) -> NewDelivery {
         NewDelivery {
@@ -439,5 +454,17 @@ mod tests {
         assert_eq!(handle.direct().len(), 1, "what was sent is remembered, so that the store does not send it again");
         handle.send_unstored(page(most));
         assert!(handle.is_owed_unstored(Ulid::from_bits(most)));
+    }
+
+    #[test]
+    fn who_heard_of_a_beginning_without_the_store_hears_of_its_end_in_the_same_way() {
+        let (handle, _input) = outbox();
+        let end = NewDelivery { incident: IncidentId::from_bits(1), kind: NoticeKind::Resolved, ..page(3) };
+        [page(1), page(2), end].into_iter().for_each(|page| handle.send_unstored(page));
+        handle.note_unstored(&[page(1)], None);
+        handle.note_unstored(&[page(1)], Some(&Decision::Sent));
+        handle.caught_up();
+        let owed = [1, 2, 3].map(|id| handle.is_owed_unstored(Ulid::from_bits(id)));
+        assert_eq!(owed, [false, false, true], "the second is the store's");
     }
 }

@@ -156,6 +156,10 @@ impl Pipeline {
     }
 
     fn admit(&mut self, submission: Submission, turn: &mut Turn) {
+        if !self.parts.registry.read().agents.contains_key(&submission.agent) {
+            // It was deleted while this waited: nobody remembers anything of it.
+            return;
+        }
         let oldest = clock::now().plus_millis(-self.parts.raw_ms);
         let mut answers = Vec::with_capacity(submission.heard.len());
         for heard in submission.heard {
@@ -188,7 +192,7 @@ impl Pipeline {
         for heard in &submission.heard {
             let batch = batch_of(heard.clone(), heard.sample_time());
             self.parts.evaluator.observe(&batch, clock::now(), &mut self.effects);
-            self.parts.fleet.update(batch.agent, |vitals| vitals.last_seen = Some(batch.received));
+            self.parts.fleet.update_known(batch.agent, |vitals| vitals.last_seen = Some(batch.received));
         }
     }
 
@@ -211,7 +215,7 @@ impl Pipeline {
             Control::Opened(id) => evaluator.connection_opened(id, now),
             Control::Closed { agent, clean, on_purpose } => {
                 evaluator.connection_closed(agent, clean, on_purpose, now, out);
-                self.parts.fleet.update(agent, |vitals| vitals.closed = clean);
+                self.parts.fleet.update_known(agent, |vitals| vitals.closed = clean);
             }
             Control::Prime(agent, rule, frame) => evaluator.prime(agent, rule, &frame),
             Control::Trends(rows) => evaluator.set_trends(rows),
@@ -316,7 +320,11 @@ impl Pipeline {
 
     fn publish(&self, turn: &Turn) {
         self.parts.fleet.arrivals().note(turn.commit.batches.iter().map(|batch| batch.ts));
-        let signs: Vec<_> = turn.vitals().map(|(agent, signs)| (agent, signs.newest(), signs)).collect();
+        let holdings = self.parts.registry.read();
+        // Who was deleted in the same turn is not to come back.
+        let known = turn.vitals().filter(|(agent, _)| holdings.agents.contains_key(agent));
+        let signs: Vec<_> = known.map(|(agent, signs)| (agent, signs.newest(), signs)).collect();
+        drop(holdings);
         self.parts.fleet.update_all(signs.into_iter().map(|(agent, newest, signs)| {
             (agent, move |vitals: &mut crate::fleet::Vitals| {
                 vitals.last_seen = vitals.last_seen.max(Some(signs.seen));

@@ -55,20 +55,46 @@ impl Registry {
     }
 
     /// Changes one agent as it is at this moment, so that two who change different fields do not undo each other. `alter`
-    /// answers which further changes belong to it; an agent that is gone or stays as it was changes nothing.
+    /// answers which further changes belong to it; an agent that is gone changes nothing, and one that stays as it was nothing but
+    /// what is audited.
     ///
     /// # Errors
     /// What the store says; nothing has changed then.
-    pub fn alter_agent_blocking(&self, id: AgentId, alter: impl FnOnce(&mut AgentRow) -> Vec<Change>) -> Result<(), StoreError> {
+    pub fn alter_agent_blocking(
+        &self,
+        id: AgentId,
+        audit: Option<AuditEntry>,
+        alter: impl FnOnce(&mut AgentRow) -> Vec<Change>,
+    ) -> Result<(), StoreError> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(before) = self.read().agents.get(&id).cloned() else { return Ok(()) };
         let mut row = before.clone();
         let mut changes = alter(&mut row);
-        if row == before {
+        if row == before && audit.is_none() {
             return Ok(());
         }
         changes.push(Change::PutAgent(row));
-        self.apply_in_turn(&turn, changes, None)
+        self.apply_in_turn(&turn, changes, audit)
+    }
+
+    /// The same without holding up the async threads.
+    ///
+    /// # Errors
+    /// What the store says; nothing has changed then.
+    pub async fn alter_agent(
+        self: &Arc<Self>,
+        id: AgentId,
+        audit: AuditEntry,
+        alter: impl FnOnce(&mut AgentRow) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let registry = Arc::clone(self);
+        let altered = tokio::task::spawn_blocking(move || {
+            registry.alter_agent_blocking(id, Some(audit), |row| {
+                alter(row);
+                Vec::new()
+            })
+        });
+        altered.await.unwrap_or_else(gone)
     }
 
     /// The transaction, then memory, then word to the others; `_turn` shows that the order is ours to keep.
@@ -116,7 +142,6 @@ impl Registry {
             let changes = decide(&registry.read());
             if changes.is_empty() { Ok(()) } else { registry.apply_in_turn(&turn, changes, None) }
         });
-        let gone = |gone| Err(StoreError::Unavailable { operation: "apply a change", source: Box::new(gone) });
         applied.await.unwrap_or_else(gone)
     }
 
@@ -137,9 +162,13 @@ impl Registry {
     /// What the store says; nothing has changed then.
     pub async fn apply(self: &Arc<Self>, changes: Vec<Change>, audit: Option<AuditEntry>) -> Result<(), StoreError> {
         let registry = Arc::clone(self);
-        let applied = tokio::task::spawn_blocking(move || registry.apply_blocking(changes, audit)).await;
-        applied.unwrap_or_else(|gone| Err(StoreError::Unavailable { operation: "apply a change", source: Box::new(gone) }))
+        tokio::task::spawn_blocking(move || registry.apply_blocking(changes, audit)).await.unwrap_or_else(gone)
     }
+}
+
+/// A thread that made a change panicked or was dropped.
+fn gone(gone: tokio::task::JoinError) -> Result<(), StoreError> {
+    Err(StoreError::Unavailable { operation: "apply a change", source: Box::new(gone) })
 }
 
 /// What the pipeline has to hear of after a change.

@@ -134,9 +134,7 @@ impl Cron {
     pub fn windows(&self, zone: Tz, duration_ms: i64, within: Window, most: usize) -> Vec<Window> {
         let from = within.start.plus_millis(-duration_ms);
         if self.is_hourly {
-            let after = utc(from).with_timezone(&zone);
-            let starts = self.schedule.after(&after).map(|at| Timestamp::from_millis(at.timestamp_millis()));
-            gathered(starts.take_while(|start| *start < within.end), duration_ms, most)
+            gathered(self.passing(zone, from).take_while(|start| *start < within.end), duration_ms, most)
         } else {
             // The wall clock is walked as if it never jumped, from a day before, and each reading is then looked up.
             let wall = super::local(zone, from.plus_millis(-DAY_MS)).and_utc();
@@ -145,6 +143,44 @@ impl Cron {
             gathered(starts, duration_ms, most)
         }
     }
+}
+
+impl Cron {
+    /// The beginnings after `from` of what follows the time that passes: the wall clock is walked between two changes of the zone's
+    /// distance from UTC, up to each and on from it, so that an hour which is shown twice begins twice, wherever the walk begins.
+    fn passing(&self, zone: Tz, from: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        let mut at = from;
+        let mut ahead_ms = ahead_ms(zone, at.plus_millis(1));
+        let mut shown = self.schedule.after(&utc(at.plus_millis(ahead_ms)));
+        std::iter::from_fn(move || {
+            loop {
+                let start = Timestamp::from_millis(shown.next()?.timestamp_millis()).plus_millis(-ahead_ms);
+                if self::ahead_ms(zone, start) == ahead_ms {
+                    at = start;
+                    return Some(start);
+                }
+                let change = change_between(zone, at.plus_millis(1), start);
+                at = change.plus_millis(-1);
+                ahead_ms = self::ahead_ms(zone, change);
+                shown = self.schedule.after(&utc(at.plus_millis(ahead_ms)));
+            }
+        })
+    }
+}
+
+/// By how much the clocks of a zone are ahead of UTC at `at`, in milliseconds.
+fn ahead_ms(zone: Tz, at: Timestamp) -> i64 {
+    super::local(zone, at).and_utc().timestamp_millis() - at.as_millis()
+}
+
+/// The first moment of another distance from UTC than at `before`, which `after` has.
+fn change_between(zone: Tz, before: Timestamp, after: Timestamp) -> Timestamp {
+    let (mut before, mut after, was) = (before, after, ahead_ms(zone, before));
+    while after.millis_since(before) > 1 {
+        let middle = before.plus_millis(after.millis_since(before) / 2);
+        if ahead_ms(zone, middle) == was { before = middle } else { after = middle }
+    }
+    after
 }
 
 /// Stretches of `duration_ms` from each start on, at most `most`; those that touch are one.

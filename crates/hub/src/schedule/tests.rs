@@ -145,3 +145,24 @@ fn quiet_hours_keep_to_their_days_and_their_zone() {
     let text = r#"{"weekdays":["sat"],"from":"22:00","to":"07:30","timezone":"Europe/Berlin","critical_passes":false}"#;
     assert_eq!(serde_json::to_string(&quiet(text)).unwrap(), text);
 }
+
+#[test]
+fn an_hour_that_is_shown_twice_is_known_whenever_it_is_asked_for() {
+    let offset = |zone: Tz, at: Timestamp| local(zone, at).and_utc().timestamp_millis() - at.as_millis();
+    let year: Vec<Timestamp> = (0..9_000).map(|hour| at("2026-01-01T00:00").plus_millis(hour * 3_600_000)).collect();
+    for zone in [New_York, Berlin, chrono_tz::Antarctica::Troll, chrono_tz::Australia::Lord_Howe, chrono_tz::America::St_Johns] {
+        let changes = year.windows(2).filter(|pair| offset(zone, pair[0]) != offset(zone, pair[1])).map(|pair| pair[1]);
+        for change in changes {
+            for expression in ["0 * * * *", "*/30 * * * *", "15 */2 * * *", "30 2 * * *"] {
+                let (cron, end) = (expression.parse::<Cron>().unwrap(), change.plus_millis(6 * 3_600_000));
+                let asked = |start| cron.windows(zone, 1_800_000, Window { start, end }, 100);
+                let whole = asked(change.plus_millis(-86_400_000));
+                for minutes in -240..240 {
+                    let now = change.plus_millis(minutes * 60_000);
+                    let holds = |windows: &[Window]| windows.iter().any(|window| window.holds(now));
+                    assert_eq!(holds(&asked(now)), holds(&whole), "{expression} in {zone} {minutes} min from {change:?}");
+                }
+            }
+        }
+    }
+}

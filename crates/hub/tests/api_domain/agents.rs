@@ -3,8 +3,13 @@
 use crate::world::{World, encode, now_ms};
 use nightbell::clock;
 use nightbell_alerts::Evaluator;
+use nightbell_model::AgentId;
+use nightbell_store::AgentRow;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_is_shown_as_the_contract_says() {
@@ -229,4 +234,66 @@ async fn an_agent_that_does_not_say_how_often_it_sends_is_listened_to() {
         move |evaluator: &Evaluator| [170, 190].map(|later| evaluator.is_online(id, clock::now().plus_millis(later * 1_000)));
     let asked = world.hub.app.pipeline.ask(online);
     assert_eq!(asked.await, Some([true, false]), "offline after three of its own intervals");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_an_agent_undoes_nothing_that_it_says_of_itself_meanwhile() {
+    let world = World::new().await;
+    let poster = world.agent("db-01").await;
+    let (registry, id) = (Arc::clone(&world.hub.app.registry), poster.id.parse::<AgentId>().unwrap());
+    let enough = Arc::new(AtomicBool::new(false));
+    let describing = tokio::task::spawn_blocking({
+        let enough = Arc::clone(&enough);
+        move || {
+            let mut said = registry.read().agents[&id].version.clone();
+            for number in 1.. {
+                let say = |row: &mut AgentRow| {
+                    assert_eq!(row.version, said, "it was undone before change {number}");
+                    row.version = format!("1.{number}");
+                    said.clone_from(&row.version);
+                    Vec::new()
+                };
+                registry.alter_agent_blocking(id, None, say).unwrap();
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+    });
+    for number in 0..20 {
+        let agent = world.patch(&format!("/agents/{id}"), json!({"tags": [format!("t{number}")]})).await;
+        assert_eq!(agent["tags"], json!([format!("t{number}")]));
+    }
+    enough.store(true, Ordering::Relaxed);
+    describing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_an_agent_that_is_removed_while_its_heartbeats_wait() {
+    let world = World::new().await;
+    let (poster, app) = (world.agent("db-01").await, Arc::clone(&world.hub.app));
+    poster.now(json!({"cpu.usage_percent": 1})).await;
+    let id: AgentId = poster.id.parse().unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (here, is_held) = tokio::sync::oneshot::channel();
+    let held = tokio::spawn({
+        let app = Arc::clone(&app);
+        async move { app.pipeline.ask(move |_| (here.send(()), wait.recv())).await }
+    });
+    is_held.await.unwrap();
+    let posting = tokio::spawn(async move {
+        let body = json!({"metrics": {"cpu.usage_percent": 2}});
+        poster.send("/metrics/system", &body).await.status
+    });
+    world.until("a heartbeat that waits", async || (app.pipeline.queued() == 1).then_some(())).await;
+    world.delete(&format!("/agents/{id}?purge=true")).await;
+    go.send(()).unwrap();
+    held.await.unwrap();
+    posting.await.unwrap();
+    // A turn may end after a question in it was answered: the one after that has ended with the second answer.
+    for _ in 0..3 {
+        app.pipeline.ask(|_| ()).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(app.fleet.get(id).is_none(), "it is deleted");
 }

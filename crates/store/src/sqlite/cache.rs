@@ -2,19 +2,23 @@
 //! in step with the file: a transaction that fails empties it, and what is missing is read again.
 
 use super::failure::{Answer, damaged};
+use super::numbers::{Found, Numbers};
 use super::sight::Dictionaries;
 use super::zones::Zones;
 use super::{cells, dictionary, held};
 use crate::ranges::Ranges;
 use crate::varint::Damage;
 use crate::vector::Slot;
-use nightbell_model::{AgentId, Batch, BootId, Schema, Tier, Timestamp};
+use nightbell_model::{AgentId, Batch, BootId, Schema, SeriesKey, Tier, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 /// So many processes of one agent are remembered; more than one is rare (a buffer of an earlier process being replayed).
 const BOOTS_REMEMBERED: usize = 4;
+
+/// So many numbers of series are remembered together, some 15 MB: only of agents that have thousands.
+const NUMBERS_REMEMBERED: usize = 500_000;
 
 /// Series whose values stand in columns of their own, in the order of the columns.
 const HEADLINE: [&str; 3] = ["cpu.usage_percent", "mem.used_percent", "disk.used_percent{mount=/}"];
@@ -37,6 +41,8 @@ pub(super) struct Cache {
     forgotten: Vec<(AgentId, BootId)>,
     /// When the rows of the chunk that was asked last were measured: its number, its agent's, and its times.
     pub(super) chunk_times: Option<(i64, i64, Vec<Timestamp>)>,
+    /// Agents that were found to have more series than are kept, and when; nobody was told yet.
+    pub(super) full: Vec<(AgentId, Timestamp)>,
 }
 
 /// What is remembered of an agent.
@@ -52,6 +58,10 @@ pub(super) struct Known {
     pub(super) marked: Option<Timestamp>,
     boots: Vec<Boot>,
     layout: Option<Layout>,
+    /// The numbers of its series, if they are many.
+    numbers: Option<Numbers>,
+    /// Whether it has as many series as are kept.
+    is_full: bool,
 }
 
 /// An agent process.
@@ -81,6 +91,38 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The layout of a schema whose series have these numbers and decimals.
+    fn new(schema: &Arc<Schema>, number: impl Fn(&SeriesKey) -> Option<(u32, u8)>) -> Self {
+        let mut headline = [None; 3];
+        for (position, key) in (0_u32..).zip(schema.keys()) {
+            if let Some(column) = HEADLINE.iter().position(|name| *name == key.as_str()) {
+                headline[column] = Some(position);
+            }
+        }
+        let unnumbered = (0_u32..).take(schema.keys().len()).collect();
+        let mut layout = Self { schema: Arc::downgrade(schema), slots: Arc::default(), unnumbered, headline };
+        layout.place(schema, number);
+        layout
+    }
+
+    /// Series that have numbers now get their slots.
+    fn number(&mut self, schema: &Schema, given: &HashMap<&SeriesKey, (u32, u8)>) {
+        self.place(schema, |key| given.get(key).copied());
+    }
+
+    fn place(&mut self, schema: &Schema, number: impl Fn(&SeriesKey) -> Option<(u32, u8)>) {
+        let (mut slots, mut left) = (self.slots.to_vec(), Vec::new());
+        for position in self.unnumbered.iter().copied() {
+            match schema.keys().get(position as usize).and_then(&number) {
+                Some((id, decimals)) => slots.push(Slot { id, position, decimals }),
+                None => left.push(position),
+            }
+        }
+        slots.sort_by_key(|slot| (slot.id, slot.position));
+        slots.dedup_by_key(|slot| slot.id);
+        (self.slots, self.unnumbered) = (slots.into(), left.into());
+    }
+
     /// Whether values of `schema` can be packed with this as it is.
     fn fits(&self, schema: &Arc<Schema>, values: &[f64]) -> bool {
         let has_value = |position: &u32| values.get(*position as usize).is_some_and(|value| !value.is_nan());
@@ -111,6 +153,7 @@ impl Cache {
             touched: Vec::new(),
             forgotten: Vec::new(),
             chunk_times: None,
+            full: Vec::new(),
         }
     }
 
@@ -143,7 +186,16 @@ impl Cache {
                     Some(held) => (held.key, held.whole_from.of(Tier::Raw), held.sealed_to),
                     None => (new_agent_key(connection, agent)?, Timestamp::MIN, Timestamp::MIN),
                 };
-                Ok(free.insert(Known { key, open_from, sealed_to, marked: None, boots: Vec::new(), layout: None }))
+                Ok(free.insert(Known {
+                    key,
+                    open_from,
+                    sealed_to,
+                    marked: None,
+                    boots: Vec::new(),
+                    layout: None,
+                    numbers: None,
+                    is_full: false,
+                }))
             }
         }
     }
@@ -234,18 +286,34 @@ impl Cache {
         let known = self.known(connection, agent)?;
         let key = known.key;
         if !known.layout.as_ref().is_some_and(|layout| layout.fits(schema, values)) {
-            let mut layout = read_layout(connection, key, schema)?;
+            let mut layout = read_layout(connection, (key, &mut known.numbers), schema)?;
             let fresh = layout.fresh(values);
-            if !fresh.is_empty() {
+            if !fresh.is_empty() && !known.is_full {
                 self.dictionaries.changing(key);
-                dictionary::number(connection, key, schema, &fresh, batch.ts)?;
-                layout = read_layout(connection, key, schema)?;
+                let known = self.known(connection, agent)?;
+                let given = dictionary::number(connection, (key, &mut known.numbers), (schema, &fresh), batch.ts)?;
+                layout.number(schema, &given);
+                known.is_full = !layout.fresh(values).is_empty();
+                let is_full = known.is_full;
+                self.full.extend(is_full.then_some((agent, batch.received)));
+                self.bound_numbers(agent);
             }
             layout.slots = self.shared(layout.slots);
             self.known(connection, agent)?.layout = Some(layout);
         }
         let layout = self.known(connection, agent)?.layout.as_ref();
         layout.ok_or_else(|| damaged(format!("the dictionary of agent {agent}"), Damage("it is not there")))
+    }
+
+    /// Forgets the numbers of all agents with long dictionaries where these are too many together, if `agent` is one of them.
+    fn bound_numbers(&mut self, agent: AgentId) {
+        if self.agents.get(&agent).is_none_or(|known| known.numbers.is_none()) {
+            return;
+        }
+        let numbers = |known: &Known| known.numbers.as_ref().map_or(0, Numbers::len);
+        if self.agents.values().map(numbers).sum::<usize>() > NUMBERS_REMEMBERED {
+            self.agents.values_mut().for_each(|known| known.numbers = None);
+        }
     }
 
     /// The same slots as others have them, where they are the same.
@@ -282,23 +350,34 @@ fn load_boot(connection: &Connection, agent: i64, name: &BootId, at: Timestamp) 
     Ok(Boot { name: name.clone(), key, used_at: at, seen: Ranges::default(), stored: Ranges::default(), dirty: false })
 }
 
-fn read_layout(connection: &Connection, agent: i64, schema: &Arc<Schema>) -> Answer<Layout> {
+/// How values of `schema` are packed for the agent numbered `agent`, whose numbers are looked up if its dictionary is long.
+fn read_layout(connection: &Connection, (agent, numbers): (i64, &mut Option<Numbers>), schema: &Arc<Schema>) -> Answer<Layout> {
+    if let Some(found) = look_up(connection, (agent, numbers.as_ref()), schema)? {
+        return Ok(Layout::new(schema, |key| found.get(key).copied()));
+    }
     dictionary::mark_old(connection, agent)?;
     let known = dictionary::read(connection, agent)?;
+    *numbers = Numbers::of(&known);
     let decimals = |entry: &dictionary::Entry| known.decimals.get(entry.id as usize).copied().unwrap_or(0);
-    let numbers: HashMap<&str, (u32, u8)> =
-        known.entries.iter().map(|entry| (entry.key.as_str(), (entry.id, decimals(entry)))).collect();
-    let (mut slots, mut unnumbered, mut headline) = (Vec::new(), Vec::new(), [None; 3]);
-    for (position, key) in (0_u32..).zip(schema.keys()) {
-        match numbers.get(key.as_str()) {
-            Some((id, decimals)) => slots.push(Slot { id: *id, position, decimals: *decimals }),
-            None => unnumbered.push(position),
-        }
-        if let Some(column) = HEADLINE.iter().position(|name| *name == key.as_str()) {
-            headline[column] = Some(position);
+    let found: HashMap<&SeriesKey, (u32, u8)> =
+        known.entries.iter().map(|entry| (&entry.key, (entry.id, decimals(entry)))).collect();
+    Ok(Layout::new(schema, |key| found.get(key).copied()))
+}
+
+/// The numbers of the series of a schema by what is remembered of a long dictionary; `None` if that has to be read.
+fn look_up<'s>(
+    connection: &Connection,
+    (agent, numbers): (i64, Option<&Numbers>),
+    schema: &'s Schema,
+) -> Answer<Option<HashMap<&'s SeriesKey, (u32, u8)>>> {
+    let Some(numbers) = numbers else { return Ok(None) };
+    let mut found = HashMap::new();
+    for key in schema.keys() {
+        match numbers.find(connection, agent, key)? {
+            Found::Number(id, decimals) => drop(found.insert(key, (id, decimals))),
+            Found::None => {}
+            Found::Unclear => return Ok(None),
         }
     }
-    slots.sort_by_key(|slot| slot.id);
-    slots.dedup_by_key(|slot| slot.id);
-    Ok(Layout { schema: Arc::downgrade(schema), slots: slots.into(), unnumbered: unnumbered.into(), headline })
+    Ok(Some(found))
 }

@@ -1,12 +1,14 @@
 //! One turn of the pipeline, and the right to write.
 
 use super::cache::Cache;
+use super::dictionary::MOST_SERIES;
 use super::failure::Answer;
 use super::{alerts, append, log, outbox};
 use crate::entities::Commit;
 use crate::mark::mark;
 use crate::seams::{LeaseToken, LoggedEvent};
-use nightbell_model::{Timestamp, Ulid};
+use nightbell_alerts::{Event, EventKind};
+use nightbell_model::{AgentId, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Takes over the writing.
@@ -27,7 +29,9 @@ pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit
         append::seen_alive(connection, *agent, *received)?;
     }
     write_state(connection, commit)?;
-    let Some(mark) = mark(commit) else { return Ok(Vec::new()) };
+    let full = std::mem::take(&mut cache.full);
+    let told = full.into_iter().map(|(agent, at)| log::write(connection, &too_many(agent, at))).collect::<Answer<Vec<_>>>()?;
+    let Some(mark) = mark(commit) else { return Ok(told) };
     if let Some(lines) = repeated(connection, &mark)? {
         return Ok(lines);
     }
@@ -43,7 +47,22 @@ pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit
     let events = commit.effects.events.iter().chain(&lines);
     let logged = events.map(|event| log::write(connection, event)).collect::<Answer<Vec<_>>>()?;
     remember(connection, &mark, &logged)?;
-    Ok(logged)
+    Ok(told.into_iter().chain(logged).collect())
+}
+
+/// The line about an agent that has more series than are kept.
+fn too_many(agent: AgentId, at: Timestamp) -> Event {
+    Event {
+        at,
+        kind: EventKind::Note,
+        agent: Some(agent),
+        rule: None,
+        incident: None,
+        series: None,
+        value: None,
+        threshold: None,
+        reason: format!("it has sent {MOST_SERIES} different series: new ones are not kept before old ones are forgotten"),
+    }
 }
 
 /// What the machine wants written but for log lines and deliveries: all of it may be written again.

@@ -2,15 +2,20 @@
 
 use super::failure::{Answer, damaged};
 use super::marks;
+use super::numbers::Numbers;
 use crate::varint::Damage;
 use crate::vector::{MAX_DECIMALS, decimals_of};
 use nightbell_model::{Schema, SeriesKey, Timestamp};
 use rusqlite::{Connection, params};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// How exactly it is known when a series was used last, in milliseconds: it is written down about once a day.
 const USED_WITHIN_MS: i64 = 86_400_000;
+
+/// At most so many series of one agent are kept: two thousand new ones a day for as long as the longest tier is. Beyond it whoever reads
+/// or rolls up the agent's history would keep the others waiting.
+pub(super) const MOST_SERIES: usize = 200_000;
 
 /// A series of an agent's dictionary.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,25 +81,72 @@ pub(super) fn trusted(agent: i64, found: Arc<Dictionary>) -> Answer<Arc<Dictiona
     Err(damaged(format!("the dictionary of agent number {agent}"), Damage("some of its lines are not what was written")))
 }
 
-/// Gives the series at `positions` of a schema numbers, the smallest that are free.
-pub(super) fn number(connection: &Connection, agent: i64, schema: &Schema, positions: &[u32], at: Timestamp) -> Answer<()> {
-    let taken: HashSet<u32> = {
-        let mut select = connection.prepare_cached("SELECT id FROM series WHERE agent = ?1")?;
-        select.query_map([agent], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-    };
+/// Gives the series at `positions` of a schema numbers, the smallest that are free, as long as there are not more than
+/// [`MOST_SERIES`]; those that have one now, with their decimals. `numbers` are those of a long dictionary.
+pub(super) fn number<'s>(
+    connection: &Connection,
+    (agent, numbers): (i64, &mut Option<Numbers>),
+    (schema, positions): (&'s Schema, &[u32]),
+    at: Timestamp,
+) -> Answer<HashMap<&'s SeriesKey, (u32, u8)>> {
+    let mut free = if numbers.is_none() { Some(Free::of(connection, agent)?) } else { None };
+    let count = numbers.as_ref().map_or_else(|| free.as_ref().map_or(0, Free::taken), Numbers::len);
     let sql = "INSERT INTO series (agent, id, key, decimals, used_at, mark) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = connection.prepare_cached(sql)?;
     let mut name = connection.prepare_cached("INSERT INTO metric_names (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
-    let mut numbered = HashSet::new();
-    let keys = positions.iter().filter_map(|position| schema.keys().get(*position as usize));
-    let new_keys = keys.filter(|key| numbered.insert(*key));
-    for (id, key) in (0_u32..).filter(|id| !taken.contains(id)).zip(new_keys) {
+    let mut given: HashMap<&SeriesKey, (u32, u8)> = HashMap::new();
+    for key in positions.iter().filter_map(|position| schema.keys().get(*position as usize)) {
+        if given.contains_key(key) {
+            continue;
+        }
+        if count + given.len() >= MOST_SERIES {
+            break;
+        }
+        let id = match numbers.as_mut().and_then(|numbers| numbers.give(key)) {
+            Some(id) => id,
+            None => {
+                *numbers = None;
+                let free = match &mut free {
+                    Some(free) => free,
+                    none => none.insert(Free::of(connection, agent)?),
+                };
+                free.take()
+            }
+        };
         let decimals = decimals_of(key.metric());
         let mark = marks::series(agent, id, key.as_str(), decimals);
         insert.execute(params![agent, id, key.as_str(), decimals, at.as_millis(), mark])?;
         name.execute([key.metric()])?;
+        given.insert(key, (id, decimals));
     }
-    Ok(())
+    Ok(given)
+}
+
+/// Which numbers of an agent are free.
+#[derive(Debug)]
+struct Free {
+    taken: HashSet<u32>,
+    next: u32,
+}
+
+impl Free {
+    fn of(connection: &Connection, agent: i64) -> Answer<Self> {
+        let mut select = connection.prepare_cached("SELECT id FROM series WHERE agent = ?1")?;
+        let taken = select.query_map([agent], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(Self { taken, next: 0 })
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// The smallest, which is taken from here on.
+    fn take(&mut self) -> u32 {
+        while !self.taken.insert(self.next) {
+            self.next += 1;
+        }
+        self.next
+    }
 }
 
 /// Gives lines of the first release their checksums.

@@ -26,6 +26,7 @@ mod marks;
 mod mend;
 mod metrics;
 mod noted;
+mod numbers;
 mod open;
 mod outbox;
 mod packed;

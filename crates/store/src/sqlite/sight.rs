@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many lines of different dictionaries are remembered, some MB; agents of the same kind have theirs in common.
 const LINES: usize = 200_000;
+/// A longer one is read each time: it would leave no room for those of others.
+const LONGEST: usize = LINES / 4;
 /// So many agents' dictionaries are remembered.
 const AGENTS: usize = 20_000;
 
@@ -83,7 +85,12 @@ impl Dictionaries {
 
     fn put(&self, agent: i64, at: u64, read: Dictionary) -> Arc<Dictionary> {
         let mut shelf = self.shelf();
-        if read.damaged > 0 || shelf.changing.contains(&agent) || shelf.changed.get(&agent).is_some_and(|changed| *changed > at) {
+        let is_long = read.entries.len() > LONGEST;
+        if is_long
+            || read.damaged > 0
+            || shelf.changing.contains(&agent)
+            || shelf.changed.get(&agent).is_some_and(|changed| *changed > at)
+        {
             return Arc::new(read);
         }
         if shelf.lines + read.entries.len() > LINES || shelf.kept.len() >= AGENTS {
