@@ -75,14 +75,7 @@ impl Sender {
     pub async fn send(&self, parcel: Parcel) -> Option<Duration> {
         let lead = parcel.deliveries.first()?;
         let begun = Instant::now();
-        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.attempt(&parcel, None)).await;
-        let report = attempt.unwrap_or_else(|_late| {
-            Report::from(Outcome::Retry {
-                error: format!("the receiver took longer than {} s", ATTEMPT_LIMIT.as_secs()),
-                after: None,
-                ambiguous: true,
-            })
-        });
+        let report = self.attempt(&parcel, None).await;
         let took = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.keep(lead, &report).await;
         if !report.owed.is_empty() {
@@ -117,7 +110,19 @@ impl Sender {
         (decision, patience(&outcome))
     }
 
+    /// One attempt, which ends in time whatever the receiver does: others wait behind it.
     async fn attempt(&self, parcel: &Parcel, hub_note: Option<&str>) -> Report {
+        let attempt = tokio::time::timeout(ATTEMPT_LIMIT, self.deliver(parcel, hub_note)).await;
+        attempt.unwrap_or_else(|_late| {
+            Report::from(Outcome::Retry {
+                error: format!("the receiver took longer than {} s", ATTEMPT_LIMIT.as_secs()),
+                after: None,
+                ambiguous: true,
+            })
+        })
+    }
+
+    async fn deliver(&self, parcel: &Parcel, hub_note: Option<&str>) -> Report {
         let Some(lead) = parcel.deliveries.first() else { return Outcome::Sent { detail: String::new() }.into() };
         let broken = |error: &str| Report::from(Outcome::Broken { error: error.to_owned() });
         let Some((row, zone)) = self.channel(lead.row.channel) else { return broken("the channel does not exist any more") };
