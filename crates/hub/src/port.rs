@@ -377,19 +377,21 @@ impl HubPort for Port {
     }
 
     fn opened(&self, agent: AgentId, connection: u64, closer: Closer) {
-        let replaced = self.lock().insert(agent, (connection, closer));
+        let mut connections = self.lock();
+        let replaced = connections.insert(agent, (connection, closer));
+        // Told before others may open or close one: the pipeline hears of all in their order.
+        self.pipeline.tell(Control::Opened(agent));
+        drop(connections);
         if let Some((_, older)) = replaced {
             older.close("replaced");
         }
-        self.pipeline.tell(Control::Opened(agent));
     }
 
     fn closed(&self, agent: AgentId, connection: u64, clean: bool, on_purpose: bool) {
         let mut connections = self.lock();
         if connections.get(&agent).is_some_and(|(newest, _)| *newest == connection) {
-            connections.remove(&agent);
-            drop(connections);
             self.pipeline.tell(Control::Closed { agent, clean, on_purpose });
+            connections.remove(&agent);
         }
     }
 
