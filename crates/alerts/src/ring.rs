@@ -22,16 +22,26 @@ pub(crate) struct Ring {
     last: Option<(Timestamp, f64)>,
     /// What is added to a counter's value.
     lost: f64,
+    /// What was measured before is left out.
+    from: Timestamp,
 }
 
 impl Ring {
     pub(crate) fn new(window_ms: i64, is_counter: bool) -> Self {
-        Self { window_ms, is_counter, points: VecDeque::with_capacity(64), last: None, lost: 0.0 }
+        Self { window_ms, is_counter, points: VecDeque::with_capacity(64), last: None, lost: 0.0, from: Timestamp::MIN }
+    }
+
+    /// An empty one for which only what is measured from a moment on counts.
+    pub(crate) fn from(self, from: Timestamp) -> Self {
+        Self { from, ..Self::new(self.window_ms, self.is_counter) }
     }
 
     /// Takes a usable value; the change per millisecond over the window, if the past reaches back that far. `max_gap_ms` is the
     /// longest pause between two heartbeats that is none.
     pub(crate) fn push(&mut self, ts: Timestamp, value: f64, max_gap_ms: i64) -> Option<f64> {
+        if ts < self.from {
+            return None;
+        }
         let hole = self.last.is_some_and(|(last, _)| ts.millis_since(last) > max_gap_ms.max(self.window_ms / 2));
         if hole {
             self.points.clear();
