@@ -22,16 +22,26 @@ pub(crate) struct Ring {
     last: Option<(Timestamp, f64)>,
     /// What is added to a counter's value.
     lost: f64,
+    /// What was measured before is left out.
+    from: Timestamp,
 }
 
 impl Ring {
     pub(crate) fn new(window_ms: i64, is_counter: bool) -> Self {
-        Self { window_ms, is_counter, points: VecDeque::with_capacity(64), last: None, lost: 0.0 }
+        Self { window_ms, is_counter, points: VecDeque::with_capacity(64), last: None, lost: 0.0, from: Timestamp::MIN }
+    }
+
+    /// An empty one for which only what is measured from a moment on counts.
+    pub(crate) fn from(self, from: Timestamp) -> Self {
+        Self { from, ..Self::new(self.window_ms, self.is_counter) }
     }
 
     /// Takes a usable value; the change per millisecond over the window, if the past reaches back that far. `max_gap_ms` is the
     /// longest pause between two heartbeats that is none.
     pub(crate) fn push(&mut self, ts: Timestamp, value: f64, max_gap_ms: i64) -> Option<f64> {
+        if ts < self.from {
+            return None;
+        }
         let hole = self.last.is_some_and(|(last, _)| ts.millis_since(last) > max_gap_ms.max(self.window_ms / 2));
         if hole {
             self.points.clear();
@@ -43,12 +53,21 @@ impl Ring {
         while self.points.get(1).is_some_and(|(at, _)| *at <= begin) {
             self.points.pop_front();
         }
-        let rate =
-            self.points.front().filter(|(at, _)| *at <= begin).and_then(|(at, was)| per_ms(value - was, ts.millis_since(*at)));
+        let rate = self.since(begin, (ts, value));
         if self.points.back().is_none_or(|(at, _)| ts.millis_since(*at) >= self.window_ms / POINTS) {
             self.points.push_back((ts, value));
         }
         rate
+    }
+
+    /// The change per millisecond from `begin` to `now`. What was at `begin` stands between the samples around it: what happened at
+    /// once, such as a clock that was set, is said whole and not as the part of it that a longer stretch would have.
+    fn since(&self, begin: Timestamp, now: (Timestamp, f64)) -> Option<f64> {
+        let (before, was) = self.points.front().copied().filter(|(at, _)| *at <= begin)?;
+        let (after, next) = self.points.get(1).copied().unwrap_or(now);
+        let begin = begin.plus_millis(-SLACK_MS).max(before);
+        let was = between((before, was), (after, next), begin);
+        per_ms(now.1 - was, now.0.millis_since(begin))
     }
 
     /// Puts stored history before what was seen already, ascending; what is not older than that is left out.
@@ -89,6 +108,17 @@ impl Ring {
     fn restarted(&self, before: f64, after: f64) -> f64 {
         if self.is_counter && after < before { before } else { 0.0 }
     }
+}
+
+/// The value at `ts` on the line through two samples; the earlier one's where there is no line.
+#[expect(clippy::cast_precision_loss, reason = "windows are far below 2^53 ms")]
+fn between((before, was): (Timestamp, f64), (after, next): (Timestamp, f64), ts: Timestamp) -> f64 {
+    let width = after.millis_since(before);
+    if width <= 0 {
+        return was;
+    }
+    let at = was + (next - was) * (ts.millis_since(before) as f64 / width as f64);
+    if at.is_finite() { at } else { was }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^53 ms")]
@@ -133,6 +163,22 @@ mod tests {
         let said = rates(false, (0..40_u32).map(|step| f64::from(step) * 30.0));
         assert!(said[..20].iter().all(Option::is_none), "{said:?}");
         assert!(said[20..].iter().all(|rate| rate.is_some_and(|rate| (rate - 2.0).abs() < 1e-9)), "{said:?}");
+    }
+
+    /// A clock that is set, a unit that starts anew: what happened once within the window has happened whole, however far apart the
+    /// heartbeats are that stand around the window's beginning.
+    #[test]
+    fn a_step_within_the_window_is_said_whole() {
+        for every in [15, 45, 60, 100] {
+            let mut ring = Ring::new(600_000, false);
+            let mut said = Vec::new();
+            for step in 0..3_000 / every {
+                let value = if step * every < 1_500 { 0.25 } else { 3_600.25 };
+                said.push(ring.push(at(step * every + 7), value, GAP_MS).map(|rate| rate * 600_000.0));
+            }
+            let most = said.iter().flatten().fold(0.0_f64, |most, rate| most.max(*rate));
+            assert!((most - 3_600.0).abs() < 1e-6, "every {every} s: {most}");
+        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Slot {
         for at in [&mut self.view.last_seen, &mut self.burst, &mut self.late_logged].into_iter().flatten() {
             *at = shifted(*at, by_ms);
         }
-        self.shift_shapes(by_ms);
+        self.shift_shapes(by_ms, world.now);
         self.for_each(world, |site, instance| {
             shift_instance(instance, by_ms, out);
             if let Some(detail) = instance.detail.as_deref_mut() {

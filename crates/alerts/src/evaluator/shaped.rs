@@ -14,6 +14,14 @@ use crate::track::tracks;
 use crate::trend::{Outlook, refresh_ms};
 use nightbell_model::{AgentId, Frame, RuleId, SeriesKey, Timestamp};
 
+/// The clock of a host against the hub's: another number, and no news of the host, once the hub's own clock was set.
+const CLOCK_OFFSET: &str = "clock.offset_seconds";
+/// For so many heartbeats a host may go on saying what it was before: an agent says the least of the last eight differences that it
+/// heard. Twice that, for acknowledgements may lag behind.
+const OFFSET_LAG: i64 = 16;
+/// The least of such a wait, in milliseconds.
+const LEAST_LAG_MS: i64 = 60_000;
+
 /// What one rule remembers of one series beside its alert.
 #[derive(Debug)]
 pub(crate) struct Shape {
@@ -104,12 +112,12 @@ impl Shape {
         }
     }
 
-    /// The hub's clock was set. A host's offset against it is another number now, which no change of the host's.
-    fn shift(&mut self, by_ms: i64) {
+    /// The hub's clock was set. A host's offset against it is another number from `settled` on, which is no change of the host's.
+    fn shift(&mut self, by_ms: i64, settled: Timestamp) {
         self.fed = shifted(self.fed, by_ms);
         if let Lens::Rate(ring) = &mut self.lens {
-            if self.series.metric() == "clock.offset_seconds" {
-                *ring = Ring::new(self.transform.window_ms(), false);
+            if self.series.metric() == CLOCK_OFFSET {
+                *ring = Ring::new(self.transform.window_ms(), false).from(settled);
             } else {
                 ring.shift(by_ms);
             }
@@ -168,8 +176,9 @@ impl Slot {
         self.forget_plans();
     }
 
-    pub(crate) fn shift_shapes(&mut self, by_ms: i64) {
-        self.shapes.iter_mut().for_each(|shape| shape.shift(by_ms));
+    pub(crate) fn shift_shapes(&mut self, by_ms: i64, now: Timestamp) {
+        let settled = now.plus_millis(self.view.interval_ms.saturating_mul(OFFSET_LAG).max(LEAST_LAG_MS));
+        self.shapes.iter_mut().for_each(|shape| shape.shift(by_ms, settled));
     }
 }
 
@@ -207,7 +216,9 @@ impl Evaluator {
             return;
         }
         let gap = compiled.max_gap_ms(slot.view.interval_ms);
-        for track in tracks(&compiled.rule, &compiled.filter, frame) {
+        // What is stored of a host's clock may be from before the hub's was set.
+        let tracks = tracks(&compiled.rule, &compiled.filter, frame).into_iter();
+        for track in tracks.filter(|track| track.key.metric() != CLOCK_OFFSET) {
             let Some(at) = slot.shape(&compiled.rule, &track.key) else { continue };
             if let Some(Shape { lens: Lens::Rate(ring), .. }) = slot.shapes.get_mut(at as usize) {
                 ring.prime(frame.times.iter().copied().zip(track.values), gap);

@@ -77,6 +77,9 @@ struct IncidentDetail {
     notes: Vec<Note>,
     /// While it is open: how it stands now, why, and when more may be said; null once it is over.
     now: Option<Explained>,
+    /// Whether all that is shown is stored. False while the hub cannot write to its disk and knows more than it could store: the incident
+    /// is then shown from memory, and what is not written yet is missing from `timeline` and `deliveries`.
+    stored: bool,
 }
 
 /// What somebody wrote.
@@ -115,22 +118,36 @@ async fn list(
     Ok(Json(Listing::of(found, |record| show(&holdings, &record)).filtered(&filter)))
 }
 
-/// Everything the store has of an incident.
+/// Everything the store has of an incident, and what the hub knows of it beyond that.
 pub(super) struct Found {
     pub(super) record: IncidentRecord,
+    /// Whether the record is stored as it is here.
+    pub(super) stored: bool,
     attachments: Vec<Attachment>,
     pub(super) events: Vec<LoggedEvent>,
     deliveries: Vec<Delivery>,
 }
 
 impl Found {
+    /// One of which nothing is stored.
+    const fn in_memory(record: IncidentRecord) -> Self {
+        Self { record, stored: false, attachments: Vec::new(), events: Vec::new(), deliveries: Vec::new() }
+    }
+
     /// What people wrote on it.
     pub(super) fn notes(&self) -> Vec<Note> {
         notes(&self.attachments)
     }
 }
 
+/// What is known of an incident and could not be written yet, because the disk is full.
+async fn unwritten(app: &App, id: IncidentId) -> Option<IncidentRecord> {
+    if app.measure.is_writable() { None } else { app.pipeline.unwritten(id).await }
+}
+
 pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
+    // Before the store is read: what is written meanwhile is in both.
+    let newer = unwritten(app, id).await;
     let found = app.read_state(move |store| {
         let Some((record, attachments)) = store.incident(id)? else { return Ok(None) };
         let events =
@@ -138,9 +155,14 @@ pub(super) async fn find(app: &App, id: IncidentId) -> Result<Found, Problem> {
         let mut deliveries =
             store.deliveries(&DeliveryQuery { incident: Some(id), limit: MOST_LINES, ..DeliveryQuery::default() })?.items;
         deliveries.reverse();
-        Ok(Some(Found { record, attachments, events, deliveries }))
+        Ok(Some(Found { record, stored: true, attachments, events, deliveries }))
     });
-    found.await?.ok_or_else(|| Problem::not_found("incident"))
+    match (found.await?, newer) {
+        (None, None) => Err(Problem::not_found("incident")),
+        (Some(found), None) => Ok(found),
+        (Some(found), Some(record)) => Ok(Found { record, stored: false, ..found }),
+        (None, Some(record)) => Ok(Found::in_memory(record)),
+    }
 }
 
 /// What used most CPU (or memory, or the disks, where that is the matter) at the breach: what was attached, else what the first page
@@ -192,5 +214,6 @@ async fn detail(app: &App, caller: &Caller, id: IncidentId) -> Result<IncidentDe
         top_processes,
         notes: notes(&found.attachments),
         now,
+        stored: found.stored,
     })
 }

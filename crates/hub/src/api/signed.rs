@@ -110,6 +110,7 @@ async fn sheet(app: &App, id: IncidentId, right: &Right) -> Result<Sheet, Proble
     let notes = found.notes().into_iter().map(|note| Line { at: note.at, what: note.by, more: note.text });
     Ok(Sheet {
         is_open: record.resolved_at.is_none(),
+        is_stored: found.stored,
         severity: record.severity.name(),
         rule: record.rule_name.clone(),
         agent: super::wire::names::agent(&holdings, record.key.agent).name,

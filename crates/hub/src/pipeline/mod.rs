@@ -12,7 +12,7 @@ mod turn;
 pub(crate) use run::view_of;
 pub use run::{Pipeline, PipelineParts};
 
-use nightbell_alerts::{Ack, Evaluator, LevelTable, Mute, Rule, TrendRow};
+use nightbell_alerts::{Ack, Evaluator, IncidentRecord, LevelTable, Mute, Rule, TrendRow};
 use nightbell_ingest::Submission;
 use nightbell_model::{AgentId, Frame, IncidentId, RuleId};
 use nightbell_store::{AgentRow, AuditEntry};
@@ -68,6 +68,8 @@ pub enum Control {
     Acknowledge(IncidentId, Ack, AuditEntry, oneshot::Sender<Word>),
     /// Somebody takes that back.
     Unacknowledge(IncidentId, String, AuditEntry, oneshot::Sender<Word>),
+    /// What is known of an incident that could not be written yet.
+    Unwritten(IncidentId, oneshot::Sender<Option<Box<IncidentRecord>>>),
     /// A question to the evaluator.
     Ask(Box<dyn FnOnce(&Evaluator) + Send>),
     /// Finish what is queued and end.
@@ -88,6 +90,7 @@ impl std::fmt::Debug for Control {
             Self::Trends(_) => "Trends",
             Self::Acknowledge(..) => "Acknowledge",
             Self::Unacknowledge(..) => "Unacknowledge",
+            Self::Unwritten(..) => "Unwritten",
             Self::Ask(_) => "Ask",
             Self::Stop => "Stop",
         })
@@ -170,6 +173,13 @@ impl PipelineHandle {
             let _gone = sender.send(question(evaluator));
         })));
         receiver.await.ok()
+    }
+
+    /// An incident as the hub knows it and could not write it yet; `None` where nothing waits to be written of it.
+    pub async fn unwritten(&self, incident: IncidentId) -> Option<IncidentRecord> {
+        let (sender, receiver) = oneshot::channel();
+        self.tell(Control::Unwritten(incident, sender));
+        receiver.await.ok().flatten().map(|record| *record)
     }
 
     /// Says that somebody is on an incident.

@@ -15,9 +15,9 @@ use crate::outbox::OutboxHandle;
 use crate::page;
 use crate::registry::Registry;
 use crate::routing::Routed;
-use nightbell_alerts::{AgentView, Effects, Evaluator};
+use nightbell_alerts::{AgentView, Effects, Evaluator, IncidentRecord};
 use nightbell_ingest::{Admission, Answer, Heard, Submission, Verdict};
-use nightbell_model::{Batch, Timestamp};
+use nightbell_model::{Batch, IncidentId, Timestamp};
 use nightbell_store::{AgentRow, LeaseToken, SeenRow, StateStore, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -227,9 +227,19 @@ impl Pipeline {
                 let open = evaluator.unacknowledge(incident, &by, now, out);
                 turn.word(reply, open, audit);
             }
+            Control::Unwritten(incident, reply) => {
+                let _gone = reply.send(self.unwritten(incident).map(Box::new));
+            }
             Control::Ask(question) => question(evaluator),
             Control::Stop => self.stopping = true,
         }
+    }
+
+    /// The newest of what waits to be written of an incident, while nothing can be.
+    fn unwritten(&self, incident: IncidentId) -> Option<IncidentRecord> {
+        let (stuck, _) = self.stuck.as_ref()?;
+        let waiting = stuck.commit.effects.incidents.iter().chain(&self.effects.incidents);
+        waiting.rev().find(|record| record.id == incident).cloned()
     }
 
     /// Moves the effects into the turn, notices as outbox rows.

@@ -150,6 +150,25 @@ async fn somebody_who_is_on_it_is_heard_at_once_while_the_disk_is_full() {
     }
     let told = receiver.nth("incident.acked", 2).await;
     assert_eq!(told.data["ack"]["note"], "making room");
+    // Both are shown as the hub knows them, to who has the page's link as well.
+    for page in [&before, &during] {
+        let shown = house.api.get(&format!("/incidents/{}", page.incident())).await;
+        assert_eq!(
+            (&shown["stored"], &shown["state"], &shown["ack"]["note"]),
+            (&json!(false), &json!("open"), &json!("making room")),
+            "{shown:#}"
+        );
+        let link = page.data["url"].as_str().unwrap();
+        let at = link.find("/i/").unwrap();
+        let (status, _, bytes) = house.api.raw(Method::GET, &format!("/{}", &link[at..]), None).await;
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(status == 200 && text.contains("making room") && text.contains("in memory"), "{status}: {text}");
+        let picture = format!("/incidents/{}/chart.png", page.incident());
+        let (status, _, bytes) = house.api.raw(Method::GET, &picture, None).await;
+        assert!(status == 200 && bytes.starts_with(b"\x89PNG"), "{status}");
+    }
+    let unknown = house.api.ask(Method::GET, "/incidents/01ARZ3NDEKTSV4RRFFQ69G5FAV", None).await;
+    assert_eq!(unknown.0, 404, "{unknown:?}");
     // What counts in memory can be taken back there, once.
     assert_eq!(say(&before, "unack", json!({})).await.0, 202);
     assert_eq!(say(&before, "unack", json!({})).await.0, 409);
@@ -159,6 +178,11 @@ async fn somebody_who_is_on_it_is_heard_at_once_while_the_disk_is_full() {
     for (page, note) in [(&before, "again"), (&during, "making room")] {
         let incident = house.api.get(&format!("/incidents/{}", page.incident())).await;
         assert_eq!(incident["ack"]["note"], note, "what counted is stored now: {incident:#}");
+        assert_eq!(
+            (&incident["stored"], incident["timeline"][0]["type"].as_str()),
+            (&json!(true), Some("fired")),
+            "{incident:#}"
+        );
     }
     assert_eq!(say(&during, "ack", json!({})).await.0, 200);
 }

@@ -96,7 +96,8 @@ pub struct Waiting {
     pub storm: Option<Ulid>,
     /// How many incidents of that storm have not ended and have nothing of this kind waiting or said yet; 0 for a beginning.
     pub storm_rest: u32,
-    /// How many beginnings of that storm were told so far; 0 without one.
+    /// Of how many instances that storm told the beginning so far, of a beginning without its own: who fires again is no more hosts. 0
+    /// without a storm.
     pub storm_size: u32,
 }
 

@@ -6,6 +6,7 @@ use crate::outbox::{LONGEST_STORM_MS, STORM_MS, bounds, is_beginning, refusal, t
 use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
+use std::collections::HashSet;
 
 /// A delivery with what only the outbox needs to know of it.
 #[derive(Debug, Clone)]
@@ -104,14 +105,16 @@ impl Outbox {
             fold: row.fold,
             storm,
             storm_rest: rest,
-            storm_size: storm.map_or(0, |storm| self.size(storm)),
+            storm_size: storm.map_or(0, |storm| self.size(storm, is_beginning(row.kind).then_some(&row.instance))),
         }
     }
 
-    /// How many beginnings of a storm were told.
-    fn size(&self, storm: Ulid) -> u32 {
-        let told = self.entries.iter().filter(|entry| entry.delivery.storm == Some(storm)).count();
-        u32::try_from(told).unwrap_or(u32::MAX)
+    /// Of how many instances but `own` a storm told the beginning.
+    fn size(&self, storm: Ulid, own: Option<&String>) -> u32 {
+        let told =
+            self.entries.iter().filter(|entry| entry.delivery.storm == Some(storm)).map(|entry| &entry.delivery.row.instance);
+        let told: HashSet<&String> = told.filter(|instance| Some(*instance) != own).collect();
+        u32::try_from(told.len()).unwrap_or(u32::MAX)
     }
 
     /// The storm that the beginning of a delivery's incident belongs to, if others do, and how many of those are still to come.

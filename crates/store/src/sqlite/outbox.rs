@@ -9,7 +9,7 @@ use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
 use nightbell_model::{ChannelId, Timestamp, Ulid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An older delivery of the same channel and instance that is not finished.
 const NO_OLDER: &str = "NOT EXISTS (SELECT 1 FROM outbox AS older WHERE older.channel = one.channel \
@@ -112,19 +112,20 @@ pub(super) fn waiting(connection: &Connection, until: Timestamp) -> Answer<Vec<W
 struct Storms {
     /// The incidents that have neither ended nor anything of a kind and number.
     rests: HashMap<(String, NoticeKind, u32), u32>,
-    sizes: HashMap<String, u32>,
+    /// The instances whose beginnings were told.
+    told: HashMap<String, HashSet<String>>,
 }
 
 impl Storms {
-    /// How many beginnings of a storm were told.
-    fn size(&mut self, connection: &Connection, storm: &str) -> Answer<u32> {
-        if let Some(size) = self.sizes.get(storm) {
-            return Ok(*size);
+    /// Of how many instances but `own` a storm told the beginning.
+    fn size(&mut self, connection: &Connection, storm: &str, own: Option<&str>) -> Answer<u32> {
+        if !self.told.contains_key(storm) {
+            let mut select = connection.prepare_cached("SELECT instance FROM outbox WHERE storm = ?1")?;
+            let told = select.query_map([storm], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
+            self.told.insert(storm.to_owned(), told);
         }
-        let sql = "SELECT count(*) FROM outbox WHERE storm = ?1";
-        let size = connection.prepare_cached(sql)?.query_row([storm], |row| row.get(0))?;
-        self.sizes.insert(storm.to_owned(), size);
-        Ok(size)
+        let others = self.told.get(storm).map_or(0, |told| told.len() - usize::from(own.is_some_and(|own| told.contains(own))));
+        Ok(u32::try_from(others).unwrap_or(u32::MAX))
     }
 }
 
@@ -136,7 +137,7 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, storms: &mut 
     }
     if is_beginning(waiting.kind) {
         let storm = going_on(connection, (waiting.channel, waiting.kind), &waiting.instance, waiting.created_at)?;
-        let storm_size = storm.as_deref().map_or(Ok(0), |storm| storms.size(connection, storm))?;
+        let storm_size = storm.as_deref().map_or(Ok(0), |storm| storms.size(connection, storm, Some(&waiting.instance)))?;
         return Ok(Waiting { storm: storm.and_then(|id| id.parse().ok()), storm_size, ..waiting });
     }
     let (begin, end) = bounds(waiting.kind);
@@ -160,7 +161,7 @@ fn in_its_storm(connection: &Connection, waiting: Waiting, n: u32, storms: &mut 
             rest
         }
     };
-    let storm_size = storms.size(connection, &storm)?;
+    let storm_size = storms.size(connection, &storm, None)?;
     Ok(Waiting { storm: storm.parse().ok(), storm_rest: rest, storm_size, ..waiting })
 }
 

@@ -191,9 +191,15 @@ fn beginnings_within_a_minute_of_each_other_are_one_storm(engine: &mut dyn Engin
     engine.reopen();
     assert_eq!(tell(engine, &[begin(6, (7, 4), 134_999)], 140_000), (Some(3), Some(3), 3), "it goes on while they keep coming");
     assert_eq!(tell(engine, &[begin(7, (7, 5), 200_000)], 200_000), (None, Some(7), 0), "a minute later it does not");
+    assert_eq!(tell(engine, &[begin(8, (7, 6), 201_000)], 201_000), (Some(7), Some(7), 1));
+    assert_eq!(tell(engine, &[begin(9, (7, 5), 202_000)], 202_000), (Some(7), Some(7), 1), "who fires again is no more hosts");
     let end = |id, of: NewDelivery| NewDelivery { id: Ulid::from_bits(id), kind: NoticeKind::Resolved, ..of };
     put(engine, &[end(14, begin(4, (7, 2), 300_000)), end(17, begin(7, (7, 5), 300_000))]);
-    assert_eq!(storm(engine, 300_000), [(14, Some(3), (3, 4)), (17, None, (0, 0))], "told alone or in a list, they end together");
+    assert_eq!(
+        storm(engine, 300_000),
+        [(14, Some(3), (3, 4)), (17, Some(7), (2, 2))],
+        "told alone or in a list, they end together"
+    );
     let query = DeliveryQuery { storm: Some(Ulid::from_bits(3)), limit: 9, ..Default::default() };
     assert_eq!(ids(&engine.store().deliveries(&query).unwrap().items), [6, 5, 4, 3]);
 }

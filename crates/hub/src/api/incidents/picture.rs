@@ -57,8 +57,10 @@ pub(in crate::api) async fn picture_of(app: Arc<App>, id: IncidentId, params: Pi
 }
 
 async fn draw(app: Arc<App>, id: IncidentId, params: PictureParams, form: Form) -> Result<Response, Problem> {
-    let found = app.read_state(move |store| store.incident(id)).await?;
-    let (record, _) = found.ok_or_else(|| Problem::not_found("incident"))?;
+    let record = match super::unwritten(&app, id).await {
+        Some(record) => record,
+        None => app.read_state(move |store| store.incident(id)).await?.ok_or_else(|| Problem::not_found("incident"))?.0,
+    };
     let request = ChartRequest {
         agent: record.key.agent,
         agent_name: names::agent(&app.registry.read(), record.key.agent).name,

@@ -22,6 +22,9 @@ img{width:100%;height:auto;border-radius:.4rem}table{border-collapse:collapse;wi
 th{font-weight:400;opacity:.7}.n{text-align:right;white-space:nowrap}footer{margin-top:2rem;font-size:.85rem;opacity:.8}\
 a{color:light-dark(#0b5cad,#7db7f0)}";
 
+/// Said while the disk is full.
+const UNSTORED: &str = "<p>The hub cannot write to its disk: this is what it has in memory.</p>";
+
 /// A line of a list: when, what, and more.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -34,6 +37,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Sheet {
     pub(super) is_open: bool,
+    /// Whether what is shown is stored as well, or known to the hub's memory alone.
+    pub(super) is_stored: bool,
     pub(super) severity: &'static str,
     pub(super) rule: String,
     pub(super) agent: String,
@@ -133,8 +138,9 @@ pub(super) fn page(sheet: &Sheet) -> String {
     for (name, value) in &sheet.facts {
         let _written = write!(facts, "<dt>{name}</dt><dd>{}</dd>", escaped(value));
     }
+    let memory = if sheet.is_stored { "" } else { UNSTORED };
     let body = format!(
-        "<main><p><span class=\"badge {class}\">{word}</span></p><h1>{rule} on {agent}</h1><p>{why}</p>\
+        "<main><p><span class=\"badge {class}\">{word}</span></p><h1>{rule} on {agent}</h1><p>{why}</p>{memory}\
          <picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{chart}&amp;theme=dark\"><img src=\"{chart}\" alt=\"The series around the incident\"></picture>\
          <dl>{facts}</dl>{}{}{}</main><footer>This link shows this incident alone, until {until}. <a href=\"{login}\">Open it in Nightbell</a></footer>",
         top(&sheet.top),
@@ -165,6 +171,7 @@ mod tests {
         let line = || Line { at: bad.to_owned(), what: bad.to_owned(), more: bad.to_owned() };
         let sheet = Sheet {
             is_open: true,
+            is_stored: true,
             severity: "critical",
             rule: bad.to_owned(),
             agent: bad.to_owned(),
@@ -187,6 +194,7 @@ mod tests {
         assert!(!text.contains("<script") && !text.contains("s=\"onerror") && !text.contains("a/\"\""), "{text}");
         assert_eq!(text.matches("&lt;script&gt;").count(), 13, "each of them is there as text: {text}");
         assert!(text.contains("99.5 % of a core") && text.contains("5 MiB") && text.contains("3 MB/s disk"), "{text}");
+        assert!(!text.contains("in memory") && page(&Sheet { is_stored: false, ..sheet }).contains("in memory"));
         assert!(no_more(true, "https://a/<").contains("https://a/&lt;"));
         assert_eq!((number(90.0), number(1.256), number(-0.5)), ("90".to_owned(), "1.26".to_owned(), "-0.5".to_owned()));
         assert_eq!(moment(Timestamp::from_secs(1_763_800_000), chrono_tz::Europe::Berlin), "2025-11-22 09:26:40 CET");
