@@ -93,7 +93,10 @@ fn notice(channel: &ChannelRow, fallback: ChannelId, trouble: &Trouble, now: Tim
     page.timestamp = rfc3339(now);
     page.started_at = rfc3339(now);
     page.rule = RuleFacts { id: String::new(), name: "Channel broken".to_owned(), severity: "critical".to_owned() };
-    page.why = format!("{} took none of the last {} pages: {error}", channel.name, trouble.undelivered);
+    page.why = match trouble.undelivered {
+        ..=1 => format!("{} did not take the last page: {error}", channel.name),
+        many => format!("{} took none of the last {many} pages: {error}", channel.name),
+    };
     page.broken = Some(BrokenFacts {
         id: channel.id.to_string(),
         name: channel.name.clone(),

@@ -71,7 +71,7 @@ pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, a
         },
     });
     // What speaks of no series or no rule leaves them out.
-    for (name, value) in [("component", notification.series()), ("class", clean(&notification.rule.name))] {
+    for (name, value) in [("component", clean(&notification.series())), ("class", clean(&notification.rule.name))] {
         if !value.is_empty() {
             event["payload"][name] = json!(value);
         }
