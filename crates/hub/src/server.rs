@@ -3,14 +3,13 @@
 //! What is answered is the router's business.
 
 mod heads;
-mod linger;
+mod patient;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use heads::Heads;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use linger::Linger;
+use patient::Patient;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -202,7 +201,7 @@ where
         // A client may close its half once it has asked. And to notice an end in the middle of a request, hyper would fetch a
         // second buffer beside the one that the request lies in, for every heartbeat.
         .half_close(true)
-        .serve_connection(TokioIo::new(Linger::new(Heads::new(stream))), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -1,14 +1,12 @@
-//! A connection on which a request's head has to come within a bound, however long the client was silent before it.
+//! How far the request of a client has come, and that its head has to come within a bound, however long it was silent before that.
 //!
 //! The server's own bound begins when a connection is idle, so that one bound for both would either cut off agents between two
 //! heartbeats, each of which would then cost a TLS handshake, or let slow clients hold a head open as long as an idle connection.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 /// How long a client may take for its request's head.
@@ -16,8 +14,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Heads<S> {
-    inner: S,
+pub(super) struct Heads {
     stage: Stage,
     /// Until when the head has to be there; set once one is waited for.
     until: Option<Pin<Box<Sleep>>>,
@@ -75,77 +72,55 @@ impl Stage {
     }
 }
 
-impl<S> Heads<S> {
-    pub(super) const fn new(inner: S) -> Self {
-        Self { inner, stage: Stage::Head(Tail::Line), until: None }
+impl Heads {
+    /// A head is to come.
+    pub(super) const fn new() -> Self {
+        Self { stage: Stage::Head(Tail::Line), until: None }
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { inner, stage, until } = &mut *self;
-        let before = buffer.filled().len();
-        let read = Pin::new(inner).poll_read(cx, buffer);
-        if read.is_ready() {
-            *stage = stage.read(buffer.filled().get(before..).unwrap_or_default());
+    /// Notes what the client sent.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.stage = self.stage.read(bytes);
+        if !matches!(self.stage, Stage::Head(_)) {
+            self.until = None;
         }
-        if !matches!(stage, Stage::Head(_)) {
-            *until = None;
-        } else if read.is_pending() {
-            ready!(until.get_or_insert_with(|| Box::pin(tokio::time::sleep(HEAD_TIMEOUT))).as_mut().poll(cx));
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not come in time")));
-        }
-        read
     }
-}
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Notes what it is answered.
+    pub(super) fn wrote(&mut self, bytes: &[u8]) {
         self.stage = self.stage.wrote(bytes);
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stage = self.stage.wrote(slices.first().map_or(&[], |slice| slice));
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    /// Waits while nothing comes, and for a head no longer than its bound.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if !matches!(self.stage, Stage::Head(_)) {
+            return Poll::Pending;
+        }
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+        until.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, "the request's head did not come in time"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::patient::Patient;
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep, timeout};
 
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: hub\r\n\r\n";
 
-    fn pair() -> (Heads<DuplexStream>, DuplexStream) {
+    fn pair() -> (Patient<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(1024);
-        (Heads::new(near), far)
+        (Patient::new(near), far)
     }
 
     /// Whether nothing happens while a minute passes.
-    async fn is_patient(near: &mut Heads<DuplexStream>) -> bool {
+    async fn is_patient(near: &mut Patient<DuplexStream>) -> bool {
         timeout(Duration::from_secs(60), near.read(&mut [0; 64])).await.is_err()
     }
 
-    async fn is_cut(near: &mut Heads<DuplexStream>) -> bool {
+    async fn is_cut(near: &mut Patient<DuplexStream>) -> bool {
         let begun = Instant::now();
         let read = timeout(Duration::from_secs(60), near.read(&mut [0; 64])).await;
         read.is_ok_and(|read| read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)) && begun.elapsed() <= HEAD_TIMEOUT

@@ -1,8 +1,10 @@
-//! A connection that is closed with patience: what the other side still sends is read away for a moment.
+//! A client's connection, with patience that ends: a request's head has its time ([`Heads`]), and what the client still sends when it
+//! was answered for the last time is read away for a moment.
 //!
 //! A request may be refused before its body has arrived. Closing at once, with bytes unread, makes the system reset the
 //! connection, and the refusal is lost on its way to a client that is still sending.
 
+use super::heads::Heads;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,26 +19,34 @@ const CHUNK: usize = 8 * 1024;
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Linger<S> {
+pub(super) struct Patient<S> {
     inner: S,
+    heads: Heads,
     /// Until when the other side is listened to; set once everything is written.
     until: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Linger<S> {
+impl<S> Patient<S> {
     pub(super) const fn new(inner: S) -> Self {
-        Self { inner, until: None }
+        Self { inner, heads: Heads::new(), until: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Linger<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if read.is_pending() {
+            return self.heads.poll_late(cx).map(Err);
+        }
+        self.heads.read(buffer.filled().get(before..).unwrap_or_default());
+        read
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.heads.wrote(bytes);
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
@@ -45,6 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.heads.wrote(slices.first().map_or(&[], |slice| slice));
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
@@ -57,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { inner, until } = &mut *self;
+        let Self { inner, until, .. } = &mut *self;
         let until = match until {
             Some(until) => until,
             None => {
@@ -85,7 +96,7 @@ mod tests {
     #[tokio::test]
     async fn what_still_comes_is_read_to_its_end() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut near = Linger::new(near);
+        let mut near = Patient::new(near);
         let closing = tokio::spawn(async move {
             near.write_all(b"no").await.expect("written");
             near.shutdown().await
@@ -102,7 +113,7 @@ mod tests {
     async fn whoever_goes_on_for_ever_is_left() {
         let (near, _far) = tokio::io::duplex(64);
         let begun = tokio::time::Instant::now();
-        Linger::new(near).shutdown().await.expect("closed");
+        Patient::new(near).shutdown().await.expect("closed");
         assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
     }
 }
