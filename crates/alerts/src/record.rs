@@ -344,6 +344,20 @@ pub struct Event {
     pub reason: String,
 }
 
+impl Event {
+    /// A line about nothing in particular.
+    #[must_use]
+    pub const fn line(at: Timestamp, kind: EventKind, reason: String) -> Self {
+        Self { at, kind, agent: None, rule: None, incident: None, series: None, value: None, threshold: None, reason }
+    }
+
+    /// A line about an agent.
+    #[must_use]
+    pub fn of_agent(agent: AgentId, at: Timestamp, kind: EventKind, reason: String) -> Self {
+        Self { agent: Some(agent), ..Self::line(at, kind, reason) }
+    }
+}
+
 /// Everything one step of the machine wants done, to be written in the transaction that stores the sample.
 ///
 /// To be applied list by list, `instances` before `forgotten`; within a list a later entry of the same key wins. What channels

@@ -187,15 +187,5 @@ impl Jobs {
 
 /// The line of the event log about something damaged.
 fn damage(what: &str) -> Event {
-    Event {
-        at: clock::now(),
-        kind: EventKind::Note,
-        agent: None,
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: format!("damaged history was found and set aside: {what}"),
-    }
+    Event::line(clock::now(), EventKind::Note, format!("damaged history was found and set aside: {what}"))
 }

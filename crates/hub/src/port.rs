@@ -245,7 +245,7 @@ fn changes(row: AgentRow, enrolment: &EnrolmentToken, fresh: bool, now: Timestam
     let mut changes = Vec::new();
     if fresh {
         changes.push(Change::UseEnrolment { id: enrolment.id, now });
-        changes.push(Change::LogEvent(event(EventKind::AgentRegistered, row.id, now, row.name.clone())));
+        changes.push(Change::LogEvent(Event::of_agent(row.id, now, EventKind::AgentRegistered, row.name.clone())));
     }
     changes.insert(usize::from(fresh), Change::PutAgent(row));
     changes
@@ -279,10 +279,6 @@ fn facts(before: &str, told: Option<&str>, place: [&Option<String>; 3]) -> Strin
         }
     }
     serde_json::Value::Object(facts).to_string()
-}
-
-const fn event(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
-    Event { at, kind, agent: Some(agent), rule: None, incident: None, series: None, value: None, threshold: None, reason }
 }
 
 /// Whether an agent that described itself before now speaks of another boot of its host's kernel.
@@ -362,7 +358,7 @@ impl HubPort for Port {
                 let before = row.facts_json.clone();
                 describe(row, &description);
                 let reboot = rebooted(&before, &row.facts_json);
-                let event = || Change::LogEvent(event(EventKind::Reboot, agent, clock::now(), String::new()));
+                let event = || Change::LogEvent(Event::of_agent(agent, clock::now(), EventKind::Reboot, String::new()));
                 reboot.then(event).into_iter().collect()
             });
             if let Err(error) = &altered {

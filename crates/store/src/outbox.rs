@@ -32,15 +32,11 @@ pub(crate) fn too_short(end: &NewDelivery) -> Event {
     let mut part = || parts.next().unwrap_or("");
     let (rule, agent, series) = (part().parse().ok(), part().parse().ok(), part().parse().ok());
     Event {
-        at: end.created_at,
-        kind: EventKind::Suppressed,
         agent,
         rule,
         incident: Some(end.incident),
         series,
-        value: None,
-        threshold: None,
-        reason: "too short".to_owned(),
+        ..Event::line(end.created_at, EventKind::Suppressed, "too short".to_owned())
     }
 }
 

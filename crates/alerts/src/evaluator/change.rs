@@ -112,17 +112,7 @@ pub(crate) fn shifted(at: Timestamp, by_ms: i64) -> Timestamp {
 pub(crate) fn clock_event(by_ms: i64, now: Timestamp) -> Event {
     let sign = if by_ms < 0 { "back" } else { "forward" };
     let by = duration_text(by_ms.saturating_abs());
-    Event {
-        at: now,
-        kind: EventKind::ClockStep,
-        agent: None,
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: format!("the hub's clock was set {sign} by {by}"),
-    }
+    Event::line(now, EventKind::ClockStep, format!("the hub's clock was set {sign} by {by}"))
 }
 
 /// Whether an edit changes what the rule compares.
@@ -149,15 +139,10 @@ fn follow_edit(site: &Site<'_>, instance: &mut Instance, out: &mut Effects) {
     incident.severity = rule.severity;
     if incident.ack.take().is_some() {
         out.events.push(Event {
-            at: site.now,
-            kind: EventKind::Unack,
-            agent: Some(incident.key.agent),
             rule: Some(incident.key.rule),
             incident: Some(incident.id),
             series: Some(incident.key.series.clone()),
-            value: None,
-            threshold: None,
-            reason: "severity raised".to_owned(),
+            ..Event::of_agent(incident.key.agent, site.now, EventKind::Unack, "severity raised".to_owned())
         });
     }
     out.incidents.push(incident.clone());

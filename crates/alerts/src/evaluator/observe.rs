@@ -11,7 +11,7 @@ use crate::settle::settle;
 use crate::site::Site;
 use crate::step::{Input, Outcome, Verdict};
 use crate::why::duration_text;
-use nightbell_model::{AgentId, Batch, Timestamp};
+use nightbell_model::{Batch, Timestamp};
 
 /// The log says at most this often that heartbeats of an agent came too late, in milliseconds.
 const LATE_LOG_MS: i64 = 60_000;
@@ -35,7 +35,7 @@ impl Slot {
             self.late_logged = Some(now);
             let age = duration_text(self.last_ts.millis_since(batch.ts));
             let reason = format!("a heartbeat came {age} behind the newest");
-            out.events.push(note(EventKind::LateIgnored, self.view.id, now, reason));
+            out.events.push(Event::of_agent(self.view.id, now, EventKind::LateIgnored, reason));
         }
         false
     }
@@ -45,7 +45,7 @@ impl Slot {
         if self.is_crowded && !std::mem::replace(&mut self.crowd_logged, true) {
             let reason =
                 format!("rules watch {MOST_INSTANCES} series of it: further ones are not watched before others are gone");
-            out.events.push(note(EventKind::Note, self.view.id, now, reason));
+            out.events.push(Event::of_agent(self.view.id, now, EventKind::Note, reason));
         }
     }
 
@@ -125,10 +125,6 @@ impl Slot {
             hand_out(site, instance, out);
         });
     }
-}
-
-fn note(kind: EventKind, agent: AgentId, at: Timestamp, reason: String) -> Event {
-    Event { at, kind, agent: Some(agent), rule: None, incident: None, series: None, value: None, threshold: None, reason }
 }
 
 impl Evaluated {

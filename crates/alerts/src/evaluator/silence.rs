@@ -7,7 +7,7 @@ use crate::record::{Effects, EndReason, Event, EventKind, State};
 use crate::rule::{OFFLINE_METRIC, Threshold};
 use crate::settle::settle;
 use crate::step::{Input, Outcome};
-use nightbell_model::{AgentId, SeriesKey, Timestamp};
+use nightbell_model::{SeriesKey, Timestamp};
 
 impl Slot {
     /// The states of the agent's offline alerts.
@@ -22,7 +22,7 @@ impl Slot {
         (self.view.closed, self.view.stopped_on_purpose, self.known_away) = (false, false, false);
         if !self.online && !self.view.paused {
             (self.online, self.online_since) = (true, received);
-            out.events.push(status_event(self.view.id, EventKind::AgentOnline, received, ""));
+            out.events.push(Event::of_agent(self.view.id, received, EventKind::AgentOnline, String::new()));
         }
         if self.host_offline {
             self.end_offline(received, world, out);
@@ -55,7 +55,7 @@ impl Slot {
     /// The status becomes offline.
     pub(crate) fn go_offline(&mut self, at: Timestamp, reason: &str, out: &mut Effects) {
         if std::mem::replace(&mut self.online, false) {
-            out.events.push(status_event(self.view.id, EventKind::AgentOffline, at, reason));
+            out.events.push(Event::of_agent(self.view.id, at, EventKind::AgentOffline, reason.to_owned()));
         }
     }
 
@@ -111,19 +111,5 @@ impl Slot {
                 hand_out(site, instance, out);
             }
         });
-    }
-}
-
-fn status_event(agent: AgentId, kind: EventKind, at: Timestamp, reason: &str) -> Event {
-    Event {
-        at,
-        kind,
-        agent: Some(agent),
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: reason.to_owned(),
     }
 }

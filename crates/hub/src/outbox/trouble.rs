@@ -58,17 +58,7 @@ pub(super) async fn gave_up(registry: &Arc<Registry>, id: ChannelId, trouble: Tr
 }
 
 fn marked(row: &ChannelRow, error: &str, now: Timestamp) -> Vec<Change> {
-    let event = Event {
-        at: now,
-        kind: EventKind::ChannelBroken,
-        agent: None,
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: format!("{}: {error}", row.name),
-    };
+    let event = Event::line(now, EventKind::ChannelBroken, format!("{}: {error}", row.name));
     vec![Change::PutChannel(ChannelRow { broken: Some(error.to_owned()), ..row.clone() }), Change::LogEvent(event)]
 }
 

@@ -36,15 +36,9 @@ pub(super) fn line(audit: &AuditEntry, changes: &[Change], before: &Holdings) ->
     // Several at once have no one name.
     let name = name.filter(|_| object != "files" && done != "defaults").map_or_else(String::new, |name| format!(" {name}"));
     Some(Event {
-        at: audit.at,
-        kind: EventKind::Config,
         agent: about.1.filter(|_| object != "files"),
         rule: about.0.filter(|_| object != "files"),
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: format!("{}: {}{name}", audit.actor, audit.action),
+        ..Event::line(audit.at, EventKind::Config, format!("{}: {}{name}", audit.actor, audit.action))
     })
 }
 

@@ -52,17 +52,8 @@ pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit
 
 /// The line about an agent that has more series than are kept.
 fn too_many(agent: AgentId, at: Timestamp) -> Event {
-    Event {
-        at,
-        kind: EventKind::Note,
-        agent: Some(agent),
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: format!("it has sent {MOST_SERIES} different series: new ones are not kept before old ones are forgotten"),
-    }
+    let reason = format!("it has sent {MOST_SERIES} different series: new ones are not kept before old ones are forgotten");
+    Event::of_agent(agent, at, EventKind::Note, reason)
 }
 
 /// What the machine wants written but for log lines and deliveries: all of it may be written again.

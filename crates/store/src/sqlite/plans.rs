@@ -87,17 +87,7 @@ fn effects() -> Effects {
         why: String::new(),
         late: false,
     };
-    let event = Event {
-        at: at(0),
-        kind: EventKind::Fired,
-        agent: Some(AgentId::from_bits(1)),
-        rule: None,
-        incident: None,
-        series: None,
-        value: None,
-        threshold: None,
-        reason: String::new(),
-    };
+    let event = Event::of_agent(AgentId::from_bits(1), at(0), EventKind::Fired, String::new());
     let state = InstanceRecord {
         key: instance(),
         state: State::Firing,

@@ -165,15 +165,10 @@ async fn note(
     let (record, at) = (find(&app, id).await?.record, clock::now());
     let json: Value = json!({"by": editor.name(), "text": text});
     let event = Event {
-        at,
-        kind: EventKind::Note,
-        agent: Some(record.key.agent),
         rule: Some(record.key.rule),
         incident: Some(id),
         series: Some(record.key.series),
-        value: None,
-        threshold: None,
-        reason: format!("{}: {text}", editor.name()),
+        ..Event::of_agent(record.key.agent, at, EventKind::Note, format!("{}: {text}", editor.name()))
     };
     let attach = Change::AttachToIncident { incident: id, at, kind: "note".to_owned(), json: json.to_string() };
     app.registry.apply(vec![attach, Change::LogEvent(event)], Some(editor.entry("incident.note", id, &json))).await?;
