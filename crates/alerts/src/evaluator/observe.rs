@@ -42,7 +42,7 @@ impl Slot {
 
     /// Says once that the agent has more series than are watched.
     pub(crate) fn say_crowded(&mut self, now: Timestamp, out: &mut Effects) {
-        if self.is_crowded && !std::mem::replace(&mut self.crowd_logged, true) {
+        if self.plan.as_ref().is_some_and(|plan| plan.is_crowded) && !std::mem::replace(&mut self.crowd_logged, true) {
             let reason =
                 format!("rules watch {MOST_INSTANCES} series of it: further ones are not watched before others are gone");
             out.events.push(Event::of_agent(self.view.id, now, EventKind::Note, reason));

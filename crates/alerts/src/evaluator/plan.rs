@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) schema: Arc<Schema>,
     pub(crate) bindings: Box<[Binding]>,
     pub(crate) groups: Box<[Group]>,
+    /// Series that rules look at are missing here, because the agent has too many.
+    pub(crate) is_crowded: bool,
 }
 
 /// One value that feeds one instance.
@@ -87,7 +89,7 @@ impl Plan {
         for (at, instance) in (0_u32..).zip(&work.slot.instances) {
             work.known.insert((instance.rule, instance.series.clone()), at);
         }
-        let mut bindings = Vec::new();
+        let (mut bindings, mut is_crowded) = (Vec::new(), false);
         let mut groups: Vec<(Group, Vec<u32>)> = Vec::new();
         for (position, series) in (0_u32..).zip(schema.keys()) {
             for rule in work.builder.book.on_metric(series.metric()).to_vec() {
@@ -99,7 +101,7 @@ impl Plan {
                 let aggregate = compiled.rule.selector.aggregate;
                 let Some(whole) = whole_series(aggregate, series) else { continue };
                 let Some((instance, limits)) = work.instance(rule, &whole) else {
-                    work.slot.is_crowded = true;
+                    is_crowded = true;
                     continue;
                 };
                 let shape = work.slot.shape(&compiled.rule, &whole);
@@ -115,7 +117,7 @@ impl Plan {
         work.slot.instances.shrink_to_fit();
         bindings.sort_unstable_by_key(|binding| (binding.instance, binding.position));
         let groups = groups.into_iter().map(|(group, positions)| Group { positions: positions.into(), ..group });
-        Self { schema: Arc::clone(schema), bindings: bindings.into(), groups: groups.collect() }
+        Self { schema: Arc::clone(schema), bindings: bindings.into(), groups: groups.collect(), is_crowded }
     }
 }
 

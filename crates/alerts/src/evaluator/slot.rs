@@ -53,8 +53,7 @@ pub(crate) struct Slot {
     pub(crate) host_offline: bool,
     /// The receipt of the last heartbeat of the late burst that is going on.
     pub(crate) burst: Option<Timestamp>,
-    /// It has series that are not watched because there are too many, and whether the log has said so.
-    pub(crate) is_crowded: bool,
+    /// The log has said that it has too many series to watch them all.
     pub(crate) crowd_logged: bool,
     /// When the log last said that a heartbeat came too late.
     pub(crate) late_logged: Option<Timestamp>,
@@ -81,7 +80,6 @@ impl Slot {
             known_away: false,
             host_offline: false,
             burst: None,
-            is_crowded: false,
             crowd_logged: false,
             late_logged: None,
             armed: Timestamp::MAX,
