@@ -64,6 +64,14 @@ pub(super) struct Known {
     is_full: bool,
 }
 
+impl Known {
+    /// Whether values of `schema` can be packed as those before them: nothing of them has to get a number, or nothing can.
+    fn fits(&self, schema: &Arc<Schema>, values: &[f64]) -> bool {
+        let layout = self.layout.as_ref().filter(|layout| std::ptr::eq(layout.schema.as_ptr(), Arc::as_ptr(schema)));
+        layout.is_some_and(|layout| self.is_full || layout.fresh(values).next().is_none())
+    }
+}
+
 /// An agent process.
 #[derive(Debug)]
 pub(super) struct Boot {
@@ -123,16 +131,10 @@ impl Layout {
         (self.slots, self.unnumbered) = (slots.into(), left.into());
     }
 
-    /// Whether values of `schema` can be packed with this as it is.
-    fn fits(&self, schema: &Arc<Schema>, values: &[f64]) -> bool {
-        let has_value = |position: &u32| values.get(*position as usize).is_some_and(|value| !value.is_nan());
-        std::ptr::eq(self.schema.as_ptr(), Arc::as_ptr(schema)) && !self.unnumbered.iter().any(has_value)
-    }
-
     /// Positions of the series that have a value and no number.
-    fn fresh(&self, values: &[f64]) -> Vec<u32> {
+    fn fresh(&self, values: &[f64]) -> impl Iterator<Item = u32> {
         let has_value = |position: &u32| values.get(*position as usize).is_some_and(|value| !value.is_nan());
-        self.unnumbered.iter().copied().filter(has_value).collect()
+        self.unnumbered.iter().copied().filter(has_value)
     }
 
     /// The values that stand in columns of their own.
@@ -285,15 +287,15 @@ impl Cache {
         let (agent, schema, values) = (batch.agent, &batch.schema, &*batch.values);
         let known = self.known(connection, agent)?;
         let key = known.key;
-        if !known.layout.as_ref().is_some_and(|layout| layout.fits(schema, values)) {
+        if !known.fits(schema, values) {
             let mut layout = read_layout(connection, (key, &mut known.numbers), schema)?;
-            let fresh = layout.fresh(values);
+            let fresh: Vec<u32> = layout.fresh(values).collect();
             if !fresh.is_empty() && !known.is_full {
                 self.dictionaries.changing(key);
                 let known = self.known(connection, agent)?;
                 let given = dictionary::number(connection, (key, &mut known.numbers), (schema, &fresh), batch.ts)?;
                 layout.number(schema, &given);
-                known.is_full = !layout.fresh(values).is_empty();
+                known.is_full = layout.fresh(values).next().is_some();
                 let is_full = known.is_full;
                 self.full.extend(is_full.then_some((agent, batch.received)));
                 self.bound_numbers(agent);
