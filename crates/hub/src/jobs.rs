@@ -39,19 +39,20 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Housekeeping of `store`, checking from its beginning.
+    /// Housekeeping of `store`, checking from its beginning. `heard` is when the last of any agent was heard: a clock that is far ahead
+    /// of it may be wrong.
     #[must_use]
-    pub fn new(store: Arc<SqliteStore>, lease: LeaseToken, retention: Retention, measure: Arc<Measure>) -> Self {
-        let ageing = Arc::new(Mutex::new(Ageing::from(clock::now(), clock::boot_millis())));
+    pub fn new(
+        store: Arc<SqliteStore>,
+        lease: LeaseToken,
+        retention: Retention,
+        measure: Arc<Measure>,
+        heard: Option<Timestamp>,
+    ) -> Self {
+        let now = clock::now();
+        let ageing = Ageing::from(heard.map_or(now, |heard| heard.min(now)), clock::boot_millis());
+        let ageing = Arc::new(Mutex::new(ageing));
         Self { store, lease, retention, measure, ageing, scrubbed_to: Arc::default(), met_damage: Arc::default() }
-    }
-
-    /// The same, where the last that was heard of any agent was at `heard`: a clock that is far ahead of it may be wrong.
-    #[must_use]
-    pub fn since(self, heard: Option<Timestamp>) -> Self {
-        let at = heard.map_or_else(clock::now, |heard| heard.min(clock::now()));
-        *self.ageing.lock().unwrap_or_else(PoisonError::into_inner) = Ageing::from(at, clock::boot_millis());
-        self
     }
 
     /// Writes rollups now, on this thread.

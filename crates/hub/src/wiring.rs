@@ -334,7 +334,7 @@ fn sender(app: &App) -> outbox::Sender {
 
 fn start_jobs(app: &Arc<App>) -> JoinSet<()> {
     let heard = app.fleet.read().values().filter_map(|vitals| vitals.last_seen).max();
-    let jobs = Jobs::new(Arc::clone(&app.engine), app.lease, app.config.retention, Arc::clone(&app.measure)).since(heard);
+    let jobs = Jobs::new(Arc::clone(&app.engine), app.lease, app.config.retention, Arc::clone(&app.measure), heard);
     let mut tasks = JoinSet::new();
     tasks.spawn(jobs.clone().at("roll_up", app.config.jobs.roll_up.clone(), Jobs::roll_up));
     tasks.spawn(jobs.clone().at("seal", app.config.jobs.seal.clone(), Jobs::seal));

@@ -39,7 +39,7 @@ pub(super) fn maintain(config: &Config) -> anyhow::Result<ExitCode> {
     existing(config)?;
     let store = Arc::new(wiring::open(config)?);
     let lease = store.acquire(ids::fresh(), clock::now()).context("cannot take over the database")?;
-    let jobs = Jobs::new(Arc::clone(&store), lease, config.retention, Arc::new(Measure::default()));
+    let jobs = Jobs::new(Arc::clone(&store), lease, config.retention, Arc::new(Measure::default()), None);
     let rolled = jobs.roll_up().context("cannot roll up")?;
     let packed = store.seal(lease, clock::now(), &config.retention.packing(true)).context("cannot pack what is complete")?;
     let retained = jobs.retain().context("cannot remove what is too old")?;
