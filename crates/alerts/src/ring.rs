@@ -31,9 +31,9 @@ impl Ring {
         Self { window_ms, is_counter, points: VecDeque::with_capacity(64), last: None, lost: 0.0, from: Timestamp::MIN }
     }
 
-    /// An empty one for which only what is measured from a moment on counts.
-    pub(crate) fn from(self, from: Timestamp) -> Self {
-        Self { from, ..Self::new(self.window_ms, self.is_counter) }
+    /// Forgets everything: only what is measured from a moment on counts.
+    pub(crate) fn begin_at(&mut self, from: Timestamp) {
+        *self = Self { from, ..Self::new(self.window_ms, self.is_counter) };
     }
 
     /// Takes a usable value; the change per millisecond over the window, if the past reaches back that far. `max_gap_ms` is the

@@ -117,7 +117,7 @@ impl Shape {
         self.fed = shifted(self.fed, by_ms);
         if let Lens::Rate(ring) = &mut self.lens {
             if self.series.metric() == CLOCK_OFFSET {
-                *ring = Ring::new(self.transform.window_ms(), false).from(settled);
+                ring.begin_at(settled);
             } else {
                 ring.shift(by_ms);
             }

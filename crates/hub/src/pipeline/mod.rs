@@ -69,7 +69,7 @@ pub enum Control {
     /// Somebody takes that back.
     Unacknowledge(IncidentId, String, AuditEntry, oneshot::Sender<Word>),
     /// What is known of an incident that could not be written yet.
-    Unwritten(IncidentId, oneshot::Sender<Option<Box<IncidentRecord>>>),
+    Unwritten(IncidentId, oneshot::Sender<Option<IncidentRecord>>),
     /// A question to the evaluator.
     Ask(Box<dyn FnOnce(&Evaluator) + Send>),
     /// Finish what is queued and end.
@@ -179,7 +179,7 @@ impl PipelineHandle {
     pub async fn unwritten(&self, incident: IncidentId) -> Option<IncidentRecord> {
         let (sender, receiver) = oneshot::channel();
         self.tell(Control::Unwritten(incident, sender));
-        receiver.await.ok().flatten().map(|record| *record)
+        receiver.await.ok().flatten()
     }
 
     /// Says that somebody is on an incident.

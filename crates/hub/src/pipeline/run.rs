@@ -228,7 +228,7 @@ impl Pipeline {
                 turn.word(reply, open, audit);
             }
             Control::Unwritten(incident, reply) => {
-                let _gone = reply.send(self.unwritten(incident).map(Box::new));
+                let _gone = reply.send(self.unwritten(incident));
             }
             Control::Ask(question) => question(evaluator),
             Control::Stop => self.stopping = true,

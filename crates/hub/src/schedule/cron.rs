@@ -143,9 +143,7 @@ impl Cron {
             gathered(starts, duration_ms, most)
         }
     }
-}
 
-impl Cron {
     /// The beginnings after `from` of what follows the time that passes: the wall clock is walked between two changes of the zone's
     /// distance from UTC, up to each and on from it, so that an hour which is shown twice begins twice, wherever the walk begins.
     fn passing(&self, zone: Tz, from: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
