@@ -92,7 +92,7 @@ pub trait MetricStore: Send + Sync + std::fmt::Debug {
     /// `Unavailable`.
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError>;
 
-    /// Packs what is complete: hours that are over and have settled into chunks, days into denser ones, late heartbeats and
+    /// Packs what is complete: quarters of an hour that are over and have settled into chunks, days into denser ones, late heartbeats and
     /// corrected buckets into the chunk they belong to. Restartable at any point; answers the same before and after.
     ///
     /// # Errors

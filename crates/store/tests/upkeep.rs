@@ -149,6 +149,39 @@ fn filled(path: &Path) -> (SqliteStore, LeaseToken) {
 }
 
 #[test]
+fn a_quarter_of_an_hour_is_packed_some_minutes_after_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema(["m.a".to_owned()]);
+    let beats = |n: u128| (0..2 * 60).map(move |minute| (n, minute));
+    let beats: Vec<Batch> = (1..31)
+        .flat_map(beats)
+        .map(|(n, minute)| beat(n, minute * MINUTE, &names, &[f64::from(u8::try_from(minute).unwrap())]))
+        .collect();
+    store.append(lease, &beats).unwrap();
+    let before: Vec<Frame> = (1..31).map(|n| range(&store, n, Tier::Raw)).collect();
+    let packed_to = |quarters: i64| {
+        let sql = format!("SELECT count(*) FROM agent_keys WHERE sealed_to = {}", MIDNIGHT + quarters * SealPolicy::YOUNG_MS);
+        number(&path, &sql)
+    };
+    let mut steps = Vec::new();
+    for ms in [HOUR + 2 * MINUTE, HOUR + 5 * MINUTE, HOUR + 7 * MINUTE] {
+        store.seal(lease, at(ms), &SealPolicy::default()).unwrap();
+        steps.push((packed_to(3), packed_to(4)));
+    }
+    assert_eq!((steps[0], steps[2]), ((30, 0), (0, 30)), "{steps:?}");
+    assert!(steps[1].0 > 0 && steps[1].1 > 0 && steps[1].0 + steps[1].1 == 30, "agents take turns: {steps:?}");
+    assert_eq!(number(&path, "SELECT count(*) FROM agent_chunks"), 30 * 4);
+    store.seal(lease, at(HOUR + 12 * MINUTE), &SealPolicy::default()).unwrap();
+    assert_eq!(number(&path, "SELECT count(*) FROM agent_metrics"), 30 * 60, "what is packed is swept");
+    assert_eq!((1..31).map(|n| range(&store, n, Tier::Raw)).collect::<Vec<_>>(), before);
+    store.seal(lease, at(2 * DAY), &SealPolicy::default()).unwrap();
+    assert_eq!(number(&path, "SELECT count(*) FROM agent_chunks WHERE dense = 1"), 30, "a day is one chunk");
+    assert_eq!((1..31).map(|n| range(&store, n, Tier::Raw)).collect::<Vec<_>>(), before);
+}
+
+#[test]
 fn scrubbing_names_what_is_damaged_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.db");

@@ -103,7 +103,7 @@ pub(crate) fn load(data: &Path, agents: u64, days: i64) -> Loaded {
     let agents = loader.fleet(agents, end);
     loader.keep_house();
     loader.store.close().unwrap();
-    // Hours are packed whole: how much of the last hour is rows, which take longer to read, follows from the time of day.
+    // Quarters of hours are packed whole: how much of the last hour is rows, which take longer to read, follows from the time of day.
     let database = rusqlite::Connection::open(data.join("nightbell.db")).unwrap();
     let sealed_to: i64 = database.query_row("SELECT max(sealed_to) FROM agent_keys", [], |row| row.get(0)).unwrap();
     report("of the last hour not packed yet", format!("{} min", (end - sealed_to).clamp(0, 3_600_000) / 60_000));

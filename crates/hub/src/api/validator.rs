@@ -4,18 +4,16 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nightbell_model::Timestamp;
+use nightbell_store::SealPolicy;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// The width of the blocks that history is sealed in, in milliseconds: the newest one is still open.
-const BLOCK_MS: i64 = 3_600_000;
 
 /// The validator of an answer. It is a weak one: the same answer may be sent packed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validator(String);
 
-/// Whether a span that ends at `until` may be closed; where it cannot be, nobody need be asked.
+/// Whether a span that ends at `until` may be closed: the newest block that history is sealed in is still open. Where it cannot be, nobody need be asked.
 pub(super) const fn may_be_closed(until: Timestamp, now: Timestamp) -> bool {
-    until.as_millis() <= now.floor_to(BLOCK_MS).as_millis()
+    until.as_millis() <= now.floor_to(SealPolicy::YOUNG_MS).as_millis()
 }
 
 impl Validator {

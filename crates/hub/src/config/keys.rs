@@ -55,7 +55,7 @@ pub static KEYS: &[Key] = &[
     ),
     key("notify.link_lifetime", Some("7d"), "How long the link in a page opens its incident without a login; 0s is never"),
     key("jobs.roll_up", Some("20 * * * * *"), "When rollups are written (cron, seconds first, UTC)"),
-    key("jobs.seal", Some("50 1-59/5 * * * *"), "When complete hours and days are packed (cron, seconds first, UTC)"),
+    key("jobs.seal", Some("50 1-59/2 * * * *"), "When complete quarters of hours and days are packed (cron, seconds first, UTC)"),
     key("jobs.scrub", Some("5 * * * * *"), "When the next stretch of the database is checked (cron, seconds first, UTC)"),
     key("jobs.retain", Some("40 */10 * * * *"), "When what is too old is removed (cron, seconds first, UTC)"),
 ];

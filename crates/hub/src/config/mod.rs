@@ -77,7 +77,7 @@ pub struct Log {
 pub struct Jobs {
     /// Writing rollups.
     pub roll_up: cron::Schedule,
-    /// Packing complete hours and days.
+    /// Packing complete quarters of hours and days.
     pub seal: cron::Schedule,
     /// Checking the next stretch of the database.
     pub scrub: cron::Schedule,

@@ -15,9 +15,6 @@ use nightbell_model::{AgentId, Batch, BootId, Frame, SeriesKey, Tier, Timestamp}
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-/// An hour, in milliseconds.
-const HOUR_MS: i64 = 3_600_000;
-
 /// What is known of an agent process.
 #[derive(Debug, Clone)]
 struct Boot {
@@ -108,9 +105,9 @@ impl History {
         done
     }
 
-    /// Notes which hours an engine would pack.
+    /// Notes which quarters of hours an engine would pack.
     pub(super) fn seal(&mut self, now: Timestamp, policy: &SealPolicy) {
-        let ends = self.rows.iter().map(|row| floor(row.ts, Tier::Hourly).plus_millis(HOUR_MS));
+        let ends = self.rows.iter().map(|row| row.ts.floor_to(SealPolicy::YOUNG_MS).plus_millis(SealPolicy::YOUNG_MS));
         let due = ends.filter(|end| end.plus_millis(policy.settle_ms) <= now).max();
         self.sealed_to = self.sealed_to.max(due);
     }

@@ -13,7 +13,7 @@ pub(super) const ROLLUPS: &str = "rollup_chunks";
 
 /// A day, in milliseconds: the longest block of raw and of five minutes.
 pub(super) const DAY_MS: i64 = 86_400_000;
-/// An hour, in milliseconds: the block of young chunks.
+/// An hour, in milliseconds: the block of young five minutes, and of raw that is too much for a day.
 pub(super) const HOUR_MS: i64 = 3_600_000;
 
 /// The block of a tier's chunks once they are dense, in milliseconds.

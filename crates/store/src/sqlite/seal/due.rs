@@ -1,4 +1,4 @@
-//! Which blocks are complete: hours that have settled, days that are old, chunks for which something came late. Asks a few indexed
+//! Which blocks are complete: quarters of an hour that have settled, days that are old, chunks for which something came late. Asks a few indexed
 //! questions for each agent.
 
 use super::Unit;
@@ -70,10 +70,10 @@ impl Clock {
         Self { settled, old, merged: now.plus_millis(-policy.settle_ms) }
     }
 
-    /// The block of `moment`: its day if that is old, else its hour.
+    /// The block of `moment`: its day if that is old, else its quarter of an hour.
     fn block(&self, moment: Timestamp) -> (Span, bool) {
         let day = within(moment, DAY_MS);
-        if day.1 <= self.old { (day, true) } else { (within(moment, HOUR_MS), false) }
+        if day.1 <= self.old { (day, true) } else { (within(moment, SealPolicy::YOUNG_MS), false) }
     }
 }
 

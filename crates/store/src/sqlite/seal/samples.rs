@@ -80,7 +80,7 @@ impl Gathered {
             let (ts, mark) = marks::raw_row(row, key)?;
             let place: Option<(Timestamp, i64)> = Some((ts, row.get(8)?));
             if place <= last {
-                return Err(damaged("an hour of history".to_owned(), OUT_OF_ORDER));
+                return Err(damaged("a block of history".to_owned(), OUT_OF_ORDER));
             }
             last = place;
             values.clear();
@@ -149,8 +149,8 @@ pub(super) fn build(connection: &Connection, sight: &Sight<'_>, unit: &Unit, see
         let density = if unit.dense { Density::Dense } else { Density::Young };
         let packed = pack(&mut body, marks::chunk(unit.key, Tier::Raw, &piece), &gathered.times, &columns, density);
         packed.map_err(|unfit| {
-            tracing::error!(agent = %unit.agent, %unfit, "an hour cannot be packed and stays as it is");
-            damaged("an hour of history".to_owned(), Damage("it cannot be packed"))
+            tracing::error!(agent = %unit.agent, %unfit, "a block cannot be packed and stays as it is");
+            damaged("a block of history".to_owned(), Damage("it cannot be packed"))
         })?;
     }
     let used = columns.iter().map(|column| column.id).collect();

@@ -1,9 +1,8 @@
 //! Removes hot rows that stand in chunks. Agents' rows lie mixed in the order of commits, so they are removed in that order, once most
-//! agents have sealed the hour: each page is touched once.
+//! agents have sealed the quarter of an hour: each page is touched once.
 
 use crate::seams::{LeaseToken, SealPolicy, StoreError};
 use crate::sqlite::SqliteStore;
-use crate::sqlite::chunks::HOUR_MS;
 use crate::sqlite::failure::Answer;
 use crate::sqlite::writer::Turn;
 use nightbell_model::Timestamp;
@@ -15,18 +14,18 @@ const SLICE: i64 = 3000;
 /// The log is copied into the file after so many slices. Left to the clock, some hundred MB would be copied at once, and a commit's
 /// sync waits for the sync of what is copied.
 const SLICES_TO_A_COPY: usize = 8;
-/// What an hour's last agent needs to be sealed, after all have had their time, in milliseconds.
+/// What a quarter's last agent needs to be sealed, after all have had their time, in milliseconds.
 const LEEWAY_MS: i64 = 5 * 60_000;
 
 impl SqliteStore {
-    /// Removes the dead rows of hours that are over, once for each hour.
+    /// Removes the dead rows of quarters of an hour that are over, once for each.
     pub(super) fn sweep(&self, lease: LeaseToken, now: Timestamp, policy: &SealPolicy) -> Result<u64, StoreError> {
         let leeway = if policy.stagger_ms > 0 { LEEWAY_MS } else { 0 };
-        let hour = now.plus_millis(-policy.settle_ms - policy.stagger_ms - leeway).floor_to(HOUR_MS);
+        let settled = now.plus_millis(-policy.settle_ms - policy.stagger_ms - leeway).floor_to(SealPolicy::YOUNG_MS);
         let is_due = {
             let mut swept_to = self.swept_to.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let is_due = leeway == 0 || hour > *swept_to;
-            *swept_to = hour.max(*swept_to);
+            let is_due = leeway == 0 || settled > *swept_to;
+            *swept_to = settled.max(*swept_to);
             is_due
         };
         let (mut next, mut removed, mut newest) = (is_due.then_some(0), 0, HashMap::new());
@@ -35,7 +34,7 @@ impl SqliteStore {
             let (count, last) = {
                 let _slice = self.housekeeping();
                 let mut writer = self.gate.patient(lease)?;
-                writer.write("remove what is packed", |connection, _| slice(connection, after, hour, &mut newest))?
+                writer.write("remove what is packed", |connection, _| slice(connection, after, settled, &mut newest))?
             };
             removed += count;
             next = last;
