@@ -1,29 +1,38 @@
-//! The listening socket: plain HTTP or TLS, HTTP/1.1 with upgrades, slow clients cut off, a clean end.
+//! The listening socket: plain HTTP or TLS, HTTP/1.1 with upgrades, slow clients cut off, resting ones parked, a clean end.
 //!
 //! What is answered is the router's business.
 
 mod heads;
 mod patient;
+mod rest;
+#[cfg(test)]
+mod tests;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use patient::Patient;
+use rest::{Rest, Watched};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 /// How long a connection may be idle between two requests: longer than agents usually wait between two heartbeats.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// A connection at which nothing moved for so long is parked.
+const PARK_AFTER: Duration = Duration::from_secs(1);
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection (no file descriptors left).
@@ -185,14 +194,67 @@ async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, rou
     }
 }
 
+/// A stream that says when it has something to read, without a buffer to read it into.
+trait Arrival {
+    /// Waits until something can be read, or the other side is gone.
+    async fn arrival(&self) -> std::io::Result<()>;
+}
+
+impl Arrival for TcpStream {
+    async fn arrival(&self) -> std::io::Result<()> {
+        self.readable().await
+    }
+}
+
+impl Arrival for TlsStream<TcpStream> {
+    async fn arrival(&self) -> std::io::Result<()> {
+        self.get_ref().0.readable().await
+    }
+}
+
+/// Talks to a client until either side has enough; before its first request and between them the connection is parked.
 async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Arrival + Unpin + Send + 'static,
+{
+    let rest = Arc::new(Rest::default());
+    let (mut stream, mut patience) = (Patient::new(stream, Arc::clone(&rest)), heads::TIMEOUT);
+    loop {
+        let goes_on = tokio::select! {
+            arrival = stream.inner().arrival() => arrival.is_ok(),
+            () = tokio::time::sleep(patience) => false,
+            () = stopped(&mut stop) => false,
+        };
+        if !goes_on {
+            let _gone = stream.shutdown().await;
+            return;
+        }
+        let Some(parked) = talk(stream, &rest, peer, &router, &mut stop).await else { return };
+        (stream, patience) = (parked, IDLE_TIMEOUT);
+    }
+}
+
+/// Answers the requests of a connection until it rests, and gives it back; or until it ends.
+async fn talk<S>(
+    stream: Patient<S>,
+    rest: &Arc<Rest>,
+    peer: SocketAddr,
+    router: &Router,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Patient<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    });
+    let (asked, answered) = (Arc::clone(rest), Arc::clone(rest));
+    let service = router
+        .clone()
+        .map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(|body| axum::body::Body::new(Watched::request(body, Arc::clone(&asked))))
+        })
+        .map_response(move |response: http::Response<axum::body::Body>| {
+            response.map(|body| Watched::answer(body, Arc::clone(&answered)))
+        });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         // It begins when the connection is idle. What a head may take is bounded below.
@@ -201,17 +263,41 @@ where
         // A client may close its half once it has asked. And to notice an end in the middle of a request, hyper would fetch a
         // second buffer beside the one that the request lies in, for every heartbeat.
         .half_close(true)
-        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    // In a box, so that a parked connection has no room for it.
+    let mut connection = Box::new(connection);
+    let ended = loop {
+        let moves = rest.moves();
+        tokio::select! {
+            ended = &mut connection => break ended,
+            () = stopped(stop) => {
+                Pin::new(&mut *connection).graceful_shutdown();
+                break connection.await;
+            }
+            () = tokio::time::sleep(PARK_AFTER) => {}
+        }
+        if rest.moves() != moves || !rest.is_at_rest() {
+            continue;
+        }
+        rest.set_parking(true);
+        Pin::new(&mut *connection).graceful_shutdown();
+        let parked = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *connection).poll(cx))).await;
+        rest.set_parking(false);
+        match parked {
+            Poll::Ready(Ok(())) => {
+                let parts = connection.into_parts()?;
+                let mut stream = parts.io.into_inner();
+                stream.unread(&parts.read_buf);
+                return Some(stream);
+            }
+            Poll::Ready(Err(error)) => break Err(error),
+            // The last bytes are on their way: the connection ends with them.
+            Poll::Pending => break connection.await,
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "connection ended");
     }
+    None
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 /// How long a client may take for its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -91,12 +91,17 @@ impl Heads {
         self.stage = self.stage.wrote(bytes);
     }
 
+    /// Whether the last request is answered, or is being answered, and nothing of a next one has come.
+    pub(super) const fn is_between(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
+    }
+
     /// Waits while nothing comes, and for a head no longer than its bound.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if !matches!(self.stage, Stage::Head(_)) {
             return Poll::Pending;
         }
-        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(HEAD_TIMEOUT)));
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(TIMEOUT)));
         until.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, "the request's head did not come in time"))
     }
 }
@@ -105,6 +110,7 @@ impl Heads {
 mod tests {
     use super::super::patient::Patient;
     use super::*;
+    use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep, timeout};
 
@@ -112,7 +118,7 @@ mod tests {
 
     fn pair() -> (Patient<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(1024);
-        (Patient::new(near), far)
+        (Patient::new(near, Arc::default()), far)
     }
 
     /// Whether nothing happens while a minute passes.
@@ -123,7 +129,7 @@ mod tests {
     async fn is_cut(near: &mut Patient<DuplexStream>) -> bool {
         let begun = Instant::now();
         let read = timeout(Duration::from_secs(60), near.read(&mut [0; 64])).await;
-        read.is_ok_and(|read| read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)) && begun.elapsed() <= HEAD_TIMEOUT
+        read.is_ok_and(|read| read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)) && begun.elapsed() <= TIMEOUT
     }
 
     #[test]
@@ -156,7 +162,7 @@ mod tests {
                 break error;
             }
         };
-        assert_eq!((cut.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, HEAD_TIMEOUT.as_secs()));
+        assert_eq!((cut.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, TIMEOUT.as_secs()));
         drop(near);
         dripping.await.expect("no panic");
     }

@@ -5,8 +5,11 @@
 //! connection, and the refusal is lost on its way to a client that is still sending.
 
 use super::heads::Heads;
+use super::rest::Rest;
+use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,32 +24,64 @@ const CHUNK: usize = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     inner: S,
+    /// What was read and not used before the connection rested.
+    early: Bytes,
     heads: Heads,
+    rest: Arc<Rest>,
     /// Until when the other side is listened to; set once everything is written.
     until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    pub(super) const fn new(inner: S) -> Self {
-        Self { inner, heads: Heads::new(), until: None }
+    pub(super) const fn new(inner: S, rest: Arc<Rest>) -> Self {
+        Self { inner, early: Bytes::new(), heads: Heads::new(), rest, until: None }
+    }
+
+    /// This is read once more.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        // A copy: what it comes from is the library's whole buffer, and mostly it is nothing.
+        self.early = Bytes::copy_from_slice(bytes);
+    }
+
+    /// What the connection knows of its rest.
+    #[cfg(test)]
+    pub(super) const fn rest(&self) -> &Arc<Rest> {
+        &self.rest
+    }
+
+    /// What is beneath.
+    pub(super) const fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        self.heads.wrote(bytes);
+        self.rest.moved(self.heads.is_between());
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if read.is_pending() {
-            return self.heads.poll_late(cx).map(Err);
+        if self.early.is_empty() {
+            let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+            if read.is_pending() {
+                return self.heads.poll_late(cx).map(Err);
+            }
+            ready!(read)?;
+        } else {
+            let amount = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(amount));
         }
         self.heads.read(buffer.filled().get(before..).unwrap_or_default());
-        read
+        self.rest.moved(self.heads.is_between());
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.heads.wrote(bytes);
+        self.wrote(bytes);
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
@@ -55,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.heads.wrote(slices.first().map_or(&[], |slice| slice));
+        self.wrote(slices.first().map_or(&[], |slice| slice));
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
@@ -68,6 +103,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.rest.is_parking() {
+            return Poll::Ready(Ok(()));
+        }
+        // Whoever is closing is not at rest.
+        self.rest.moved(false);
         let Self { inner, until, .. } = &mut *self;
         let until = match until {
             Some(until) => until,
@@ -96,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn what_still_comes_is_read_to_its_end() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut near = Patient::new(near);
+        let mut near = Patient::new(near, Arc::default());
         let closing = tokio::spawn(async move {
             near.write_all(b"no").await.expect("written");
             near.shutdown().await
@@ -113,7 +153,7 @@ mod tests {
     async fn whoever_goes_on_for_ever_is_left() {
         let (near, _far) = tokio::io::duplex(64);
         let begun = tokio::time::Instant::now();
-        Patient::new(near).shutdown().await.expect("closed");
+        Patient::new(near, Arc::default()).shutdown().await.expect("closed");
         assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
     }
 }

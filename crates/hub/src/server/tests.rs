@@ -1,0 +1,155 @@
+//! Connections between their requests: who rests is parked and goes on where it was, and nobody else is.
+
+use super::*;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::time::{Instant, sleep, timeout};
+
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n";
+/// Longer than anything takes here but what never happens.
+const LONG: Duration = Duration::from_secs(30);
+
+fn router() -> Router {
+    let trickle = async || {
+        let pieces = futures_util::stream::unfold(0, async |n: u8| {
+            sleep(Duration::from_secs(3)).await;
+            (n < 3).then(|| (Ok::<_, std::io::Error>(n.to_string()), n + 1))
+        });
+        axum::body::Body::from_stream(pieces)
+    };
+    Router::new()
+        .route("/", get(async || "hello").post(async |body: String| body))
+        .route("/refuse", post(async || "no"))
+        .route("/slow", get(async || sleep(Duration::from_secs(5)).await))
+        .route("/trickle", get(trickle))
+}
+
+/// A connection that is served in the background, until it rests or ends.
+fn begin(stream: DuplexStream) -> tokio::task::JoinHandle<Option<Patient<DuplexStream>>> {
+    let rest = Arc::new(Rest::default());
+    go_on(Patient::new(stream, Arc::clone(&rest)), rest)
+}
+
+fn go_on(stream: Patient<DuplexStream>, rest: Arc<Rest>) -> tokio::task::JoinHandle<Option<Patient<DuplexStream>>> {
+    let (keep, mut stop) = watch::channel(false);
+    tokio::spawn(async move {
+        let talked = talk(stream, &rest, PEER, &router(), &mut stop).await;
+        drop(keep);
+        talked
+    })
+}
+
+/// Asks, and gives the body of the answer, which ends with `end`.
+async fn ask(far: &mut DuplexStream, request: &[u8], end: &str) -> String {
+    far.write_all(request).await.expect("somebody reads");
+    let mut answer = String::new();
+    while !answer.ends_with(end) {
+        let mut room = [0; 1024];
+        let read = timeout(LONG, far.read(&mut room)).await.expect("an answer").expect("a connection");
+        assert!(read > 0, "closed after {answer:?}");
+        answer.push_str(str::from_utf8(&room[..read]).expect("text"));
+    }
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_at_rest_is_parked_and_goes_on() {
+    let (near, mut far) = duplex(4096);
+    let mut serving = begin(near);
+    for _ in 0..3 {
+        ask(&mut far, GET, "hello").await;
+        ask(&mut far, b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 4\r\n\r\nbeat", "beat").await;
+        let begun = Instant::now();
+        let parked = serving.await.expect("no panic").expect("parked");
+        assert!(begun.elapsed() >= PARK_AFTER && begun.elapsed() <= 2 * PARK_AFTER, "{:?}", begun.elapsed());
+        sleep(LONG).await;
+        let rest = Arc::clone(parked.rest());
+        serving = go_on(parked, rest);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_not_parked() {
+    for (request, end) in [("/slow", "\r\n\r\n"), ("/trickle", "1\r\n2\r\n0\r\n\r\n")] {
+        let (near, mut far) = duplex(4096);
+        let serving = begin(near);
+        let head = format!("GET {request} HTTP/1.1\r\nhost: hub\r\n\r\n");
+        ask(&mut far, head.as_bytes(), end).await;
+        ask(&mut far, GET, "hello").await;
+        assert!(serving.await.expect("no panic").is_some(), "{request}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_comes_in_two_is_whole() {
+    let (near, mut far) = duplex(4096);
+    let serving = begin(near);
+    ask(&mut far, GET, "hello").await;
+    far.write_all(&GET[..9]).await.expect("somebody reads");
+    sleep(Duration::from_secs(5)).await;
+    assert!(!serving.is_finished());
+    ask(&mut far, &GET[9..], "hello").await;
+    let two = [GET, GET].concat();
+    let both = ask(&mut far, &two, "hello").await;
+    if both.matches("hello").count() == 1 {
+        ask(&mut far, b"", "hello").await;
+    }
+    assert!(serving.await.expect("no panic").is_some());
+}
+
+/// What comes after an answer to half a request is the other half, and no request.
+#[tokio::test(start_paused = true)]
+async fn who_was_answered_early_is_not_parked() {
+    let (near, mut far) = duplex(4096);
+    let serving = begin(near);
+    ask(&mut far, b"POST /refuse HTTP/1.1\r\nhost: hub\r\ncontent-length: 33\r\n\r\nhalf", "no").await;
+    sleep(Duration::from_secs(5)).await;
+    far.write_all(GET).await.expect("somebody reads it away");
+    let mut rest = Vec::new();
+    timeout(LONG, far.read_to_end(&mut rest)).await.expect("closed").expect("closed");
+    assert_eq!(rest, b"");
+    drop(far);
+    assert!(serving.await.expect("no panic").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_an_end_gets_it() {
+    let (near, mut far) = duplex(4096);
+    let serving = begin(near);
+    ask(&mut far, b"GET / HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n", "hello").await;
+    let mut rest = Vec::new();
+    timeout(LONG, far.read_to_end(&mut rest)).await.expect("closed").expect("closed");
+    assert!(timeout(LONG, serving).await.expect("ended").expect("no panic").is_none());
+}
+
+/// A real socket, served until the hub stops.
+#[tokio::test]
+async fn a_parked_socket_hears_its_client_and_the_end() {
+    let server = Server::bind(SocketAddr::new(PEER.ip(), 0), None).await.expect("bound");
+    let address = server.address().expect("an address");
+    let (end, stop) = watch::channel(false);
+    let running = tokio::spawn(server.run(router(), stop, LONG));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    for pause in [PARK_AFTER * 5 / 2, Duration::ZERO] {
+        for client in &mut clients {
+            client.write_all(GET).await.expect("sent");
+            let mut room = [0; 1024];
+            let read = timeout(LONG, client.read(&mut room)).await.expect("an answer").expect("an answer");
+            assert!(room[..read].ends_with(b"hello"), "{}", String::from_utf8_lossy(&room[..read]));
+        }
+        sleep(pause).await;
+    }
+    sleep(PARK_AFTER * 5 / 2).await;
+    drop(clients.pop());
+    end.send(true).expect("it runs");
+    for client in &mut clients {
+        assert_eq!(timeout(LONG, client.read(&mut [0; 64])).await.expect("an end").expect("an end"), 0);
+    }
+    drop(clients);
+    timeout(LONG, running).await.expect("ended").expect("no panic");
+}
