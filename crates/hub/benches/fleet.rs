@@ -4,7 +4,8 @@
 //! `cargo bench -p nightbell --bench fleet -- [--agents 1000] [--metrics 100] [--seconds 20] [--warm-up 3] [--in-flight 4]
 //! [--transport ws|http] [--client-threads 1] [--every-ms 0] [--back-hours 0]`
 //!
-//! Without `--every-ms` each agent sends as fast as it is acknowledged; with it, at that pace, as a real fleet does.
+//! Without `--every-ms` each agent sends as fast as it is acknowledged; with it, at that pace and spread evenly, as a real
+//! fleet does.
 //!
 //! With `--back-hours` the heartbeats are of the past at first, 15 s apart, as of agents that were away: with 2 there are full hours to
 //! be sealed, and what history takes on disk then is what it takes in the long run.
@@ -80,9 +81,12 @@ impl Fleet {
         }
     }
 
-    /// Waits until all agents are connected.
-    pub(crate) async fn assemble(&self) {
+    /// Waits until all agents are connected, and this one's turn has come: those of a real fleet do not speak all at once.
+    pub(crate) async fn assemble(&self, number: u64) {
         self.ready.wait().await;
+        // Neighbouring numbers come far apart (the golden ratio's multiples are spread evenly).
+        let spread = u32::try_from(number.wrapping_mul(0x9e37_79b9) % (1 << 16)).unwrap();
+        tokio::time::sleep(self.every * spread / (1 << 16)).await;
     }
 }
 
@@ -119,7 +123,7 @@ async fn run() {
             other => panic!("--transport is ws or http, not {other}"),
         };
     }
-    fleet.assemble().await;
+    fleet.ready.wait().await;
     tokio::time::sleep(Duration::from_secs(warm_up)).await;
     let (cpu, begun) = (house.hub.cpu(), Instant::now());
     fleet.measuring.store(true, Ordering::Relaxed);

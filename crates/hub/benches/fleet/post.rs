@@ -28,9 +28,9 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
         "POST /api/v1/metrics/system HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: ",
         identity.credential
     );
+    fleet.assemble(number).await;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).unwrap();
-    fleet.assemble().await;
     let (mut seq, mut times, mut request) = (0, Vec::new(), Vec::new());
     while !fleet.is_over() {
         seq += 1;

@@ -17,7 +17,7 @@ pub(crate) async fn agent(fleet: Arc<Fleet>, identity: Identity, number: u64) ->
     let mut host = Host::new(number, fleet.metrics);
     let mut socket = dial(&fleet.root, "nightbell.v1.cbor").await.expect("a connection");
     introduce(&mut socket, &identity, &host).await;
-    fleet.assemble().await;
+    fleet.assemble(number).await;
     let (mut seq, mut waiting, mut times) = (0_u64, VecDeque::new(), Vec::new());
     loop {
         while waiting.len() < fleet.in_flight && !fleet.is_over() {
