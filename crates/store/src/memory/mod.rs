@@ -69,8 +69,10 @@ impl Model {
     }
 
     fn commit(&mut self, commit: &Commit) -> Vec<LoggedEvent> {
-        self.append(&commit.batches);
-        for row in &commit.seen {
+        let is_there = |state: &State, agent| !commit.enrolled_only || state.has_agent(agent);
+        let kept: Vec<Batch> = commit.batches.iter().filter(|batch| is_there(&self.state, batch.agent)).cloned().collect();
+        self.append(&kept);
+        for row in commit.seen.iter().filter(|row| is_there(&self.state, row.agent)) {
             let stored_now = commit
                 .batches
                 .iter()

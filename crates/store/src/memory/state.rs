@@ -43,6 +43,11 @@ impl State {
         self.audit.push((self.last_audit, entry.clone()));
     }
 
+    /// Whether there is such an agent.
+    pub(super) fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
+    }
+
     /// Notes that an agent was heard of.
     pub(super) fn seen_alive(&mut self, agent: AgentId, received: Timestamp) {
         if let Some(agent) = self.agents.get_mut(&agent) {

@@ -173,9 +173,20 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
         effects: effects(),
         outbox: vec![deliver(9, NoticeKind::Fired), deliver(2, NoticeKind::Resolved), deliver(3, NoticeKind::Test)],
         audit: vec![audit()],
+        enrolled_only: false,
     };
     store.commit(lease, &commit).unwrap();
     store.commit(lease, &commit).unwrap();
+    store
+        .commit(
+            lease,
+            &Commit {
+                enrolled_only: true,
+                batches: vec![Batch { agent: AgentId::from_bits(77), ..beat(0, None) }],
+                ..Commit::default()
+            },
+        )
+        .unwrap();
     read(store);
     let waiting: Vec<Ulid> = store.waiting(at(100)).unwrap().into_iter().map(|one| one.id).collect();
     let claimed = store.claim(lease, at(100), at(101), &[waiting]).unwrap().remove(0);

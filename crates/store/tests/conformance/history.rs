@@ -18,6 +18,7 @@ crate::conformance!(
     the_newest_heartbeat_is_loaded,
     last_seen_follows_what_was_received,
     the_history_of_a_deleted_agent_stays_unless_purged,
+    what_waits_of_an_agent_that_is_deleted_is_not_stored,
     a_lost_lease_cannot_write,
 );
 
@@ -193,6 +194,27 @@ fn the_history_of_a_deleted_agent_stays_unless_purged(engine: &mut dyn Engine) {
     append(engine, &[numbered(1, 5, &keys, &[2.0])]);
     engine.store().retain(engine.lease(), at(10), &nightbell_store::Retention::default()).unwrap();
     assert_eq!(raw(engine).columns[0].mean, [2.0], "what comes after a purge is new");
+}
+
+fn what_waits_of_an_agent_that_is_deleted_is_not_stored(engine: &mut dyn Engine) {
+    let row = agent_row(1);
+    let keys = schema(&["m.a"]);
+    let seen = |seq| SeenRow { agent: agent(1), boot: BootId("boot".into()), used_at: at(0), ranges: vec![(0, seq)] };
+    let turn = |seq: u64| Commit {
+        batches: vec![numbered(seq, i64::try_from(seq).unwrap(), &keys, &[1.0])],
+        seen: vec![seen(seq)],
+        enrolled_only: true,
+        ..Commit::default()
+    };
+    for purge in [true, false] {
+        engine.store().apply(engine.lease(), &[Change::PutAgent(row.clone())], None).unwrap();
+        engine.store().commit(engine.lease(), &turn(1)).unwrap();
+        assert_eq!((raw(engine).times.len(), engine.store().load().unwrap().seen.len()), (1, 1));
+        engine.store().apply(engine.lease(), &[Change::DeleteAgent { id: agent(1), purge }], None).unwrap();
+        engine.store().commit(engine.lease(), &turn(2)).unwrap();
+        assert_eq!(raw(engine).times.len(), usize::from(!purge), "{purge}");
+        assert_eq!(engine.store().load().unwrap().seen, []);
+    }
 }
 
 fn a_lost_lease_cannot_write(engine: &mut dyn Engine) {
