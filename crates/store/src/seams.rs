@@ -32,6 +32,12 @@ pub enum StoreError {
     /// when they are called again.
     #[error("the hub is stopping: try again after its next start")]
     Stopping,
+    /// The answer is larger than whoever asks can take.
+    #[error("that is more than {most} values")]
+    TooMuch {
+        /// So many could be taken.
+        most: usize,
+    },
     /// What was read back is not what can have been written.
     #[error("{what} is damaged")]
     Corrupt {
@@ -66,7 +72,15 @@ pub trait MetricStore: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// `Unavailable` or `Corrupt`; an agent without history gives an empty frame.
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError>;
+    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
+        self.range_within(query, usize::MAX)
+    }
+
+    /// The same, but of `most_values` at most, those that are missing counted: so much is held in memory, and no more is read.
+    ///
+    /// # Errors
+    /// `TooMuch` where there is more, and those of [`MetricStore::range`].
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError>;
 
     /// All series an agent has history of, sorted.
     ///

@@ -103,10 +103,10 @@ impl MetricStore for MemoryStore {
         Ok(())
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError> {
         let model = self.model();
-        let history = model.histories.get(&query.agent);
-        Ok(history.map_or_else(|| Frame::empty(query.start, query.end), |history| history.range(query)))
+        let empty = || Ok(Frame::empty(query.start, query.end));
+        model.histories.get(&query.agent).map_or_else(empty, |history| history.range(query, most_values))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {

@@ -24,8 +24,8 @@ impl MetricStore for SqliteStore {
         writer.write("store heartbeats", |connection, cache| commit::commit(connection, cache, &only)).map(drop)
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
-        self.readers.read("read history", |connection| range::range(connection, &self.sight(), query))
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError> {
+        self.readers.read("read history", |connection| range::range(connection, &self.sight(), query, most_values))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {

@@ -13,6 +13,7 @@ crate::conformance!(
     heartbeats_without_numbers_are_told_apart_by_their_time,
     what_was_seen_is_loaded_again_until_it_is_forgotten,
     series_are_chosen_by_key_or_by_metric,
+    no_more_is_read_than_can_be_taken,
     a_series_without_a_value_has_no_history,
     series_that_come_later_do_not_disturb_those_before,
     the_newest_heartbeat_is_loaded,
@@ -130,6 +131,14 @@ fn series_are_chosen_by_key_or_by_metric(engine: &mut dyn Engine) {
     assert_eq!(names(&[]), [("cpu.usage_percent".to_owned(), 2.0), srv.clone(), root]);
     assert_eq!(names(&["disk.used_percent{mount=/srv}"]), [srv]);
     assert_eq!(names(&["mem.used_percent"]), []);
+}
+
+fn no_more_is_read_than_can_be_taken(engine: &mut dyn Engine) {
+    let keys = schema(&["a.a", "b.b"]);
+    append(engine, &(0..10).map(|n| beat(n * 1000, &keys, &[1.0, 2.0])).collect::<Vec<_>>());
+    let within = |most| engine.store().range_within(&all(Tier::Raw), most);
+    assert_eq!(within(20).unwrap(), raw(engine));
+    assert!(matches!(within(19), Err(StoreError::TooMuch { most: 19 })));
 }
 
 fn a_series_without_a_value_has_no_history(engine: &mut dyn Engine) {
