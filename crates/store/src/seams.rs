@@ -315,6 +315,13 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// `Unavailable`.
     fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError>;
 
+    /// Brings back what waits from a future that a clock which was ahead has put it into: what was made after `now` was made now, and
+    /// a further attempt that is more than `longest_ms` away, or follows one of the future, is due now. Answers how many that were.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError>;
+
     /// Keeps what a channel wants remembered of its attempts at a delivery (JSON object).
     ///
     /// # Errors

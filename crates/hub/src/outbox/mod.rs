@@ -43,6 +43,8 @@ const UNDER_WAY: Duration = Duration::from_millis(50);
 /// For how long at most a receiver's wish for patience holds up other messages of its channel, in milliseconds: a page may be more
 /// urgent than what was refused.
 const PATIENCE_MS: i64 = 60_000;
+/// No further attempt is put off for longer than what a receiver may ask for at most, in milliseconds.
+pub(crate) const LONGEST_WAIT_MS: i64 = nightbell_notify::retry::LONGEST_RETRY_AFTER.as_secs().cast_signed() * 1_000;
 /// How many unstored pages are remembered, waiting or sent: a full disk lasts long, but pages are few.
 const UNSTORED: usize = 10_000;
 

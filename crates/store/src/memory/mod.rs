@@ -260,6 +260,10 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError> {
+        Ok(self.writable(lease)?.state.outbox.pull_back(now, longest_ms))
+    }
+
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
         self.writable(lease)?.state.outbox.note_progress(id, progress_json);
         Ok(())

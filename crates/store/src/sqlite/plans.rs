@@ -191,6 +191,7 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
     let waiting: Vec<Ulid> = store.waiting(at(100)).unwrap().into_iter().map(|one| one.id).collect();
     let claimed = store.claim(lease, at(100), at(101), &[waiting]).unwrap().remove(0);
     store.shift_deliveries(lease, -1).unwrap();
+    store.pull_back_deliveries(lease, at(101), 1).unwrap();
     store.note_progress(lease, claimed[0].row.id, "{}").unwrap();
     storm(store, lease);
     let retry = Settled::Retry { at: at(7), error: String::new(), ambiguous: false, plain: false };
