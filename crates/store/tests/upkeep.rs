@@ -8,6 +8,7 @@ use nightbell_store::{
     StoreError,
 };
 use rusqlite::Connection;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,6 +181,56 @@ fn scrubbing_names_what_is_damaged_and_the_rest_goes_on() {
     assert_eq!((left.times[0], left.times.len()), (at(DAY), 119), "the day that was damaged is missing, and one row");
     store.seal(lease, at(3 * DAY), &SealPolicy::AT_ONCE).unwrap();
     assert_eq!(range(&store, 1, Tier::Raw), left);
+}
+
+/// Makes the second leaf of a table or an index unreadable.
+fn break_a_leaf(path: &Path, name: &str) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let sql = "SELECT pgoffset FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
+    let mut select = connection.prepare(sql).unwrap();
+    let leaves: Vec<i64> = select.query_map([name], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(leaves.len() > 2, "{name} has {} leaves", leaves.len());
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; 8], leaves[1].unsigned_abs()).unwrap();
+}
+
+#[test]
+fn a_damaged_page_of_the_list_of_chunks_hides_only_its_own() {
+    const DAYS: i64 = 700;
+    for (broken, tier) in [
+        ("agent_chunks", Tier::Raw),
+        ("sqlite_autoindex_agent_chunks_1", Tier::Raw),
+        ("rollup_chunks", Tier::FiveMinutes),
+        ("sqlite_autoindex_rollup_chunks_1", Tier::FiveMinutes),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.db");
+        let (store, lease) = open(&path);
+        let names = schema((0..4).map(|n| format!("custom.value{n}")));
+        for day in 0..DAYS {
+            let values = |n: i64| [1.0, 2.5, 3.25, f64::from(i32::try_from(day * n).unwrap()) / 7.0];
+            let beats: Vec<Batch> = (0..2).map(|n| beat(1, day * DAY + n * HOUR, &names, &values(n))).collect();
+            store.append(lease, &beats).unwrap();
+        }
+        let now = at(DAYS * DAY + 2 * HOUR);
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &SealPolicy::AT_ONCE).unwrap();
+        let whole = range(&store, 1, tier).times;
+        store.close().unwrap();
+        drop(store);
+        break_a_leaf(&path, broken);
+        let (store, _lease) = open(&path);
+        let left: Vec<Timestamp> = range(&store, 1, tier).times;
+        let is_there = |day: i64| left.contains(&at(day * DAY));
+        let lost = (0..DAYS).filter(|day| !is_there(*day)).count();
+        assert!(is_there(0) && is_there(DAYS - 1), "{broken}: both ends are read");
+        assert!(lost > 0 && lost < 350, "{broken}: {lost} of {DAYS} days are lost");
+        let damage = store.damage(agent(1), Timestamp::MIN, Timestamp::MAX).unwrap();
+        let is_named = |time: &Timestamp| damage.iter().any(|one| one.start <= *time && *time < one.end);
+        let unnamed = whole.iter().filter(|time| !left.contains(time)).filter(|time| !is_named(time)).count();
+        assert_eq!(unnamed, 0, "{broken}: what is missing is named");
+    }
 }
 
 #[test]
