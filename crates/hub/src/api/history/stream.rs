@@ -28,7 +28,7 @@ const AGAIN_S: u32 = 30;
 /// megabyte, for which a slow line takes most of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes each second below which a receiver uses the patience up: one channel of ISDN.
-const SLOWEST: u32 = 8 * 1000;
+const SLOWEST: u64 = 8_000;
 
 /// A piece of the table, or `None` after its last: without it a table that was given up would look whole.
 type Piece = Option<io::Result<Bytes>>;
@@ -117,7 +117,7 @@ impl Patience {
 
     /// After `bytes` that were waited for.
     fn after(&self, waited: Duration, bytes: usize) -> Self {
-        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
+        let earned = Duration::from_millis(1_000 * bytes as u64 / SLOWEST);
         Self { left: self.left.saturating_sub(waited).saturating_add(earned).min(PATIENCE) }
     }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use tokio::time::sleep;
 
-    const PIECE: usize = 200_000;
+    const PIECE: u32 = 200_000;
 
     /// A table of so many pieces, taken one in so many seconds; how many were taken, whether it was whole, and how long it took.
     async fn taken(pieces_sent: usize, every_s: f64) -> (usize, bool, u64) {
@@ -145,7 +145,7 @@ mod tests {
         let sending = tokio::spawn(async move {
             let mut patience = Patience::new();
             for _ in 0..pieces_sent {
-                if !patience.hand_over(Some(Ok(vec![0; PIECE].into())), &sender).await {
+                if !patience.hand_over(Some(Ok(vec![0; PIECE as usize].into())), &sender).await {
                     return begun.elapsed();
                 }
             }
@@ -156,7 +156,7 @@ mod tests {
         let (mut count, mut is_whole) = (0, true);
         while let Some(piece) = body.next().await {
             match piece {
-                Ok(piece) => count += usize::from(piece.len() == PIECE),
+                Ok(piece) => count += usize::from(piece.len() == PIECE as usize),
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
                     is_whole = false;
@@ -182,8 +182,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_line_gets_the_whole_table() {
-        assert_eq!(taken(1000, PIECE as f64 / 50_000.0).await.0, 1000);
-        let (count, is_whole, seconds) = taken(300, PIECE as f64 / 12_000.0).await;
+        assert_eq!(taken(1000, f64::from(PIECE) / 50_000.0).await.0, 1000);
+        let (count, is_whole, seconds) = taken(300, f64::from(PIECE) / 12_000.0).await;
         assert_eq!((count, is_whole), (300, true));
         assert!(seconds > 4_500, "{seconds} s");
     }
