@@ -80,7 +80,8 @@ pub(crate) fn rule_of(instance: &str) -> &str {
     instance.split('/').next().unwrap_or_default()
 }
 
-/// How much may be under way.
+/// How much may be under way. A channel that has nothing under way gets a lane whatever others have taken: many receivers that do not
+/// answer hold up none that does.
 #[derive(Debug)]
 pub struct Room<'a> {
     /// So many more messages in all.
@@ -122,7 +123,8 @@ pub fn plan(waiting: &[Waiting], around: &dyn Circumstances, room: &Room<'_>, no
         }
         for part in members.chunks(LARGEST) {
             let lanes = taken.entry(part[0].channel).or_default();
-            if plan.messages.len() < room.all && *lanes < room.per_channel {
+            let has_room = plan.messages.len() < room.all && *lanes < room.per_channel;
+            if has_room || *lanes == 0 {
                 *lanes += 1;
                 plan.messages.push(bundle.message(part));
             }

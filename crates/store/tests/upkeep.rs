@@ -234,6 +234,35 @@ fn a_damaged_page_of_the_list_of_chunks_hides_only_its_own() {
 }
 
 #[test]
+fn buckets_that_can_be_written_are_written_where_others_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema((0..20).map(|n| format!("custom.value{n}")));
+    let beats = |n: u128, extra_ms: i64| -> Vec<Batch> {
+        let value = |minute: i32, series: i32| f64::from((minute * 7919 + series * 104_729) % 1000) / 8.0;
+        let values = |minute: i32| (0..20).map(|series| value(minute, series)).collect::<Vec<_>>();
+        (0..600).map(|minute| beat(n, i64::from(minute) * MINUTE + extra_ms, &names, &values(minute))).collect()
+    };
+    (1..4).for_each(|n| store.append(lease, &beats(n, 0)).unwrap());
+    store.roll_up(lease, at(11 * HOUR)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    break_a_leaf(&path, "agent_metrics_5m");
+    let (store, lease) = open(&path);
+    // All buckets have to be made again, some of them on the damaged page.
+    (1..4).for_each(|n| store.append(lease, &beats(n, 1)).unwrap());
+    let marks = || number(&path, "SELECT count(*) FROM rollup_pending WHERE tier = 1");
+    assert_eq!(marks(), 360);
+    for _round in 0..2 {
+        let rolled = store.roll_up(lease, at(12 * HOUR));
+        assert!(matches!(rolled, Err(StoreError::Corrupt { .. })), "that something is damaged is said: {rolled:?}");
+        let left = marks();
+        assert!((1..60).contains(&left), "{left} of 360 buckets are left");
+    }
+}
+
+#[test]
 fn an_index_that_lost_entries_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.db");

@@ -270,6 +270,10 @@ fn a_slow_channel_leaves_room_for_others_and_a_list_ends_somewhere() {
     let chosen = plan(&waiting, &USUAL, &room, at(1_000));
     let ids: Vec<u128> = chosen.messages.iter().map(|one| one.ids[0].bits()).collect();
     assert_eq!(ids, [1, 3, 4]);
+    let busy = HashMap::from([(ChannelId::from_bits(1), 4)]);
+    let none = Room { all: 0, per_channel: 4, busy: &busy };
+    let ids: Vec<_> = plan(&waiting, &USUAL, &none, at(1_000)).messages.iter().map(|one| one.ids[0].bits()).collect();
+    assert_eq!(ids, [3], "where others have taken all lanes, a channel that has none gets one");
     let many: Vec<Waiting> = (0..450).map(|n| page(n, "hot", (0, 10_000))).collect();
     let sizes: Vec<usize> = decide(&many, &USUAL, 15_000).0.iter().map(Vec::len).collect();
     assert_eq!(sizes, [200, 200, 50]);

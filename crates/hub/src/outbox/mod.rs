@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 /// How long a worker has a delivery to itself: longer than waiting for its channel's rate and an attempt can take together, so
 /// that it runs out only when we died.
 const LEASE_MS: i64 = 300_000;
-/// How many messages are under way at once.
+/// How many messages are under way at once; one of each channel may be whatever the others do.
 const LANES: usize = 64;
 /// How many of them on one channel.
 const LANES_PER_CHANNEL: usize = 4;
@@ -238,9 +238,6 @@ impl Outbox {
     /// Claims and starts what is due; answers how long to wait before the next look.
     async fn round(&mut self) -> Duration {
         let free = LANES.saturating_sub(self.tasks.len());
-        if free == 0 {
-            return POLL;
-        }
         let now = clock::now();
         if let Some(by_ms) = self.steps.check(now, clock::boot_millis()) {
             let _logged = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;

@@ -1,5 +1,6 @@
 //! The history seam on SQLite. Housekeeping goes in slices and lets commits in between.
 
+use super::cache::Cache;
 use super::failure::Answer;
 use super::retain::{DEAD, LOGS};
 use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, survey};
@@ -10,7 +11,7 @@ use crate::seams::{
 };
 use crate::survey::FleetSurvey;
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Transaction};
 use std::sync::{MutexGuard, PoisonError};
 
 /// So many agents' dictionaries are looked at while commits wait.
@@ -41,18 +42,28 @@ impl MetricStore for SqliteStore {
 
     fn roll_up(&self, lease: LeaseToken, now: Timestamp) -> Result<Housekeeping, StoreError> {
         let mut done = Housekeeping::default();
+        let mut damaged = Ok(());
         for tier in Tier::ROLLUPS {
+            let mut passed = rollups::Passed::default();
             loop {
                 let _slice = self.housekeeping();
                 let mut writer = self.gate.patient(lease)?;
-                let (buckets, more) = writer
-                    .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.sight(), tier, now))?;
-                done.buckets += buckets;
-                if !more {
-                    break;
+                let work = |connection: &Transaction<'_>, cache: &mut Cache| {
+                    rollups::slice(connection, cache, &self.sight(), (tier, now), &mut passed)
+                };
+                match writer.write("roll up history", work) {
+                    Ok((buckets, more)) => {
+                        done.buckets += buckets;
+                        if !more {
+                            break;
+                        }
+                    }
+                    Err(error) => passed.over(error)?,
                 }
             }
+            damaged = damaged.and(passed.end());
         }
+        damaged?;
         Ok(done)
     }
 
