@@ -57,9 +57,11 @@ fn settle_ack(ack: &mut Ack, now: Timestamp) {
 
 /// The log's line about so many incidents and deliveries that lay ahead.
 pub(crate) fn line(incidents: usize, deliveries: usize, furthest_ms: i64, now: Timestamp) -> Event {
-    let many = |count: usize, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+    let many =
+        |count: usize, one: &str, more: &str| (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { more }));
     let by = if furthest_ms > 0 { format!(" by up to {}", duration_text(furthest_ms)) } else { String::new() };
-    let what = [many(incidents, "incident", "incidents"), many(deliveries, "delivery", "deliveries")].join(" and ");
+    let parts = [many(incidents, "incident", "incidents"), many(deliveries, "delivery", "deliveries")];
+    let what = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     let why = format!("the clock was set back while the hub did not run: {what} lay ahead of it{by} and count from now");
     Event::line(now, EventKind::ClockStep, why)
 }
@@ -104,6 +106,8 @@ mod tests {
         assert_eq!((moved[1].fired_at, moved[1].ack.clone()), (at(50), Some(ack(100))));
         let line = line(moved.len(), 1, furthest_ms, at(100));
         assert!(line.reason.contains("2 incidents and 1 delivery lay ahead of it by up to 2 h"), "{}", line.reason);
+        let only = super::line(0, 2, 0, at(100)).reason;
+        assert!(only.ends_with("did not run: 2 deliveries lay ahead of it and count from now"), "{only}");
         assert_eq!(settle(&mut loaded, at(100)), (Vec::new(), 0));
     }
 }
