@@ -263,6 +263,36 @@ fn buckets_that_can_be_written_are_written_where_others_cannot_be() {
 }
 
 #[test]
+fn what_is_too_old_goes_where_that_of_another_agent_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema((0..4).map(|n| format!("custom.value{n}")));
+    let now = at(300 * DAY + 2 * HOUR);
+    for n in 1..4 {
+        for day in 0..if n == 1 { 300 } else { 3 } {
+            let values = |hour: i64| [1.0, 2.5, 3.25, f64::from(i32::try_from(day * hour).unwrap()) / 7.0];
+            let beats: Vec<Batch> = (0..2).map(|hour| beat(n, day * DAY + hour * HOUR, &names, &values(hour))).collect();
+            store.append(lease, &beats).unwrap();
+        }
+        // One after the other, so that the damaged page is of the first alone.
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &SealPolicy::AT_ONCE).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    break_a_leaf(&path, "agent_chunks");
+    let (store, lease) = open(&path);
+    let raw = |n: u128| range(&store, n, Tier::Raw).times.len();
+    assert!(raw(2) > 0 && raw(3) > 0);
+    let keep = Retention { raw_ms: DAY, five_minutes_ms: 2000 * DAY, ..Retention::default() };
+    let removed = store.retain(lease, now, &keep);
+    let left = number(&path, "SELECT count(*) FROM agent_chunks INDEXED BY sqlite_autoindex_agent_chunks_1 WHERE agent > 1");
+    assert_eq!(left, 0, "{removed:?}");
+    assert!(matches!(removed, Err(StoreError::Corrupt { .. })), "and the damage is said: {removed:?}");
+}
+
+#[test]
 fn an_index_that_lost_entries_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.db");

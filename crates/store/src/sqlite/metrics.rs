@@ -1,7 +1,7 @@
 //! The history seam on SQLite. Housekeeping goes in slices and lets commits in between.
 
 use super::cache::Cache;
-use super::failure::Answer;
+use super::failure::{Answer, Met};
 use super::retain::{DEAD, LOGS};
 use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, survey};
 use crate::entities::Commit;
@@ -68,14 +68,17 @@ impl MetricStore for SqliteStore {
     }
 
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
-        let mut removed = self.remove_history(lease, now, keep)?;
-        removed += self.thin(lease, now, keep)?;
-        removed += self.purge(lease)?;
+        let mut met = Met::default();
+        let mut removed = self.remove_history(lease, now, keep, &mut met)?;
+        let thinned = self.thin(lease, now, keep);
+        removed += met.past(thinned)?.unwrap_or(0);
+        removed += met.past(self.purge(lease))?.unwrap_or(0);
         let logs = LOGS.map(|sql| (sql, keep.logs_from(now)));
         for (sql, before) in logs.into_iter().chain([(DEAD, Retention::dead_from(now))]) {
-            removed +=
-                self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
+            let cut = self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)));
+            removed += met.past(cut)?.unwrap_or(0);
         }
+        met.end()?;
         self.give_back_space(lease, keep.max_bytes)?;
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }
@@ -144,31 +147,53 @@ impl SqliteStore {
     }
 
     /// Raises what tiers are whole from, agent by agent, then removes what lies before.
-    pub(super) fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
-        let (mut after, mut cuts) = (0, Vec::new());
-        loop {
-            let mut writer = self.gate.patient(lease)?;
-            let raised =
-                writer.write("remove history", |connection, cache| retain::raise(connection, cache, after, now, keep))?;
-            let Some(last) = raised.last() else { break };
-            after = last.key();
-            cuts.extend(raised);
-        }
+    pub(super) fn remove_history(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        keep: &Retention,
+        met: &mut Met,
+    ) -> Result<u64, StoreError> {
+        let cuts = self.raise(lease, now, keep, met)?;
         let horizon = now.plus_millis(-keep.raw_ms);
         let (mut next, mut removed) = (Some(0), 0);
         while let Some(after) = next {
-            let (count, last) = self.slice(lease, |connection| retain::remove_oldest(connection, after, horizon))?;
+            let oldest = self.slice(lease, |connection| retain::remove_oldest(connection, after, horizon));
+            let (count, last) = met.past(oldest)?.unwrap_or((0, None));
             removed += count as u64;
             next = last;
         }
         for cut in cuts.iter().filter(|cut| Tier::ALL.into_iter().any(|tier| cut.before(tier).is_some())) {
-            removed += self.slices(lease, |connection| {
+            let gone = self.slices(lease, |connection| {
                 let gone = expire::slice(connection, &self.noted, cut, now)?;
                 Ok(Some(gone).filter(|gone| *gone > 0))
-            })?;
+            });
+            removed += met.past(gone)?.unwrap_or(0);
         }
-        self.forget_series(lease, now, keep, &cuts)?;
+        self.forget_series(lease, now, keep, (&cuts, met))?;
         Ok(removed)
+    }
+
+    /// Raises what the tiers of all agents are whole from, but of those of which that cannot be told.
+    fn raise(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, met: &mut Met) -> Result<Vec<retain::Cut>, StoreError> {
+        let (mut after, mut most, mut cuts) = (0, retain::AGENTS, Vec::new());
+        loop {
+            let mut at = after;
+            let mut writer = self.gate.patient(lease)?;
+            let raised = writer
+                .write("remove history", |connection, cache| retain::raise(connection, cache, (after, most, &mut at), now, keep));
+            match met.past(raised)? {
+                Some(raised) => {
+                    let Some(last) = raised.last() else { return Ok(cuts) };
+                    after = last.key();
+                    cuts.extend(raised);
+                }
+                // From here on one by one, past those that fail.
+                None if most > 1 => most = 1,
+                None if at > after => after = at,
+                None => return Ok(cuts),
+            }
+        }
     }
 
     /// Removes histories that are cut off from their agents.
@@ -185,13 +210,20 @@ impl SqliteStore {
     }
 
     /// Forgets series of these agents that nothing refers to any more.
-    fn forget_series(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, cuts: &[retain::Cut]) -> Result<(), StoreError> {
+    fn forget_series(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        keep: &Retention,
+        (cuts, met): (&[retain::Cut], &mut Met),
+    ) -> Result<(), StoreError> {
         for some in cuts.chunks(AGENTS_AT_ONCE) {
             let _slice = self.housekeeping();
             let mut writer = self.gate.patient(lease)?;
-            writer.write("forget unused series", |connection, cache| {
+            let forgotten = writer.write("forget unused series", |connection, cache| {
                 some.iter().try_for_each(|cut| prune::agent(connection, cache, cut.key(), now, keep).map(drop))
-            })?;
+            });
+            met.past(forgotten)?;
         }
         Ok(())
     }

@@ -45,21 +45,26 @@ fn place(tier: Tier) -> (&'static str, &'static str) {
     table(tier).map_or(("agent_metrics", "ts"), |table| (table, "bucket"))
 }
 
-/// Raises what the tiers of the next agents after `after` are whole from; empty when there is no agent left.
+/// So many agents' tiers are raised at once.
+pub(super) const AGENTS: i64 = 100;
+
+/// Raises what the tiers of the next agents after `after`, `most` at most, are whole from; empty when there is no agent left. `at` is told
+/// whose turn it is.
 pub(super) fn raise(
     connection: &Connection,
     cache: &mut Cache,
-    after: i64,
+    (after, most, at): (i64, i64, &mut i64),
     now: Timestamp,
     keep: &Retention,
 ) -> Answer<Vec<Cut>> {
     let sql =
-        format!("SELECT {}, agent FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT 100", held::COLUMNS);
+        format!("SELECT {}, agent FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT ?2", held::COLUMNS);
     let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([after])?;
+    let mut rows = select.query([after, most])?;
     let mut cuts = Vec::new();
     while let Some(row) = rows.next()? {
         let held = held::read(row)?;
+        *at = held.key;
         let agent: AgentId = parse("agent", &row.get::<_, String>(8)?)?;
         let whole_from = if held.kept { held.whole_from } else { raised(connection, &held, now, keep)? };
         if whole_from != held.whole_from {
