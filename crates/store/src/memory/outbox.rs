@@ -5,7 +5,7 @@ use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
 use crate::outbox::{LONGEST_STORM_MS, STORM_MS, bounds, is_beginning, refusal, too_short};
 use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
-use nightbell_model::{ChannelId, Timestamp, Ulid};
+use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use std::collections::HashSet;
 
 /// A delivery with what only the outbox needs to know of it.
@@ -330,11 +330,17 @@ impl Outbox {
         DeliveryState::ALL.map(|state| (state, count(state))).into()
     }
 
-    /// Removes what was put in before `before` and is finished, before `dead_before` if it was given up; how many.
-    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp) -> u64 {
+    /// Removes what was put in before `before` and is finished, before `dead_before` if it was given up, but for what told the beginning
+    /// of something that `is_told` says is not over; how many.
+    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp, is_told: impl Fn(IncidentId) -> bool) -> u64 {
+        use NoticeKind::{Escalated, Fired, NoDataStart};
         let count = self.entries.len();
+        let is_needed = |Delivery { row, state, .. }: &Delivery| {
+            *state == DeliveryState::Sent && matches!(row.kind, Fired | NoDataStart | Escalated) && is_told(row.incident)
+        };
         let limit = |entry: &Entry| if entry.delivery.state == DeliveryState::Dead { dead_before } else { before };
-        self.entries.retain(|entry| is_unfinished(entry) || entry.delivery.row.created_at >= limit(entry));
+        let is_young = |entry: &Entry| entry.delivery.row.created_at >= limit(entry);
+        self.entries.retain(|entry| is_unfinished(entry) || is_young(entry) || is_needed(&entry.delivery));
         (count - self.entries.len()) as u64
     }
 }

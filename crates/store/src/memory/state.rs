@@ -314,6 +314,8 @@ impl State {
         self.events.retain(|line| line.event.at >= before);
         self.incidents.retain(|entry| entry.1.resolved_at.is_none_or(|end| end >= before));
         let removed = count - self.events.len() - self.incidents.len() - self.audit.len();
-        removed as u64 + self.outbox.retain(before, dead_before)
+        let told = &self.told;
+        let is_told = |id| told.values().any(|record| [record.told, record.told_nodata].contains(&Some(id)));
+        removed as u64 + self.outbox.retain(before, dead_before, is_told)
     }
 }

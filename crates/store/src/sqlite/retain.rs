@@ -240,7 +240,10 @@ pub(super) const LOGS: [&str; 7] = [
     "DELETE FROM audit WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM audit WHERE seq > 0 ORDER BY seq LIMIT ?2) WHERE at < ?1)",
     "DELETE FROM incidents WHERE place IN \
      (SELECT place FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at < ?1 LIMIT ?2)",
+    // Whom a beginning was told, the end has to be told: what is not over is kept.
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'sent' \
+     AND NOT (kind IN ('fired', 'nodata_start', 'escalated') AND incident IN (SELECT told FROM notice_state \
+     WHERE told IS NOT NULL UNION ALL SELECT told_nodata FROM notice_state WHERE told_nodata IS NOT NULL)) \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'cancelled' \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",

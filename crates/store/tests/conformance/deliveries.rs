@@ -2,7 +2,7 @@
 
 use crate::build::{agent, at, channel_row, delivery, event, instance};
 use crate::engine::Engine;
-use nightbell_alerts::{EventKind, NoticeKind};
+use nightbell_alerts::{Effects, EventKind, NoticeKind, ToldRecord};
 use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_store::{
     Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Retention, Settled,
@@ -29,6 +29,7 @@ crate::conformance!(
     a_person_can_retry_and_cancel,
     a_deleted_channel_takes_what_waits_along,
     what_was_given_up_is_kept_for_thirty_days,
+    who_was_told_of_what_is_not_over_is_known_however_long_ago,
     deliveries_are_listed_and_counted,
 );
 
@@ -401,6 +402,40 @@ fn what_was_given_up_is_kept_for_thirty_days(engine: &mut dyn Engine) {
     assert_eq!(left(engine, 29, 90), [3, 2, 1]);
     assert_eq!(left(engine, 30, 7), [3, 1], "whatever is set for logs");
     assert_eq!(left(engine, 31, 90), [3], "what waits still is not old");
+}
+
+fn who_was_told_of_what_is_not_over_is_known_however_long_ago(engine: &mut dyn Engine) {
+    const DAY: i64 = 86_400_000;
+    let told = |incident: Option<u128>| Commit {
+        effects: Effects {
+            told: vec![ToldRecord {
+                key: instance(),
+                channel: ChannelId::from_bits(1),
+                told: incident.map(IncidentId::from_bits),
+                told_nodata: None,
+                last_fired_at: Some(at(0)),
+                last_said_at: None,
+                suppressed: 0,
+                repeats: 1,
+            }],
+            ..Effects::default()
+        },
+        ..Commit::default()
+    };
+    put(engine, &[of_incident(1, 1, NoticeKind::Fired), of_incident(2, 2, NoticeKind::Fired)]);
+    claim_some(engine, 0, 100, 2);
+    put(engine, &[of_incident(3, 1, NoticeKind::Repeat)]);
+    (1..3).for_each(|id| settle(engine, id, sent(), 1));
+    claim_some(engine, 0, 100, 1);
+    settle(engine, 3, sent(), 1);
+    engine.store().commit(engine.lease(), &told(Some(1))).unwrap();
+    let left = |engine: &dyn Engine| {
+        engine.store().retain(engine.lease(), at(91 * DAY), &Retention::default()).unwrap();
+        ids(&engine.store().deliveries(&DeliveryQuery { limit: 9, ..Default::default() }).unwrap().items)
+    };
+    assert_eq!(left(engine), [1], "its end is to be told to the same");
+    engine.store().commit(engine.lease(), &told(None)).unwrap();
+    assert_eq!(left(engine), []);
 }
 
 fn deliveries_are_listed_and_counted(engine: &mut dyn Engine) {
