@@ -194,6 +194,8 @@ pub struct Outbox {
     direct: Lines,
     crowd: Crowd,
     steps: StepDetector,
+    /// By how much the clock was set and what waits not moved yet, in milliseconds.
+    unmoved_ms: i64,
     tasks: JoinSet<Done>,
 }
 
@@ -214,6 +216,7 @@ impl Outbox {
             direct: Lines::default(),
             crowd,
             steps,
+            unmoved_ms: 0,
             tasks: JoinSet::new(),
         }
     }
@@ -239,8 +242,12 @@ impl Outbox {
     async fn round(&mut self) -> Duration {
         let free = LANES.saturating_sub(self.tasks.len());
         let now = clock::now();
-        if let Some(by_ms) = self.steps.check(now, clock::boot_millis()) {
-            let _logged = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
+        self.unmoved_ms += self.steps.check(now, clock::boot_millis()).unwrap_or(0);
+        if self.unmoved_ms != 0 {
+            let by_ms = self.unmoved_ms;
+            // What the store cannot do now it does with the next look: nothing waits for a time that was meant otherwise.
+            let moved = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
+            self.unmoved_ms = if moved.is_some() { 0 } else { by_ms };
         }
         let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
         let Some((waiting, next)) = looked.await else { return POLL };
