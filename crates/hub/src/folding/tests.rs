@@ -259,6 +259,10 @@ fn what_belongs_to_a_digest_waits_for_it_and_not_for_ever() {
     let digest = Waiting { kind: NoticeKind::Digest, fold: Some(Ulid::from_bits(50)), ..page(50, "", (6_000, 0)) };
     let with = [of_digest(1), of_digest(2), digest];
     assert_eq!(decide(&with, &MACHINE, 10_000).0, vec![vec![50, 2, 1]]);
+    let mut storm: Vec<Waiting> = (100..550).map(of_digest).collect();
+    storm.push(with[2].clone());
+    let chosen = decide(&storm, &USUAL, 10_000).0;
+    assert_eq!((chosen.len(), chosen[0][0], chosen[0].len()), (1, 50, 451), "two messages of one name would be one to a reader");
 }
 
 #[test]
