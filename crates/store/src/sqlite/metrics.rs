@@ -61,6 +61,13 @@ impl MetricStore for SqliteStore {
                     Err(error) => passed.over(error)?,
                 }
             }
+            let lost = passed.lost(now);
+            if !lost.is_empty() {
+                let mut writer = self.gate.patient(lease)?;
+                writer.write("give buckets up", |connection, cache| {
+                    rollups::give_up(connection, cache, &self.sight(), tier, &lost)
+                })?;
+            }
             damaged = damaged.and(passed.end());
         }
         damaged?;

@@ -23,6 +23,9 @@ const SLICE: usize = 100;
 /// At most so many that cannot be written are passed over at once: some damaged pages, and each costs a slice.
 const MOST_PASSED: usize = 1_000;
 
+/// Buckets that cannot be written are tried again for a day, in milliseconds: so long somebody may take to put a backup back.
+const GIVE_UP_MS: i64 = 86_400_000;
+
 /// Buckets that cannot be written because the file is damaged where they stand, for as long as one round takes: the others go on.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
@@ -45,10 +48,36 @@ impl Passed {
         }
     }
 
+    /// Those that are given up by now, for raw history is kept as long as a bucket of it is to be written.
+    pub(super) fn lost(&self, now: Timestamp) -> Vec<(i64, Timestamp)> {
+        self.marks.iter().copied().filter(|(_, bucket)| now.millis_since(*bucket) > GIVE_UP_MS).collect()
+    }
+
     /// What the first of them failed with, if there are any.
     pub(super) fn end(self) -> Result<(), StoreError> {
         self.first.map_or(Ok(()), Err)
     }
+}
+
+/// Takes the marks of buckets away that stay as they are: on a damaged page.
+pub(super) fn give_up(
+    connection: &Connection,
+    cache: &mut Cache,
+    sight: &Sight<'_>,
+    tier: Tier,
+    lost: &[(i64, Timestamp)],
+) -> Answer<()> {
+    let (Some(table), Some(width)) = (history::table(tier), tier.width_ms()) else { return Ok(()) };
+    let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
+    let mut delete = connection.prepare_cached(sql)?;
+    for (agent, bucket) in lost {
+        delete.execute(params![agent, tier as i64, bucket.as_millis()])?;
+        let spot = Spot { agent: *agent, what: table, start: *bucket, until: bucket.plus_millis(width) };
+        sight.noted.note(spot, &Damage("its page is damaged, and cannot be written"));
+    }
+    // What comes late is marked again.
+    cache.forget();
+    Ok(())
 }
 
 /// A mark.
