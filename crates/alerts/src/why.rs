@@ -92,7 +92,19 @@ fn forecast_text(incident: &IncidentRecord, (raw, trend): (f64, Option<Trend>), 
     let eta = duration_text(eta as i64);
     let (per, name_of_per) = if (trend.per_ms * HOUR_MS).abs() < 0.1 { (24.0 * HOUR_MS, "/d") } else { (HOUR_MS, "/h") };
     let slope = signed_text(trend.per_ms * per, unit);
-    format!("at {slope}{name_of_per} {name} reaches {threshold} in {eta} (confidence {:.0} %)", trend.confidence * 100.0)
+    format!("at {slope}{name_of_per} {name} reaches {threshold} in {eta} (confidence {})", confidence_text(trend.confidence))
+}
+
+/// A share from 0 to 1. What is nearly certain is not certain, and what is hardly likely not impossible.
+fn confidence_text(share: f64) -> String {
+    let percent = (share * 100.0).round();
+    if percent >= 100.0 && share < 1.0 {
+        "over 99 %".to_owned()
+    } else if percent <= 0.0 && share > 0.0 {
+        "under 1 %".to_owned()
+    } else {
+        format!("{percent:.0} %")
+    }
 }
 
 /// An hour, in milliseconds.
@@ -209,5 +221,13 @@ mod tests {
         assert_eq!(value_text(2048.0, Unit::BytesPerSecond), "2.05 kB/s");
         assert_eq!(duration_text(90_000_000), "1 d 1 h");
         assert_eq!(duration_text(-5), "0 s");
+    }
+
+    #[test]
+    fn confidence_is_rounded_to_neither_end() {
+        let shares = [0.0, 0.000_1, 0.004_9, 0.01, 0.87, 0.994, 0.995, 0.997_5, 0.999_999, 1.0];
+        let texts = shares.map(confidence_text);
+        let expected = ["0 %", "under 1 %", "under 1 %", "1 %", "87 %", "99 %", "over 99 %", "over 99 %", "over 99 %", "100 %"];
+        assert_eq!(texts, expected);
     }
 }

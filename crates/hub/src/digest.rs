@@ -25,8 +25,8 @@ const WAIT_MS: i64 = CATCH_UP_MS + 500;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often silences and quiet hours are expanded for the days to come, in looks.
 const EXPAND: u32 = 3_600;
-/// The most incidents looked at, and lines written.
-const MOST: usize = 200;
+/// The most incidents looked at, and lines written: a megabyte. Where only some are shown, it is said how many more there are.
+const MOST: usize = 1_000;
 
 /// What digests are made from.
 #[derive(Debug, Clone)]

@@ -80,7 +80,8 @@ pub(crate) fn rule_of(instance: &str) -> &str {
     instance.split('/').next().unwrap_or_default()
 }
 
-/// How much may be under way.
+/// How much may be under way. A channel that has nothing under way gets a lane whatever others have taken: many receivers that do not
+/// answer hold up none that does.
 #[derive(Debug)]
 pub struct Room<'a> {
     /// So many more messages in all.
@@ -120,9 +121,10 @@ pub fn plan(waiting: &[Waiting], around: &dyn Circumstances, room: &Room<'_>, no
             plan.wake = Some(plan.wake.map_or(ready, |wake| wake.min(ready)));
             continue;
         }
-        for part in members.chunks(LARGEST) {
+        for part in members.chunks(bundle.largest(members.len())) {
             let lanes = taken.entry(part[0].channel).or_default();
-            if plan.messages.len() < room.all && *lanes < room.per_channel {
+            let has_room = plan.messages.len() < room.all && *lanes < room.per_channel;
+            if has_room || *lanes == 0 {
                 *lanes += 1;
                 plan.messages.push(bundle.message(part));
             }
@@ -172,6 +174,15 @@ impl Bundle {
         };
         let rule = rule_of(&one.instance).to_owned();
         Self::New(Group { channel: one.channel, rule, kind: one.kind, storm })
+    }
+
+    /// How many of `count` deliveries go in one message. What was sent as one, or is told by a digest, is one however much it is: a
+    /// second message of the same name would be taken for a copy of the first.
+    const fn largest(&self, count: usize) -> usize {
+        match self {
+            Self::Message(_) if count > 0 => count,
+            _ => LARGEST,
+        }
     }
 
     /// When its message may go.

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::fleet::Fleet;
 use nightbell_model::{AgentId, Frame, Tier, Timestamp};
 use nightbell_store::{MetricStore, RangeQuery, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -57,24 +57,34 @@ impl Outlooks {
         due.into_iter().map(|(_, agent)| agent).collect()
     }
 
-    fn put(&self, agent: AgentId, now: Timestamp, headings: Vec<Heading>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(agent, (now, headings.into()));
+    fn put(&self, agent: AgentId, now: Timestamp, headings: Headings) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(agent, (now, headings));
     }
 }
 
 /// Looks at agents in turns until the task is dropped.
 pub async fn keep(outlooks: Arc<Outlooks>, fleet: Arc<Fleet>, metrics: Arc<dyn MetricStore>) {
+    let mut failing = HashSet::new();
     loop {
         let (known, agents, store, now) = (Arc::clone(&outlooks), with_disks(&fleet), Arc::clone(&metrics), clock::now());
         let round = tokio::task::spawn_blocking(move || round(&known, &agents, &*store, now));
         match round.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "history of disks cannot be read; it is tried again")
-            }
+            Ok(looked) => looked.iter().for_each(|(agent, failed)| say(&mut failing, *agent, failed.as_ref())),
             Err(error) => tracing::error!(%error, "reading history of disks panicked"),
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Says of an agent that its history cannot be read, once until it can be again.
+fn say(failing: &mut HashSet<AgentId>, agent: AgentId, failed: Option<&StoreError>) {
+    let Some(error) = failed else {
+        failing.remove(&agent);
+        return;
+    };
+    if failing.insert(agent) {
+        let error: &dyn std::error::Error = error;
+        tracing::warn!(%agent, error, "the history of an agent's disks cannot be read; it is tried again");
     }
 }
 
@@ -88,23 +98,40 @@ fn with_disks(fleet: &Fleet) -> Vec<AgentId> {
     agents
 }
 
-fn round(outlooks: &Outlooks, agents: &[AgentId], metrics: &dyn MetricStore, now: Timestamp) -> Result<(), StoreError> {
-    for agent in outlooks.due(agents, now) {
-        let read = |window_ms: i64, tier: Tier| -> Result<Frame, StoreError> {
-            metrics.range(&RangeQuery {
-                agent,
-                series: vec![METRIC.to_owned()],
-                start: now.plus_millis(-window_ms),
-                end: now,
-                tier: Some(tier),
-                max_points: POINTS,
-                now,
-            })
-        };
-        let (fine, coarse) = (read(WINDOWS_MS[1], Tier::FiveMinutes)?, read(WINDOWS_MS[2], Tier::Hourly)?);
-        outlooks.put(agent, now, heading::headings(&fine, &coarse, now));
-    }
-    Ok(())
+/// Looks at those whose turn it is. One that cannot be read keeps no other waiting: its turn comes again like everybody's.
+fn round(
+    outlooks: &Outlooks,
+    agents: &[AgentId],
+    metrics: &dyn MetricStore,
+    now: Timestamp,
+) -> Vec<(AgentId, Option<StoreError>)> {
+    let look = |agent: AgentId| match read(metrics, agent, now) {
+        Ok(headings) => {
+            outlooks.put(agent, now, headings.into());
+            (agent, None)
+        }
+        Err(error) => {
+            outlooks.put(agent, now, outlooks.of(agent));
+            (agent, Some(error))
+        }
+    };
+    outlooks.due(agents, now).into_iter().map(look).collect()
+}
+
+fn read(metrics: &dyn MetricStore, agent: AgentId, now: Timestamp) -> Result<Vec<Heading>, StoreError> {
+    let read = |window_ms: i64, tier: Tier| -> Result<Frame, StoreError> {
+        metrics.range(&RangeQuery {
+            agent,
+            series: vec![METRIC.to_owned()],
+            start: now.plus_millis(-window_ms),
+            end: now,
+            tier: Some(tier),
+            max_points: POINTS,
+            now,
+        })
+    };
+    let (fine, coarse) = (read(WINDOWS_MS[1], Tier::FiveMinutes)?, read(WINDOWS_MS[2], Tier::Hourly)?);
+    Ok(heading::headings(&fine, &coarse, now))
 }
 
 #[cfg(test)]
@@ -123,16 +150,31 @@ mod tests {
         let first = outlooks.due(&all, at(0));
         assert_eq!(first, all[..AT_ONCE]);
         for agent in first {
-            outlooks.put(agent, at(0), Vec::new());
+            outlooks.put(agent, at(0), Arc::from([]));
         }
         assert_eq!(outlooks.due(&all, at(5)), all[AT_ONCE..2 * AT_ONCE]);
         for agent in &all {
-            outlooks.put(*agent, at(10), Vec::new());
+            outlooks.put(*agent, at(10), Arc::from([]));
         }
-        outlooks.put(agent(7), at(3), Vec::new());
+        outlooks.put(agent(7), at(3), Arc::from([]));
         assert_eq!(outlooks.due(&all, at(905)), [agent(7)]);
         assert_eq!(outlooks.due(&all, at(909))[0], agent(7), "the oldest first");
         assert_eq!(outlooks.due(&[agent(9)], at(20)), []);
         assert_eq!(outlooks.0.read().expect("a lock").len(), 1);
+    }
+
+    #[test]
+    fn one_whose_history_cannot_be_read_keeps_no_other_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _, [ruined, sound]) = crate::seldom::tests::half_readable(folder.path());
+        let now = crate::seldom::tests::start().plus_millis(3_600_000);
+        let outlooks = Outlooks::default();
+        let failed = |looked: Vec<(AgentId, Option<StoreError>)>| -> Vec<(AgentId, bool)> {
+            looked.into_iter().map(|(agent, failed)| (agent, failed.is_some())).collect()
+        };
+        let agents = [ruined, sound];
+        assert_eq!(failed(round(&outlooks, &agents, &store, now)), [(ruined, true), (sound, false)]);
+        assert!(round(&outlooks, &agents, &store, now.plus_millis(GOOD_MS - 1)).is_empty(), "each has had its turn");
+        assert_eq!(round(&outlooks, &agents, &store, now.plus_millis(GOOD_MS)).len(), 2, "and has it again");
     }
 }

@@ -8,7 +8,7 @@ use crate::pipeline::{Control, PipelineHandle};
 use crate::registry::Registry;
 use crate::rhythm::Rhythms;
 use nightbell_alerts::{Event, EventKind};
-use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, Heard, HubPort, Refusal, Submission};
+use nightbell_ingest::{BoxFuture, Closer, Description, Enrol, Enrolled, HubPort, Refusal, Submission};
 use nightbell_model::{AgentId, Timestamp};
 use nightbell_protocol::FromHub;
 use nightbell_store::{AgentRow, AuditEntry, Change, EnrolmentToken, StoreError};
@@ -131,7 +131,8 @@ impl Port {
     fn keep_time(&self, submission: &Submission) {
         let agent = submission.agent;
         let known_ms = || self.registry.read().agents.get(&agent).map(|row| row.interval_ms);
-        let learnt = self.rhythms().hear(agent, submission.heard.iter().map(Heard::sample_time), known_ms);
+        let times = submission.heard.iter().map(|heard| (heard.sample_time(), heard.received));
+        let learnt = self.rhythms().hear(agent, times, known_ms);
         let (Some(interval_ms), Ok(runtime)) = (learnt, tokio::runtime::Handle::try_current()) else { return };
         self.fleet.update_known(agent, |vitals| vitals.interval_ms = interval_ms);
         let registry = Arc::clone(&self.registry);

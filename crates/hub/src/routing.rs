@@ -248,4 +248,4 @@ pub fn read(text: &str) -> Vec<Route> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,30 +14,38 @@ use std::sync::Arc;
 /// More rows than any agent has in the longest period that is read at once: an hour of heartbeats each second, twice.
 const ROWS: usize = 7_200;
 
-/// Reads them back for all agents.
+/// Reads them back for all agents. What cannot be read of one keeps nothing of the others back.
 pub async fn recall(fleet: Arc<Fleet>, metrics: Arc<dyn MetricStore>) {
     match tokio::task::spawn_blocking(move || of_all(&fleet, &*metrics)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "what is measured seldom cannot be read back; it is known again after its next reading"
-            );
+        Ok(failed) => {
+            let agents = failed.len();
+            if let Some((first, error)) = failed.first() {
+                let error: &dyn std::error::Error = error;
+                tracing::warn!(
+                    agents,
+                    %first,
+                    error,
+                    "what is measured seldom cannot be read back of some agents; it is known again after their next reading"
+                );
+            }
         }
         Err(error) => tracing::error!(%error, "reading back what is measured seldom panicked"),
     }
 }
 
-fn of_all(fleet: &Fleet, metrics: &dyn MetricStore) -> Result<(), StoreError> {
+/// Answers whose could not be read, and why.
+fn of_all(fleet: &Fleet, metrics: &dyn MetricStore) -> Vec<(AgentId, StoreError)> {
     let heard = |(agent, vitals): (&AgentId, &crate::fleet::Vitals)| Some((*agent, vitals.latest.as_ref()?.ts));
     let agents: Vec<(AgentId, Timestamp)> = fleet.read().iter().filter_map(heard).collect();
+    let mut failed = Vec::new();
     for (agent, latest) in agents {
-        let batches = of(agent, latest, metrics)?;
-        if !batches.is_empty() {
-            fleet.update(agent, |vitals| batches.into_iter().for_each(|batch| vitals.take(Arc::new(batch))));
+        match of(agent, latest, metrics) {
+            Ok(batches) if batches.is_empty() => {}
+            Ok(batches) => fleet.update(agent, |vitals| batches.into_iter().for_each(|batch| vitals.take(Arc::new(batch)))),
+            Err(error) => failed.push((agent, error)),
         }
     }
-    Ok(())
+    failed
 }
 
 /// The newest values of an agent's slow series that are not too old beside its heartbeat at `latest`, as the heartbeats they came with.
@@ -83,12 +91,60 @@ fn batch(agent: AgentId, ts: Timestamp, said: Vec<(SeriesKey, f64)>) -> Batch {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::fleet::Vitals;
     use crate::slow::tests::batch as beat;
-    use nightbell_store::StateStore;
     use nightbell_store::memory::MemoryStore;
+    use nightbell_store::sqlite::{SqliteOptions, SqliteStore};
+    use nightbell_store::{LeaseToken, StateStore};
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+
+    /// The first moment of [`half_readable`].
+    pub(crate) const fn start() -> Timestamp {
+        Timestamp::from_secs(1_728_000_000)
+    }
+
+    /// A store with an hour of history of two agents, of the first of which a page cannot be read.
+    pub(crate) fn half_readable(folder: &Path) -> (SqliteStore, LeaseToken, [AgentId; 2]) {
+        let path = folder.join("hub.db");
+        let agents = [1, 2].map(AgentId::from_bits);
+        let open = || {
+            let store = SqliteStore::open(&path, SqliteOptions::default()).expect("a store");
+            let lease = store.acquire(nightbell_model::Ulid::from_bits(1), Timestamp::default()).expect("free");
+            (store, lease)
+        };
+        let (store, lease) = open();
+        for agent in agents {
+            let said = |n: i64| Batch { agent, ..beat(1_728_000_000 + n, &[("smart.healthy{device=sda}", 1.0)]) };
+            store.append(lease, &(0..3600).map(said).collect::<Vec<_>>()).expect("stored");
+        }
+        store.close().expect("closed");
+        drop(store);
+        let connection = rusqlite::Connection::open(&path).expect("a file");
+        let sql = "SELECT pgoffset FROM dbstat WHERE name = 'agent_metrics_by_time' AND pagetype = 'leaf' ORDER BY path LIMIT 1";
+        let at: i64 = connection.query_row(sql, [], |row| row.get(0)).expect("a page");
+        drop(connection);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+        file.write_all_at(&[0xff; 8], at.unsigned_abs()).expect("written");
+        let (store, lease) = open();
+        (store, lease, agents)
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_one_agent_keeps_nothing_of_another_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, _, [ruined, sound]) = half_readable(folder.path());
+        let fleet = Fleet::default();
+        for agent in [ruined, sound] {
+            let newest = Batch { agent, ..beat(1_728_000_000 + 3600, &[("cpu.usage_percent", 1.0)]) };
+            fleet.update(agent, |vitals| vitals.take(Arc::new(newest)));
+        }
+        let failed: Vec<AgentId> = of_all(&fleet, &store).into_iter().map(|(agent, _)| agent).collect();
+        assert_eq!(failed, [ruined]);
+        assert_eq!(fleet.get(sound).expect("known").older().count(), 1);
+    }
 
     #[test]
     fn readings_of_the_last_three_periods_come_back_with_their_own_times() {
@@ -108,7 +164,7 @@ mod tests {
         let agent = said[0].agent;
         fleet.update(agent, |vitals: &mut Vitals| vitals.take(Arc::new(said[3].clone())));
         assert_eq!(fleet.get(agent).expect("known").older().count(), 0, "the last heartbeat does not say them");
-        of_all(&fleet, &store).expect("read back");
+        assert!(of_all(&fleet, &store).is_empty());
         let vitals = fleet.get(agent).expect("known");
         let mut older: Vec<(String, i64, f64)> =
             vitals.older().map(|older| (older.key.to_string(), older.at.as_millis() / 1000, older.value)).collect();

@@ -27,7 +27,7 @@ use anyhow::Context;
 use nightbell_alerts::Evaluator;
 use nightbell_ingest::Admission;
 use nightbell_notify::{Notifier, NotifierOptions};
-use nightbell_store::{DeliveryQuery, LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
+use nightbell_store::{Change, DeliveryQuery, LeaseToken, Loaded, MetricStore, SqliteOptions, SqliteStore, StateStore};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -248,8 +248,28 @@ fn load(store: &dyn StateStore, lease: LeaseToken) -> anyhow::Result<Loaded> {
         store.apply(lease, &changes, None).context("cannot furnish the new database")?;
         loaded = store.load().context("cannot read the database")?;
     }
-    bygone::settle(&mut loaded, clock::now());
+    bring_back(store, lease, &mut loaded);
     Ok(loaded)
+}
+
+/// Brings what is stored back from the future, if the clock was ahead before the start: nobody is to wait until it has caught up. A
+/// store that cannot write keeps no hub from starting.
+fn bring_back(store: &dyn StateStore, lease: LeaseToken, loaded: &mut Loaded) {
+    let now = clock::now();
+    let (incidents, furthest_ms) = bygone::settle(loaded, now);
+    let written = store.pull_back_deliveries(lease, now, outbox::LONGEST_WAIT_MS).and_then(|deliveries| {
+        if incidents.is_empty() && deliveries == 0 {
+            return Ok(Vec::new());
+        }
+        let line = bygone::line(incidents.len(), deliveries, furthest_ms, now);
+        tracing::warn!("{}", line.reason);
+        let mut changes: Vec<Change> = incidents.into_iter().map(Change::PutIncident).collect();
+        changes.push(Change::LogEvent(line));
+        store.apply(lease, &changes, None)
+    });
+    if let Err(error) = written {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what lies ahead of the clock cannot be brought back");
+    }
 }
 
 fn restore_fleet(fleet: &Fleet, loaded: &Loaded) {

@@ -11,12 +11,15 @@ mod tests;
 
 use crate::delivery::Message;
 use crate::notification::{NoticeWord, Notification, Resource};
+use crate::truncate;
 use crate::words::{self, Wall};
 use nightbell_alerts::{OFFLINE_METRIC, Severity};
 use serde::Serialize;
 
 /// How many of the busiest processes are named.
 const PROCESSES_SHOWN: usize = 5;
+/// So much of a rule's name is kept where a headline has to be cut.
+const SHORTEST_NAME: usize = 24;
 /// No name or text of a host is longer than this on a page.
 const LONGEST_TEXT: usize = 1_000;
 
@@ -132,6 +135,9 @@ pub(crate) struct Page {
     pub(crate) status: String,
     /// What it is about: `CPU hot on db-01`.
     pub(crate) subject: String,
+    /// The rule's name in that; empty where it is not.
+    #[serde(skip)]
+    pub(crate) rule: String,
     /// The shortest form of the matter: `97.2 % > 90 %`; may be empty.
     pub(crate) gist: String,
     /// The matter in one sentence.
@@ -175,6 +181,7 @@ impl Page {
             tone: Tone::of(notification),
             status: sentences::status(notification).to_owned(),
             subject: sentences::subject(notification),
+            rule: clean(&notification.rule.name),
             gist: sentences::gist(notification),
             sentence: sentences::sentence(notification, wall),
             facts: facts(notification, wall),
@@ -199,6 +206,27 @@ impl Page {
     /// `Critical: CPU hot on db-01 (97.2 % > 90 %)`: enough for a locked phone.
     pub(crate) fn headline(&self) -> String {
         if self.gist.is_empty() { self.title() } else { format!("{} ({})", self.title(), self.gist) }
+    }
+
+    /// The title in at most so many characters.
+    pub(crate) fn title_within(&self, limit: usize) -> String {
+        self.cut(self.title(), limit)
+    }
+
+    /// The headline in at most so many characters.
+    pub(crate) fn headline_within(&self, limit: usize) -> String {
+        self.cut(self.headline(), limit)
+    }
+
+    /// How bad it is and where stays legible: what is cut first is the rule's name, which people may make as long as they like.
+    fn cut(&self, text: String, limit: usize) -> String {
+        let (long, name) = (truncate::length(&text), truncate::length(&self.rule));
+        let has_rule = !self.rule.is_empty() && self.subject.starts_with(&self.rule);
+        if long <= limit || !has_rule {
+            return truncate::to_chars(&text, limit);
+        }
+        let shorter = truncate::to_chars(&self.rule, name.saturating_sub(long - limit).max(SHORTEST_NAME));
+        truncate::to_chars(&text.replacen(&self.rule, &shorter, 1), limit)
     }
 
     /// Everything as lines of plain text.

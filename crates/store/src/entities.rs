@@ -223,6 +223,8 @@ pub struct Commit {
     pub alive: Vec<(AgentId, Timestamp)>,
     /// The new state of de-duplication of the agents above.
     pub seen: Vec<SeenRow>,
+    /// Whether nothing of this is stored of agents that do not exist: one may be deleted while its heartbeats wait for the commit.
+    pub enrolled_only: bool,
     /// What the evaluator wants written, but for notices.
     pub effects: nightbell_alerts::Effects,
     /// The notices, rendered into outbox rows. A `Resolved` whose `Fired` of the same incident and channel is still queued,

@@ -64,6 +64,11 @@ impl Assembly {
         }
     }
 
+    /// How many values are kept, those that are missing counted.
+    pub(crate) fn values(&self) -> usize {
+        self.times.len().saturating_mul(self.wanted.len())
+    }
+
     /// Whether a raw row says of the moment of the last one what that left open, and nothing else: such rows come from series that
     /// were imported one after the other, and are one row of the answer.
     fn completes(&self, time: Timestamp, values: &[Bucket]) -> bool {

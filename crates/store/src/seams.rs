@@ -32,6 +32,12 @@ pub enum StoreError {
     /// when they are called again.
     #[error("the hub is stopping: try again after its next start")]
     Stopping,
+    /// The answer is larger than whoever asks can take.
+    #[error("that is more than {most} values")]
+    TooMuch {
+        /// So many could be taken.
+        most: usize,
+    },
     /// What was read back is not what can have been written.
     #[error("{what} is damaged")]
     Corrupt {
@@ -66,7 +72,15 @@ pub trait MetricStore: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// `Unavailable` or `Corrupt`; an agent without history gives an empty frame.
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError>;
+    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
+        self.range_within(query, usize::MAX)
+    }
+
+    /// The same, but of `most_values` at most, those that are missing counted: so much is held in memory, and no more is read.
+    ///
+    /// # Errors
+    /// `TooMuch` where there is more, and those of [`MetricStore::range`].
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError>;
 
     /// All series an agent has history of, sorted.
     ///
@@ -300,6 +314,13 @@ pub trait StateStore: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError>;
+
+    /// Brings back what waits from a future that a clock which was ahead has put it into: what was made after `now` was made now, and
+    /// a further attempt that is more than `longest_ms` away, or follows one of the future, is due now. Answers how many that were.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError>;
 
     /// Keeps what a channel wants remembered of its attempts at a delivery (JSON object).
     ///

@@ -8,6 +8,7 @@ use nightbell_store::{
     StoreError,
 };
 use rusqlite::Connection;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -213,6 +214,120 @@ fn scrubbing_names_what_is_damaged_and_the_rest_goes_on() {
     assert_eq!((left.times[0], left.times.len()), (at(DAY), 119), "the day that was damaged is missing, and one row");
     store.seal(lease, at(3 * DAY), &SealPolicy::AT_ONCE).unwrap();
     assert_eq!(range(&store, 1, Tier::Raw), left);
+}
+
+/// Makes the second leaf of a table or an index unreadable.
+fn break_a_leaf(path: &Path, name: &str) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let sql = "SELECT pgoffset FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path";
+    let mut select = connection.prepare(sql).unwrap();
+    let leaves: Vec<i64> = select.query_map([name], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(leaves.len() > 2, "{name} has {} leaves", leaves.len());
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&[0xff; 8], leaves[1].unsigned_abs()).unwrap();
+}
+
+#[test]
+fn a_damaged_page_of_the_list_of_chunks_hides_only_its_own() {
+    const DAYS: i64 = 700;
+    for (broken, tier) in [
+        ("agent_chunks", Tier::Raw),
+        ("sqlite_autoindex_agent_chunks_1", Tier::Raw),
+        ("rollup_chunks", Tier::FiveMinutes),
+        ("sqlite_autoindex_rollup_chunks_1", Tier::FiveMinutes),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.db");
+        let (store, lease) = open(&path);
+        let names = schema((0..4).map(|n| format!("custom.value{n}")));
+        for day in 0..DAYS {
+            let values = |n: i64| [1.0, 2.5, 3.25, f64::from(i32::try_from(day * n).unwrap()) / 7.0];
+            let beats: Vec<Batch> = (0..2).map(|n| beat(1, day * DAY + n * HOUR, &names, &values(n))).collect();
+            store.append(lease, &beats).unwrap();
+        }
+        let now = at(DAYS * DAY + 2 * HOUR);
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &SealPolicy::AT_ONCE).unwrap();
+        let whole = range(&store, 1, tier).times;
+        store.close().unwrap();
+        drop(store);
+        break_a_leaf(&path, broken);
+        let (store, _lease) = open(&path);
+        let left: Vec<Timestamp> = range(&store, 1, tier).times;
+        let is_there = |day: i64| left.contains(&at(day * DAY));
+        let lost = (0..DAYS).filter(|day| !is_there(*day)).count();
+        assert!(is_there(0) && is_there(DAYS - 1), "{broken}: both ends are read");
+        assert!(lost > 0 && lost < 350, "{broken}: {lost} of {DAYS} days are lost");
+        let damage = store.damage(agent(1), Timestamp::MIN, Timestamp::MAX).unwrap();
+        let is_named = |time: &Timestamp| damage.iter().any(|one| one.start <= *time && *time < one.end);
+        let unnamed = whole.iter().filter(|time| !left.contains(time)).filter(|time| !is_named(time)).count();
+        assert_eq!(unnamed, 0, "{broken}: what is missing is named");
+    }
+}
+
+#[test]
+fn buckets_that_can_be_written_are_written_where_others_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema((0..20).map(|n| format!("custom.value{n}")));
+    let beats = |n: u128, extra_ms: i64| -> Vec<Batch> {
+        let value = |minute: i32, series: i32| f64::from((minute * 7919 + series * 104_729) % 1000) / 8.0;
+        let values = |minute: i32| (0..20).map(|series| value(minute, series)).collect::<Vec<_>>();
+        (0..600).map(|minute| beat(n, i64::from(minute) * MINUTE + extra_ms, &names, &values(minute))).collect()
+    };
+    (1..4).for_each(|n| store.append(lease, &beats(n, 0)).unwrap());
+    store.roll_up(lease, at(11 * HOUR)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    break_a_leaf(&path, "agent_metrics_5m");
+    let (store, lease) = open(&path);
+    // All buckets have to be made again, some of them on the damaged page.
+    (1..4).for_each(|n| store.append(lease, &beats(n, 1)).unwrap());
+    let marks = || number(&path, "SELECT count(*) FROM rollup_pending WHERE tier = 1");
+    assert_eq!(marks(), 360);
+    for _round in 0..2 {
+        let rolled = store.roll_up(lease, at(12 * HOUR));
+        assert!(matches!(rolled, Err(StoreError::Corrupt { .. })), "that something is damaged is said: {rolled:?}");
+        let left = marks();
+        assert!((1..60).contains(&left), "{left} of 360 buckets are left");
+    }
+    // Raw history is not kept for ever because of them.
+    drop(store.roll_up(lease, at(3 * DAY)));
+    assert_eq!(marks(), 0);
+    drop(store.roll_up(lease, at(3 * DAY)));
+    store.roll_up(lease, at(3 * DAY)).unwrap();
+}
+
+#[test]
+fn what_is_too_old_goes_where_that_of_another_agent_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hub.db");
+    let (store, lease) = open(&path);
+    let names = schema((0..4).map(|n| format!("custom.value{n}")));
+    let now = at(300 * DAY + 2 * HOUR);
+    for n in 1..4 {
+        for day in 0..if n == 1 { 300 } else { 3 } {
+            let values = |hour: i64| [1.0, 2.5, 3.25, f64::from(i32::try_from(day * hour).unwrap()) / 7.0];
+            let beats: Vec<Batch> = (0..2).map(|hour| beat(n, day * DAY + hour * HOUR, &names, &values(hour))).collect();
+            store.append(lease, &beats).unwrap();
+        }
+        // One after the other, so that the damaged page is of the first alone.
+        store.roll_up(lease, now).unwrap();
+        store.seal(lease, now, &SealPolicy::AT_ONCE).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    break_a_leaf(&path, "agent_chunks");
+    let (store, lease) = open(&path);
+    let raw = |n: u128| range(&store, n, Tier::Raw).times.len();
+    assert!(raw(2) > 0 && raw(3) > 0);
+    let keep = Retention { raw_ms: DAY, five_minutes_ms: 2000 * DAY, ..Retention::default() };
+    let removed = store.retain(lease, now, &keep);
+    let left = number(&path, "SELECT count(*) FROM agent_chunks INDEXED BY sqlite_autoindex_agent_chunks_1 WHERE agent > 1");
+    assert_eq!(left, 0, "{removed:?}");
+    assert!(matches!(removed, Err(StoreError::Corrupt { .. })), "and the damage is said: {removed:?}");
 }
 
 #[test]

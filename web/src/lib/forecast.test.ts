@@ -16,6 +16,8 @@ describe("a disk that fills up", () => {
 
   it("says what that rests on", () => {
     expect(fullHint(forecast("a", "2026-11-24T04:00:00Z"), NOW)).toBe("/data is full in 2 d 4 h at 0.81 % an hour, by the trend of the last 1 d (confidence 87 %)");
+    const sure = (confidence: number) => fullHint({ ...forecast("a", "2026-11-24T04:00:00Z"), confidence }, NOW).match(/confidence (.*)\)/)?.[1];
+    expect([1, 0.9975, 0.994, 0.0001].map(sure)).toEqual(["100 %", "over 99 %", "99 %", "under 1 %"]);
   });
 
   it("stands by agent, the soonest first", () => {

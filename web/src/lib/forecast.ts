@@ -28,11 +28,19 @@ export function fullTone(seconds: number): "crit" | "warn" | "none" {
   return seconds < SOON.crit ? "crit" : seconds < SOON.warn ? "warn" : "none";
 }
 
+/** A share from 0 to 1. What is nearly certain is not certain, and what is hardly likely not impossible. */
+function shareText(share: number): string {
+  const percent = Math.round(100 * share);
+  if (percent >= 100 && share < 1) return "over 99 %";
+  if (percent <= 0 && share > 0) return "under 1 %";
+  return `${percent} %`;
+}
+
 /** Everything behind the figure, for the hover text. */
 export function fullHint(forecast: Forecast, now: number): string {
   const mount = labelText(forecast.labels);
   const rate = `${Number(forecast.per_hour.toPrecision(2))} % an hour`;
-  return `${mount || "The disk"} is full in ${fullText(fullIn(forecast, now))} at ${rate}, by the trend of the last ${formatSpan(forecast.window_seconds)} (confidence ${Math.round(100 * forecast.confidence)} %)`;
+  return `${mount || "The disk"} is full in ${fullText(fullIn(forecast, now))} at ${rate}, by the trend of the last ${formatSpan(forecast.window_seconds)} (confidence ${shareText(forecast.confidence)})`;
 }
 
 /** By agent, the one that is full first at the top. */

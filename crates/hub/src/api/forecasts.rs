@@ -90,9 +90,15 @@ fn forecast(row: &AgentRow, now: Timestamp, (ms, value, heading): (i64, f64, &He
         full_at: rfc3339(now.plus_millis(ms)),
         full_in_seconds: Seconds(ms / 1000 * 1000),
         per_hour: (heading.trend.per_ms * HOUR_MS * 1e4).round() / 1e4,
-        confidence: (heading.trend.confidence * 100.0).round() / 100.0,
+        confidence: rounded(heading.trend.confidence),
         window_seconds: Seconds(heading.window_ms),
     }
+}
+
+/// A share to four decimals; one that is not whole is not shown as if it were.
+fn rounded(share: f64) -> f64 {
+    let shown = (share * 1e4).round() / 1e4;
+    if share < 1.0 { shown.min(0.999_9) } else { shown }
 }
 
 /// Lists the disks that will be full before long, by the trend of their last hours, day or week
@@ -154,5 +160,11 @@ mod tests {
         let found: Vec<(String, i64)> =
             of_agent(&all, value).into_iter().map(|(ms, _, heading)| (heading.key.to_string(), ms / 3_600_000)).collect();
         assert_eq!(found, [(root.to_owned(), 20)], "six hours do not see 80 ahead, and of one mount there is no value");
+    }
+
+    #[test]
+    fn only_what_is_certain_is_shown_as_certain() {
+        let shown = [0.87, 0.997_54, 0.999_999, 1.0].map(|share| rounded(share).to_string());
+        assert_eq!(shown, ["0.87", "0.9975", "0.9999", "1"]);
     }
 }

@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use columns::History;
 use nightbell_model::{AgentId, Frame, SeriesKey, Tier, Timestamp};
-use nightbell_store::{AgentRow, Damaged, MetricStore, RangeQuery};
+use nightbell_store::{AgentRow, Damaged, MetricStore, RangeQuery, StoreError};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,6 +36,8 @@ const PRESENT_MS: i64 = 1_000;
 const AHEAD_MS: i64 = 1_000;
 /// The most values of one answer: some hundred megabytes of JSON.
 const MOST_VALUES: usize = 5_000_000;
+/// The most series that are chosen from others by their names.
+const MOST_CHOSEN: usize = 2_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(history)).routes(routes!(history_csv))
@@ -133,17 +135,17 @@ impl Request {
     async fn frame(&self, app: &App) -> Result<(Frame, Vec<Damaged>), Problem> {
         let query = self.query.clone();
         let read = move |store: &dyn MetricStore| {
-            let frame = store.range(&query)?;
+            let frame = within_bounds(store, &query, MOST_VALUES)?;
             // What is found damaged while it is read is in the list, too.
             Ok((frame, store.damage(query.agent, query.start, query.end)?))
         };
-        let (frame, damaged) = app.read_metrics(read).await?;
-        if frame.times.len().saturating_mul(frame.columns.len()) > MOST_VALUES {
-            let why =
-                format!("that is more than {MOST_VALUES} values; ask for fewer series, less time or a coarser tier, or for CSV");
-            return Err(Problem::invalid_field("metrics", why));
+        match app.read_metrics(read).await {
+            Err(error @ StoreError::TooMuch { .. }) => {
+                let why = format!("{error}; ask for fewer series, less time or a coarser tier, or for CSV of a tier");
+                Err(Problem::invalid_field("metrics", why))
+            }
+            read => Ok(read?),
         }
-        Ok((frame, damaged))
     }
 
     /// What the answer depends on; `None` while it still grows.
@@ -192,6 +194,21 @@ impl Request {
         let name = file_name(&self.agent, what(columns.iter()), &Frame::empty(start, end), "csv");
         Ok((csv_headers(&name), body).into_response())
     }
+}
+
+/// Reads no more than fits into an answer. An agent may have had many series in its life and few of them in the span, whose others
+/// have no place in the answer: only if the first try finds too much, it is asked which those are.
+fn within_bounds(store: &dyn MetricStore, query: &RangeQuery, most: usize) -> Result<Frame, StoreError> {
+    match store.range_within(query, most) {
+        Err(StoreError::TooMuch { .. }) => {}
+        read => return read,
+    }
+    let outline = store.range(&RangeQuery { tier: None, max_points: 1, ..query.clone() })?;
+    if outline.columns.len() > MOST_CHOSEN {
+        return Err(StoreError::TooMuch { most });
+    }
+    let series = outline.columns.iter().map(|column| column.key.to_string()).collect();
+    store.range_within(&RangeQuery { series, ..query.clone() }, MOST_VALUES)
 }
 
 fn tier_name(frame: &Frame) -> &'static str {
@@ -255,4 +272,49 @@ async fn history_csv(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     Request::new(&app, id, &params)?.answer(&app, &headers, Form::Csv).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nightbell_model::{Batch, Schema, Ulid};
+    use nightbell_store::StateStore;
+    use nightbell_store::memory::MemoryStore;
+
+    /// Series that come and go: in each hour another hundred.
+    fn store(hours: i64, in_last_hour: i64) -> MemoryStore {
+        let store = MemoryStore::default();
+        let lease = store.acquire(Ulid::from_bits(1), Timestamp::default()).expect("free");
+        for hour in 0..hours {
+            let schema = Schema::new((0..100).map(|n| format!("a.b{{n={hour}-{n}}}").parse().expect("a key")).collect());
+            let beat = |n: i64| {
+                let ts = Timestamp::from_secs(hour * 3600 + n);
+                let (agent, schema, values) = (AgentId::from_bits(1), Arc::clone(&schema), vec![1.0; 100].into());
+                Batch { agent, ts, received: ts, boot_seq: None, schema, values }
+            };
+            let count = if hour == hours - 1 { in_last_hour } else { 1 };
+            store.append(lease, &(0..count).map(beat).collect::<Vec<_>>()).expect("stored");
+        }
+        store
+    }
+
+    #[test]
+    fn series_without_a_value_in_the_span_are_not_in_the_way() {
+        let store = store(60, 10);
+        let hour = |hour: i64| Timestamp::from_secs(hour * 3600);
+        let query = |start| RangeQuery {
+            agent: AgentId::from_bits(1),
+            series: Vec::new(),
+            start,
+            end: hour(60),
+            tier: Some(Tier::Raw),
+            max_points: 1000,
+            now: hour(60),
+        };
+        assert!(matches!(store.range_within(&query(hour(59)), 50_000), Err(StoreError::TooMuch { .. })));
+        let frame = within_bounds(&store, &query(hour(59)), 50_000).expect("it fits");
+        assert_eq!((frame.columns.len(), frame.times.len()), (100, 10));
+        let all = within_bounds(&store, &query(hour(0)), 50_000);
+        assert!(matches!(all, Err(StoreError::TooMuch { most: 50_000 })), "{all:?}");
+    }
 }

@@ -141,6 +141,7 @@ impl From<StoreError> for Problem {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store is not available");
                 Self::unavailable("the hub cannot reach its disk now; its log says why")
             }
+            error @ StoreError::TooMuch { .. } => Self::invalid_field("metrics", error.to_string()),
             error @ StoreError::Stopping => Self::unavailable(error.to_string()),
             error @ StoreError::Corrupt { .. } => Self::internal(&error),
         }

@@ -17,6 +17,8 @@ use table::Rows;
 const PIECE_VALUES: usize = 20_000;
 /// So many refused rows are told one by one.
 const TOLD: usize = 20;
+/// What an import ends with that left rows out: neither all is well, nor did nothing happen.
+const SOME_REFUSED: u8 = 3;
 /// What agents send most often, for series that say nothing of their own spacing.
 const INTERVAL_MS: i64 = 15_000;
 
@@ -53,17 +55,17 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     let (read, doubled, count) = (rows.read, rows.duplicates, rows.series.len());
     let empty = if rows.empty > 0 { format!("{} without a value, ", rows.empty) } else { String::new() };
     let taken = give(config, arguments, rows)?;
+    let refused = refused as u64 + taken.too_old;
     say(&format!(
-        "{read} rows of {count} series read: {} stored, {} duplicate, {empty}{} refused",
+        "{read} rows of {count} series read: {} stored, {} duplicate, {empty}{refused} refused",
         taken.stored,
         doubled + taken.duplicates,
-        refused as u64 + taken.too_old
     ));
     if taken.too_old > 0 {
         eprintln!("nightbell: {} rows lie before what is still open of this agent's history", taken.too_old);
     }
     warn_of_age(config, arguments, oldest, now);
-    Ok(ExitCode::SUCCESS)
+    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
 }
 
 fn read(arguments: &Arguments, now: Timestamp) -> anyhow::Result<Rows> {

@@ -259,6 +259,10 @@ fn what_belongs_to_a_digest_waits_for_it_and_not_for_ever() {
     let digest = Waiting { kind: NoticeKind::Digest, fold: Some(Ulid::from_bits(50)), ..page(50, "", (6_000, 0)) };
     let with = [of_digest(1), of_digest(2), digest];
     assert_eq!(decide(&with, &MACHINE, 10_000).0, vec![vec![50, 2, 1]]);
+    let mut storm: Vec<Waiting> = (100..550).map(of_digest).collect();
+    storm.push(with[2].clone());
+    let chosen = decide(&storm, &USUAL, 10_000).0;
+    assert_eq!((chosen.len(), chosen[0][0], chosen[0].len()), (1, 50, 451), "two messages of one name would be one to a reader");
 }
 
 #[test]
@@ -270,6 +274,10 @@ fn a_slow_channel_leaves_room_for_others_and_a_list_ends_somewhere() {
     let chosen = plan(&waiting, &USUAL, &room, at(1_000));
     let ids: Vec<u128> = chosen.messages.iter().map(|one| one.ids[0].bits()).collect();
     assert_eq!(ids, [1, 3, 4]);
+    let busy = HashMap::from([(ChannelId::from_bits(1), 4)]);
+    let none = Room { all: 0, per_channel: 4, busy: &busy };
+    let ids: Vec<_> = plan(&waiting, &USUAL, &none, at(1_000)).messages.iter().map(|one| one.ids[0].bits()).collect();
+    assert_eq!(ids, [3], "where others have taken all lanes, a channel that has none gets one");
     let many: Vec<Waiting> = (0..450).map(|n| page(n, "hot", (0, 10_000))).collect();
     let sizes: Vec<usize> = decide(&many, &USUAL, 15_000).0.iter().map(Vec::len).collect();
     assert_eq!(sizes, [200, 200, 50]);

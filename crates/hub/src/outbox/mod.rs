@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 /// How long a worker has a delivery to itself: longer than waiting for its channel's rate and an attempt can take together, so
 /// that it runs out only when we died.
 const LEASE_MS: i64 = 300_000;
-/// How many messages are under way at once.
+/// How many messages are under way at once; one of each channel may be whatever the others do.
 const LANES: usize = 64;
 /// How many of them on one channel.
 const LANES_PER_CHANNEL: usize = 4;
@@ -43,6 +43,8 @@ const UNDER_WAY: Duration = Duration::from_millis(50);
 /// For how long at most a receiver's wish for patience holds up other messages of its channel, in milliseconds: a page may be more
 /// urgent than what was refused.
 const PATIENCE_MS: i64 = 60_000;
+/// No further attempt is put off for longer than what a receiver may ask for at most, in milliseconds.
+pub(crate) const LONGEST_WAIT_MS: i64 = nightbell_notify::retry::LONGEST_RETRY_AFTER.as_secs().cast_signed() * 1_000;
 /// How many unstored pages are remembered, waiting or sent: a full disk lasts long, but pages are few.
 const UNSTORED: usize = 10_000;
 
@@ -192,6 +194,8 @@ pub struct Outbox {
     direct: Lines,
     crowd: Crowd,
     steps: StepDetector,
+    /// By how much the clock was set and what waits not moved yet, in milliseconds.
+    unmoved_ms: i64,
     tasks: JoinSet<Done>,
 }
 
@@ -212,6 +216,7 @@ impl Outbox {
             direct: Lines::default(),
             crowd,
             steps,
+            unmoved_ms: 0,
             tasks: JoinSet::new(),
         }
     }
@@ -236,12 +241,13 @@ impl Outbox {
     /// Claims and starts what is due; answers how long to wait before the next look.
     async fn round(&mut self) -> Duration {
         let free = LANES.saturating_sub(self.tasks.len());
-        if free == 0 {
-            return POLL;
-        }
         let now = clock::now();
-        if let Some(by_ms) = self.steps.check(now, clock::boot_millis()) {
-            let _logged = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
+        self.unmoved_ms += self.steps.check(now, clock::boot_millis()).unwrap_or(0);
+        if self.unmoved_ms != 0 {
+            let by_ms = self.unmoved_ms;
+            // What the store cannot do now it does with the next look: nothing waits for a time that was meant otherwise.
+            let moved = self.in_store(move |store, lease| store.shift_deliveries(lease, by_ms)).await;
+            self.unmoved_ms = if moved.is_some() { 0 } else { by_ms };
         }
         let looked = self.in_store(move |store, _| Ok((store.waiting(now.plus_millis(folding::AHEAD_MS))?, store.next_due()?)));
         let Some((waiting, next)) = looked.await else { return POLL };

@@ -128,6 +128,15 @@ impl std::fmt::Debug for PipelineInput {
     }
 }
 
+#[cfg(test)]
+impl PipelineInput {
+    /// What it was told so far, where no pipeline listens.
+    pub(crate) fn controls(&self) -> Vec<Control> {
+        let told = |work| if let Work::Control(control) = work { Some(control) } else { None };
+        self.receiver.try_iter().filter_map(told).collect()
+    }
+}
+
 /// A queue for the pipeline, before there is one.
 #[must_use]
 pub fn queue() -> (PipelineHandle, PipelineInput) {

@@ -84,7 +84,7 @@ impl Pipeline {
 
     fn run(mut self) {
         while !self.stopping || self.stuck.is_some() {
-            let mut turn = Turn::default();
+            let mut turn = Turn::new();
             std::thread::sleep(self.pace.rest(Instant::now(), self.parts.input.queued.load(Ordering::Relaxed)));
             self.gather(&mut turn);
             self.look_at_the_clock();

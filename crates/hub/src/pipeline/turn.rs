@@ -23,6 +23,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Nothing yet. Of an agent that is deleted before the commit, nothing is written.
+    pub(super) fn new() -> Self {
+        Self { commit: Commit { enrolled_only: true, ..Commit::default() }, ..Self::default() }
+    }
+
     /// Whether the next submission still fits into this turn.
     pub(super) const fn has_room(&self) -> bool {
         self.heartbeats < MAX_HEARTBEATS

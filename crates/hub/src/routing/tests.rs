@@ -9,7 +9,8 @@ const OPS: ChannelId = ChannelId::from_bits(1);
 const DBA: ChannelId = ChannelId::from_bits(2);
 const NIGHT: ChannelId = ChannelId::from_bits(3);
 
-fn incident(severity: Severity, fired_at: &str) -> IncidentRecord {
+/// An incident of a rule.
+pub(crate) fn incident(severity: Severity, fired_at: &str) -> IncidentRecord {
     let at = Timestamp::from_millis(chrono::DateTime::parse_from_rfc3339(fired_at).unwrap().timestamp_millis());
     IncidentRecord {
         id: IncidentId::from_bits(5),

@@ -126,6 +126,10 @@ impl StateStore for SealedStore {
         self.inner.shift_deliveries(lease, by_ms)
     }
 
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError> {
+        self.inner.pull_back_deliveries(lease, now, longest_ms)
+    }
+
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
         self.inner.note_progress(lease, id, progress_json)
     }

@@ -153,6 +153,7 @@ async fn what_cannot_be_imported_or_exported_is_named() {
         refused(&on(&data, &["export", "history"]), &["--agent", "--out"]);
         let done = import(&["--csv", &fine, "--keep"]);
         let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.status.code(), Some(3), "what was left out is no success: {err}");
         let (stored, doubled) = if running { (2, 0) } else { (0, 2) };
         assert_eq!(out, format!("4 rows of 1 series read: {stored} stored, {doubled} duplicate, 2 refused\n"), "{err}");
         assert!(

@@ -302,6 +302,7 @@ async fn its_pages_have_buttons_while_something_is_the_matter() {
     for (kind, labels) in [
         (NoticeWord::Fired, vec!["Acknowledge", "Silence 1 h", "Open the incident"]),
         (NoticeWord::NodataStart, vec!["Silence 1 h", "Open the incident"]),
+        (NoticeWord::Acked, vec!["Silence 1 h", "Open the incident"]),
         (NoticeWord::Resolved, vec!["Open the incident"]),
         (NoticeWord::Test, vec!["Open Nightbell"]),
     ] {

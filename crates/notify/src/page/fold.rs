@@ -46,6 +46,7 @@ pub(super) fn page(all: Vec<&Notification>, wall: Wall) -> Option<Page> {
         tone: Tone::of(face),
         status: sentences::status(face).to_owned(),
         subject: fold.subject(),
+        rule: fold.rule.clone().unwrap_or_default(),
         gist: fold.gist(),
         sentence: fold.sentence(),
         facts: fold.facts(),

@@ -265,3 +265,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_headline_that_has_to_be_cut_keeps_how_bad_it_is_and_where() {
+    let mut long = notification(NoticeWord::Fired);
+    long.rule.name = "CPU_usage of the primary ".repeat(8);
+    assert_eq!(long.rule.name.len(), 200);
+    let page = Page::of(&message(&long));
+    let subject = page.headline_within(200);
+    assert_eq!(truncate::length(&subject), 200);
+    assert!(subject.starts_with("Critical: CPU_usage of the") && subject.ends_with("… on db-01 (97.2 % > 90 %)"), "{subject}");
+    assert!(page.title_within(60).ends_with("… on db-01"), "{}", page.title_within(60));
+    assert_eq!(page.headline_within(1000), page.headline());
+    long.agent.name = "host".repeat(100);
+    let page = Page::of(&message(&long));
+    let subject = page.headline_within(200);
+    assert!(subject.starts_with("Critical: CPU_usage of the primar… on hosthost"), "{subject}");
+    assert_eq!(truncate::length(&subject), 200, "the rest of the room is the host's");
+    let short = Page::of(&message(&notification(NoticeWord::Fired)));
+    assert_eq!(short.headline_within(20), truncate::to_chars(&short.headline(), 20), "a short name is no help");
+}

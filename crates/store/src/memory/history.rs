@@ -9,7 +9,7 @@ use crate::ranges::Ranges;
 use crate::resolution::{self, Question};
 use crate::retention::{self, GRACE_MS, WholeFrom};
 use crate::rollup::Bucket;
-use crate::seams::{ExportPage, ExportQuery, FleetQuery, Imported, RangeQuery, Retention, SealPolicy};
+use crate::seams::{ExportPage, ExportQuery, FleetQuery, Imported, RangeQuery, Retention, SealPolicy, StoreError};
 use crate::vector::{Sample, decimals_of};
 use nightbell_model::{AgentId, Batch, BootId, Frame, SeriesKey, Tier, Timestamp};
 use std::collections::BTreeSet;
@@ -245,8 +245,8 @@ impl History {
         self.rows.iter().filter(|row| row.ts >= self.whole_from.of(Tier::Raw)).count() as u64
     }
 
-    /// Answers a range query.
-    pub(super) fn range(&self, query: &RangeQuery) -> Frame {
+    /// Answers a range query, if the answer has no more than `most_values`.
+    pub(super) fn range(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError> {
         let wanted: Vec<Wanted> = self
             .series()
             .into_iter()
@@ -254,7 +254,7 @@ impl History {
             .map(|key| Wanted { decimals: decimals_of(key.metric()), key })
             .collect();
         let Some(((start, end), whole_from)) = self.span((query.start, query.end)) else {
-            return Frame::empty(query.start, query.end);
+            return Ok(Frame::empty(query.start, query.end));
         };
         let raw_points = self.within(start.max(whole_from.of(Tier::Raw)), end).len();
         let (tier, max_points) = (query.tier, query.max_points);
@@ -269,9 +269,12 @@ impl History {
                     assembly.row(segment.tier, time, row);
                 });
             }
-            Ok::<_, Infallible>(assembly.finish(query.start, query.end))
+            if assembly.values() > most_values {
+                return Err(StoreError::TooMuch { most: most_values });
+            }
+            Ok(assembly.finish(query.start, query.end))
         };
-        resolution::within_budget(tier, max_points, raw_points, read).unwrap_or_else(|never| match never {})
+        resolution::within_budget(tier, max_points, raw_points, read)
     }
 
     /// Adds what there is of one metric; its decimals, if there is any.

@@ -69,8 +69,10 @@ impl Model {
     }
 
     fn commit(&mut self, commit: &Commit) -> Vec<LoggedEvent> {
-        self.append(&commit.batches);
-        for row in &commit.seen {
+        let is_there = |state: &State, agent| !commit.enrolled_only || state.has_agent(agent);
+        let kept: Vec<Batch> = commit.batches.iter().filter(|batch| is_there(&self.state, batch.agent)).cloned().collect();
+        self.append(&kept);
+        for row in commit.seen.iter().filter(|row| is_there(&self.state, row.agent)) {
             let stored_now = commit
                 .batches
                 .iter()
@@ -101,10 +103,10 @@ impl MetricStore for MemoryStore {
         Ok(())
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError> {
         let model = self.model();
-        let history = model.histories.get(&query.agent);
-        Ok(history.map_or_else(|| Frame::empty(query.start, query.end), |history| history.range(query)))
+        let empty = || Ok(Frame::empty(query.start, query.end));
+        model.histories.get(&query.agent).map_or_else(empty, |history| history.range(query, most_values))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {
@@ -256,6 +258,10 @@ impl StateStore for MemoryStore {
     fn shift_deliveries(&self, lease: LeaseToken, by_ms: i64) -> Result<(), StoreError> {
         self.writable(lease)?.state.outbox.shift(by_ms);
         Ok(())
+    }
+
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError> {
+        Ok(self.writable(lease)?.state.outbox.pull_back(now, longest_ms))
     }
 
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {

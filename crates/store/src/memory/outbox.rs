@@ -5,7 +5,7 @@ use crate::entities::{Delivery, DeliveryState, NewDelivery, Settled, Waiting};
 use crate::outbox::{LONGEST_STORM_MS, STORM_MS, bounds, is_beginning, refusal, too_short};
 use crate::seams::{DeliveryCommand, DeliveryQuery, Page, StoreError};
 use nightbell_alerts::{Event, NoticeKind};
-use nightbell_model::{ChannelId, Timestamp, Ulid};
+use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use std::collections::HashSet;
 
 /// A delivery with what only the outbox needs to know of it.
@@ -199,6 +199,32 @@ impl Outbox {
         }
     }
 
+    /// Brings back what waits from a future that cannot be meant; how many that were.
+    pub(super) fn pull_back(&mut self, now: Timestamp, longest_ms: i64) -> usize {
+        let mut moved = 0;
+        for entry in self.entries.iter_mut().filter(|entry| entry.delivery.state == DeliveryState::Queued) {
+            let lead = entry.delivery.row.created_at.millis_since(now);
+            let delivery = &mut entry.delivery;
+            let back = |at: Option<Timestamp>| at.map(|at| at.plus_millis(-lead));
+            if lead > 0 {
+                delivery.row.created_at = now;
+                delivery.row.not_before = delivery.row.not_before.plus_millis(-lead);
+                entry.due_at = entry.due_at.plus_millis(-lead);
+                (delivery.next_attempt_at, delivery.first_attempt_at) =
+                    (back(delivery.next_attempt_at), back(delivery.first_attempt_at));
+            }
+            let is_due_later = entry.due_at > now && entry.due_at > delivery.row.not_before;
+            let was_tried_later = delivery.first_attempt_at.is_some_and(|at| at > now);
+            let waits_too_long = is_due_later && (entry.due_at > now.plus_millis(longest_ms) || was_tried_later);
+            if waits_too_long {
+                (entry.due_at, delivery.next_attempt_at) = (now, Some(now));
+            }
+            moved += usize::from(lead > 0 || waits_too_long);
+            delivery.first_attempt_at = delivery.first_attempt_at.map(|at| at.min(now));
+        }
+        moved
+    }
+
     /// Keeps what a channel wants remembered.
     pub(super) fn note_progress(&mut self, id: Ulid, progress_json: &str) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.delivery.row.id == id) {
@@ -304,11 +330,17 @@ impl Outbox {
         DeliveryState::ALL.map(|state| (state, count(state))).into()
     }
 
-    /// Removes what was put in before `before` and is finished, before `dead_before` if it was given up; how many.
-    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp) -> u64 {
+    /// Removes what was put in before `before` and is finished, before `dead_before` if it was given up, but for what told the beginning
+    /// of something that `is_told` says is not over; how many.
+    pub(super) fn retain(&mut self, before: Timestamp, dead_before: Timestamp, is_told: impl Fn(IncidentId) -> bool) -> u64 {
+        use NoticeKind::{Escalated, Fired, NoDataStart};
         let count = self.entries.len();
+        let is_needed = |Delivery { row, state, .. }: &Delivery| {
+            *state == DeliveryState::Sent && matches!(row.kind, Fired | NoDataStart | Escalated) && is_told(row.incident)
+        };
         let limit = |entry: &Entry| if entry.delivery.state == DeliveryState::Dead { dead_before } else { before };
-        self.entries.retain(|entry| is_unfinished(entry) || entry.delivery.row.created_at >= limit(entry));
+        let is_young = |entry: &Entry| entry.delivery.row.created_at >= limit(entry);
+        self.entries.retain(|entry| is_unfinished(entry) || is_young(entry) || is_needed(&entry.delivery));
         (count - self.entries.len()) as u64
     }
 }

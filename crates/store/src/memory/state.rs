@@ -43,6 +43,11 @@ impl State {
         self.audit.push((self.last_audit, entry.clone()));
     }
 
+    /// Whether there is such an agent.
+    pub(super) fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
+    }
+
     /// Notes that an agent was heard of.
     pub(super) fn seen_alive(&mut self, agent: AgentId, received: Timestamp) {
         if let Some(agent) = self.agents.get_mut(&agent) {
@@ -309,6 +314,8 @@ impl State {
         self.events.retain(|line| line.event.at >= before);
         self.incidents.retain(|entry| entry.1.resolved_at.is_none_or(|end| end >= before));
         let removed = count - self.events.len() - self.incidents.len() - self.audit.len();
-        removed as u64 + self.outbox.retain(before, dead_before)
+        let told = &self.told;
+        let is_told = |id| told.values().any(|record| [record.told, record.told_nodata].contains(&Some(id)));
+        removed as u64 + self.outbox.retain(before, dead_before, is_told)
     }
 }

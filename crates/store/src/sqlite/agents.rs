@@ -45,6 +45,11 @@ pub(super) fn delete(connection: &Connection, cache: &mut Cache, id: AgentId, pu
     Ok(deleted)
 }
 
+/// Whether there is such an agent.
+pub(super) fn is_there(connection: &Connection, id: AgentId) -> Answer<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM agents WHERE id = ?1")?.exists([id.to_string()])?)
+}
+
 /// All agents, by id. They were last seen when the newest of their processes was, if that is later than what their row says.
 pub(super) fn all(connection: &Connection) -> Answer<Vec<AgentRow>> {
     let sql = "SELECT agents.*, (SELECT max(used_at) FROM boots JOIN agent_keys ON agent_keys.key = boots.agent \

@@ -30,10 +30,16 @@ enum Taken {
     Closed,
 }
 
+/// Whether nothing of an agent is to be stored any more.
+type IsGone<'a> = dyn FnMut(&Cache, AgentId) -> Answer<bool> + 'a;
+
 /// Stores what is not stored yet. Heartbeats from before what is kept of raw are left out: their buckets are closed.
-pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch]) -> Answer<()> {
+pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch], is_gone: &mut IsGone<'_>) -> Answer<()> {
     let mut closed = 0_usize;
     for batch in batches {
+        if is_gone(cache, batch.agent)? {
+            continue;
+        }
         let taken = take_in(connection, cache, batch)?;
         closed += usize::from(taken == Taken::Closed);
         if taken == Taken::Stored && batch.boot_seq.is_none() {
@@ -71,8 +77,11 @@ fn take_in(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<
 }
 
 /// Notes what the door has seen. Without ranges, the door has forgotten the process, and so does the store.
-pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow]) -> Answer<()> {
+pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow], is_gone: &mut IsGone<'_>) -> Answer<()> {
     for row in rows {
+        if is_gone(cache, row.agent)? {
+            continue;
+        }
         if row.ranges.is_empty() {
             cache.forget_boot(connection, row.agent, &row.boot)?;
             continue;

@@ -164,6 +164,11 @@ impl Cache {
         *self = Self::new(Arc::clone(&self.dictionaries), Arc::clone(&self.zones));
     }
 
+    /// Whether an agent is remembered.
+    pub(super) fn knows(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
+    }
+
     /// Forgets one agent.
     pub(super) fn forget_agent(&mut self, agent: AgentId) {
         self.agents.remove(&agent);

@@ -1,7 +1,7 @@
 //! The rows that chunks stand in.
 
-use super::failure::Answer;
-use super::history::{Span, blob};
+use super::failure::{Answer, Failure};
+use super::history::{Selection, Span, blob};
 use super::marks::Piece;
 use nightbell_model::{Tier, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -53,6 +53,67 @@ pub(super) fn rollups(connection: &Connection, agent: i64, tier: Tier, span: Spa
 /// The chunks of a tier that touch a span.
 pub(super) fn of(connection: &Connection, agent: i64, tier: Tier, span: Span) -> Answer<Vec<Piece>> {
     if tier == Tier::Raw { raw(connection, agent, span) } else { rollups(connection, agent, tier, span) }
+}
+
+/// The chunks of a tier that touch a span, as far as they can be read. Where a page of their list is damaged, the others are found one by
+/// one; what cannot be read is noted.
+pub(super) fn readable(connection: &Connection, selection: &Selection<'_>, tier: Tier, span: Span) -> Answer<Vec<Piece>> {
+    match of(connection, selection.agent, tier, span) {
+        Err(failure) if failure.is_damage() => one_by_one(connection, selection, tier, span),
+        read => read,
+    }
+}
+
+/// The number of a chunk, and its start.
+pub(super) type Place = (i64, Timestamp);
+
+/// The same without reading the list as a whole.
+pub(super) fn one_by_one(connection: &Connection, selection: &Selection<'_>, tier: Tier, span: Span) -> Answer<Vec<Piece>> {
+    let table = if tier == Tier::Raw { RAW } else { ROLLUPS };
+    let (mut places, broken) = places(connection, (selection.agent, tier), span, "ASC")?;
+    if let Some(damage) = broken {
+        let (mut others, _) = self::places(connection, (selection.agent, tier), span, "DESC")?;
+        let from = places.last().map_or(span.0, |(_, start)| start.plus_millis(1));
+        others.retain(|(_, start)| *start >= from);
+        let until = others.last().map_or(span.1, |(_, start)| *start);
+        selection.note(table, (from, until), &damage);
+        places.extend(others.into_iter().rev());
+    }
+    let sql = format!("SELECT id, start, until, rows, dense FROM {table} WHERE id = ?1");
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut pieces = Vec::with_capacity(places.len());
+    for (at, (id, start)) in places.iter().enumerate() {
+        let until = places.get(at + 1).map_or(span.1, |(_, next)| *next).min(start.plus_millis(block_ms(tier)));
+        let read = select.query_row([id], piece).map_err(Failure::from);
+        let found = selection.survive(table, (*start, until), read)?;
+        pieces.extend(found.filter(|piece| piece.start == *start && piece.until > span.0));
+    }
+    Ok(pieces)
+}
+
+/// Where the chunks of a tier are that may touch a span, by the index alone, and what ended the list before its end.
+pub(super) fn places(
+    connection: &Connection,
+    (agent, tier): (i64, Tier),
+    span: Span,
+    order: &str,
+) -> Answer<(Vec<Place>, Option<Failure>)> {
+    let (table, of_tier) = if tier == Tier::Raw { (RAW, "?2 = ?2") } else { (ROLLUPS, "tier = ?2") };
+    let sql = format!(
+        "SELECT id, start FROM {table} WHERE agent = ?1 AND {of_tier} AND start > ?3 AND start < ?4 ORDER BY start {order}"
+    );
+    let earliest = span.0.plus_millis(-block_ms(tier)).as_millis();
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(params![agent, tier as i64, earliest, span.1.as_millis()])?;
+    let mut found = Vec::new();
+    loop {
+        match rows.next().map_err(Failure::from) {
+            Ok(Some(row)) => found.push((row.get(0)?, Timestamp::from_millis(row.get(1)?))),
+            Ok(None) => return Ok((found, None)),
+            Err(failure) if failure.is_damage() => return Ok((found, Some(failure))),
+            Err(failure) => return Err(failure),
+        }
+    }
 }
 
 /// Reads the body of a chunk of `table`.

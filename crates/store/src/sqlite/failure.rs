@@ -13,6 +13,34 @@ pub(super) enum Failure {
     Said(StoreError),
 }
 
+/// The first damage that a round of housekeeping met: it goes on with what is sound, and says so at its end.
+#[derive(Debug, Default)]
+pub(super) struct Met(Option<StoreError>);
+
+impl Met {
+    /// What was done; `None` where damage is in the way.
+    ///
+    /// # Errors
+    /// Those that are not about what can be read.
+    pub(super) fn past<T>(&mut self, done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match done {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.0.get_or_insert(error);
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
+    }
+
+    /// What was met.
+    ///
+    /// # Errors
+    /// If anything was.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// What engine functions answer.
 pub(super) type Answer<T> = Result<T, Failure>;
 

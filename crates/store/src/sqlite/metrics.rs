@@ -1,6 +1,7 @@
 //! The history seam on SQLite. Housekeeping goes in slices and lets commits in between.
 
-use super::failure::Answer;
+use super::cache::Cache;
+use super::failure::{Answer, Met};
 use super::retain::{DEAD, LOGS};
 use super::{SqliteStore, commit, expire, held, import, prune, quarantine, questions, range, retain, rollups, survey};
 use crate::entities::Commit;
@@ -10,7 +11,7 @@ use crate::seams::{
 };
 use crate::survey::FleetSurvey;
 use nightbell_model::{AgentId, Batch, Frame, SeriesKey, Tier, Timestamp};
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Transaction};
 use std::sync::{MutexGuard, PoisonError};
 
 /// So many agents' dictionaries are looked at while commits wait.
@@ -24,8 +25,8 @@ impl MetricStore for SqliteStore {
         writer.write("store heartbeats", |connection, cache| commit::commit(connection, cache, &only)).map(drop)
     }
 
-    fn range(&self, query: &RangeQuery) -> Result<Frame, StoreError> {
-        self.readers.read("read history", |connection| range::range(connection, &self.sight(), query))
+    fn range_within(&self, query: &RangeQuery, most_values: usize) -> Result<Frame, StoreError> {
+        self.readers.read("read history", |connection| range::range(connection, &self.sight(), query, most_values))
     }
 
     fn series(&self, agent: AgentId) -> Result<Vec<SeriesKey>, StoreError> {
@@ -41,30 +42,50 @@ impl MetricStore for SqliteStore {
 
     fn roll_up(&self, lease: LeaseToken, now: Timestamp) -> Result<Housekeeping, StoreError> {
         let mut done = Housekeeping::default();
+        let mut damaged = Ok(());
         for tier in Tier::ROLLUPS {
+            let mut passed = rollups::Passed::default();
             loop {
                 let _slice = self.housekeeping();
                 let mut writer = self.gate.patient(lease)?;
-                let (buckets, more) = writer
-                    .write("roll up history", |connection, cache| rollups::slice(connection, cache, &self.sight(), tier, now))?;
-                done.buckets += buckets;
-                if !more {
-                    break;
+                let work = |connection: &Transaction<'_>, cache: &mut Cache| {
+                    rollups::slice(connection, cache, &self.sight(), (tier, now), &mut passed)
+                };
+                match writer.write("roll up history", work) {
+                    Ok((buckets, more)) => {
+                        done.buckets += buckets;
+                        if !more {
+                            break;
+                        }
+                    }
+                    Err(error) => passed.over(error)?,
                 }
             }
+            let lost = passed.lost(now);
+            if !lost.is_empty() {
+                let mut writer = self.gate.patient(lease)?;
+                writer.write("give buckets up", |connection, cache| {
+                    rollups::give_up(connection, cache, &self.sight(), tier, &lost)
+                })?;
+            }
+            damaged = damaged.and(passed.end());
         }
+        damaged?;
         Ok(done)
     }
 
     fn retain(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<Housekeeping, StoreError> {
-        let mut removed = self.remove_history(lease, now, keep)?;
-        removed += self.thin(lease, now, keep)?;
-        removed += self.purge(lease)?;
+        let mut met = Met::default();
+        let mut removed = self.remove_history(lease, now, keep, &mut met)?;
+        let thinned = self.thin(lease, now, keep);
+        removed += met.past(thinned)?.unwrap_or(0);
+        removed += met.past(self.purge(lease))?.unwrap_or(0);
         let logs = LOGS.map(|sql| (sql, keep.logs_from(now)));
         for (sql, before) in logs.into_iter().chain([(DEAD, Retention::dead_from(now))]) {
-            removed +=
-                self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)))?;
+            let cut = self.slices(lease, |connection| Ok(Some(retain::cut_log(connection, sql, before)?).filter(|cut| *cut > 0)));
+            removed += met.past(cut)?.unwrap_or(0);
         }
+        met.end()?;
         self.give_back_space(lease, keep.max_bytes)?;
         Ok(Housekeeping { removed, ..Housekeeping::default() })
     }
@@ -133,31 +154,53 @@ impl SqliteStore {
     }
 
     /// Raises what tiers are whole from, agent by agent, then removes what lies before.
-    pub(super) fn remove_history(&self, lease: LeaseToken, now: Timestamp, keep: &Retention) -> Result<u64, StoreError> {
-        let (mut after, mut cuts) = (0, Vec::new());
-        loop {
-            let mut writer = self.gate.patient(lease)?;
-            let raised =
-                writer.write("remove history", |connection, cache| retain::raise(connection, cache, after, now, keep))?;
-            let Some(last) = raised.last() else { break };
-            after = last.key();
-            cuts.extend(raised);
-        }
+    pub(super) fn remove_history(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        keep: &Retention,
+        met: &mut Met,
+    ) -> Result<u64, StoreError> {
+        let cuts = self.raise(lease, now, keep, met)?;
         let horizon = now.plus_millis(-keep.raw_ms);
         let (mut next, mut removed) = (Some(0), 0);
         while let Some(after) = next {
-            let (count, last) = self.slice(lease, |connection| retain::remove_oldest(connection, after, horizon))?;
+            let oldest = self.slice(lease, |connection| retain::remove_oldest(connection, after, horizon));
+            let (count, last) = met.past(oldest)?.unwrap_or((0, None));
             removed += count as u64;
             next = last;
         }
         for cut in cuts.iter().filter(|cut| Tier::ALL.into_iter().any(|tier| cut.before(tier).is_some())) {
-            removed += self.slices(lease, |connection| {
+            let gone = self.slices(lease, |connection| {
                 let gone = expire::slice(connection, &self.noted, cut, now)?;
                 Ok(Some(gone).filter(|gone| *gone > 0))
-            })?;
+            });
+            removed += met.past(gone)?.unwrap_or(0);
         }
-        self.forget_series(lease, now, keep, &cuts)?;
+        self.forget_series(lease, now, keep, (&cuts, met))?;
         Ok(removed)
+    }
+
+    /// Raises what the tiers of all agents are whole from, but of those of which that cannot be told.
+    fn raise(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, met: &mut Met) -> Result<Vec<retain::Cut>, StoreError> {
+        let (mut after, mut most, mut cuts) = (0, retain::AGENTS, Vec::new());
+        loop {
+            let mut at = after;
+            let mut writer = self.gate.patient(lease)?;
+            let raised = writer
+                .write("remove history", |connection, cache| retain::raise(connection, cache, (after, most, &mut at), now, keep));
+            match met.past(raised)? {
+                Some(raised) => {
+                    let Some(last) = raised.last() else { return Ok(cuts) };
+                    after = last.key();
+                    cuts.extend(raised);
+                }
+                // From here on one by one, past those that fail.
+                None if most > 1 => most = 1,
+                None if at > after => after = at,
+                None => return Ok(cuts),
+            }
+        }
     }
 
     /// Removes histories that are cut off from their agents.
@@ -174,13 +217,20 @@ impl SqliteStore {
     }
 
     /// Forgets series of these agents that nothing refers to any more.
-    fn forget_series(&self, lease: LeaseToken, now: Timestamp, keep: &Retention, cuts: &[retain::Cut]) -> Result<(), StoreError> {
+    fn forget_series(
+        &self,
+        lease: LeaseToken,
+        now: Timestamp,
+        keep: &Retention,
+        (cuts, met): (&[retain::Cut], &mut Met),
+    ) -> Result<(), StoreError> {
         for some in cuts.chunks(AGENTS_AT_ONCE) {
             let _slice = self.housekeeping();
             let mut writer = self.gate.patient(lease)?;
-            writer.write("forget unused series", |connection, cache| {
+            let forgotten = writer.write("forget unused series", |connection, cache| {
                 some.iter().try_for_each(|cut| prune::agent(connection, cache, cut.key(), now, keep).map(drop))
-            })?;
+            });
+            met.past(forgotten)?;
         }
         Ok(())
     }

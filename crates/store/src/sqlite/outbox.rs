@@ -246,6 +246,24 @@ pub(super) fn shift(connection: &Connection, by_ms: i64) -> Answer<()> {
     Ok(())
 }
 
+/// Brings back what waits from a future that cannot be meant; how many that were.
+pub(super) fn pull_back(connection: &Connection, now: Timestamp, longest_ms: i64) -> Answer<usize> {
+    let (now_ms, latest) = (now.as_millis(), now.as_millis().saturating_add(longest_ms));
+    let sql = "SELECT count(*) FROM outbox WHERE state = 'queued' AND (created_at > ?1 OR (due_at > ?1 AND due_at > not_before \
+               AND (due_at > ?2 OR first_attempt_at > ?1)))";
+    let count: i64 = connection.prepare_cached(sql)?.query_row([now_ms, latest], |row| row.get(0))?;
+    let sql = "UPDATE outbox SET created_at = ?1, not_before = not_before - (created_at - ?1), \
+               due_at = due_at - (created_at - ?1), next_attempt_at = next_attempt_at - (created_at - ?1), \
+               first_attempt_at = first_attempt_at - (created_at - ?1) WHERE state = 'queued' AND created_at > ?1";
+    connection.prepare_cached(sql)?.execute([now_ms])?;
+    let sql = "UPDATE outbox SET due_at = ?1, next_attempt_at = ?1 WHERE state = 'queued' AND due_at > ?1 AND due_at > not_before \
+               AND (due_at > ?2 OR first_attempt_at > ?1)";
+    connection.prepare_cached(sql)?.execute([now_ms, latest])?;
+    let sql = "UPDATE outbox SET first_attempt_at = ?1 WHERE state = 'queued' AND first_attempt_at > ?1";
+    connection.prepare_cached(sql)?.execute([now_ms])?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Keeps what a channel wants remembered.
 pub(super) fn note_progress(connection: &Connection, id: Ulid, progress_json: &str) -> Answer<()> {
     let sql = "UPDATE outbox SET progress = ?2 WHERE id = ?1";

@@ -28,8 +28,7 @@ pub(super) struct Packed<'c, 's> {
 impl<'c, 's> Packed<'c, 's> {
     /// Those that start within `span`.
     pub(super) fn open(connection: &'c Connection, selection: &'s Selection<'s>, tier: Tier, span: Span) -> Answer<Self> {
-        let found = chunks::rollups(connection, selection.agent, tier, span);
-        let pieces = selection.survive(ROLLUPS, span, found)?.unwrap_or_default().into_iter();
+        let pieces = chunks::readable(connection, selection, tier, span)?.into_iter();
         let columns = vec![Vec::new(); selection.width];
         let row = selection.empty();
         let (times, scratch) = (Vec::new(), Scratch::default());

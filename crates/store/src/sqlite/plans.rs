@@ -1,7 +1,8 @@
 //! No statement reads a table that grows from end to end: the statements of a life in brief are listened to, and the plan of
 //! each is looked at.
 
-use super::{SqliteOptions, SqliteStore};
+use super::history::Selection;
+use super::{SqliteOptions, SqliteStore, chunks, held};
 use crate::entities::{AgentRow, AuditEntry, Change, Commit, NewDelivery, SeenRow, Settled};
 use crate::seams::{
     DeliveryCommand, DeliveryQuery, EventQuery, ExportQuery, FleetQuery, IncidentQuery, LeaseToken, MetricStore, RangeQuery,
@@ -173,13 +174,25 @@ fn live(store: &SqliteStore, lease: LeaseToken) {
         effects: effects(),
         outbox: vec![deliver(9, NoticeKind::Fired), deliver(2, NoticeKind::Resolved), deliver(3, NoticeKind::Test)],
         audit: vec![audit()],
+        enrolled_only: false,
     };
     store.commit(lease, &commit).unwrap();
     store.commit(lease, &commit).unwrap();
+    store
+        .commit(
+            lease,
+            &Commit {
+                enrolled_only: true,
+                batches: vec![Batch { agent: AgentId::from_bits(77), ..beat(0, None) }],
+                ..Commit::default()
+            },
+        )
+        .unwrap();
     read(store);
     let waiting: Vec<Ulid> = store.waiting(at(100)).unwrap().into_iter().map(|one| one.id).collect();
     let claimed = store.claim(lease, at(100), at(101), &[waiting]).unwrap().remove(0);
     store.shift_deliveries(lease, -1).unwrap();
+    store.pull_back_deliveries(lease, at(101), 1).unwrap();
     store.note_progress(lease, claimed[0].row.id, "{}").unwrap();
     storm(store, lease);
     let retry = Settled::Retry { at: at(7), error: String::new(), ambiguous: false, plain: false };
@@ -264,6 +277,7 @@ fn pack(store: &SqliteStore, lease: LeaseToken, schema: &Arc<Schema>) {
         read(store);
         store.roll_up(lease, at(3000 * 3_600_000)).unwrap();
     }
+    look_one_by_one(store, agent);
     store.import(lease, agent, &[late(7), late(7)], false).unwrap();
     store.import(lease, AgentId::from_bits(3), &[late(7)], true).unwrap();
     store.seal(lease, at(2001 * 3_600_000), &SealPolicy::AT_ONCE).unwrap();
@@ -277,6 +291,21 @@ fn pack(store: &SqliteStore, lease: LeaseToken, schema: &Arc<Schema>) {
     store.damage(agent, at(0), at(9)).unwrap();
     let keep = Retention { max_bytes: Some(1), ..Retention::default() };
     store.retain(lease, at(2300 * 3_600_000), &keep).unwrap();
+}
+
+/// Chunks as they are found where a page of their list is damaged.
+fn look_one_by_one(store: &SqliteStore, agent: AgentId) {
+    let span = (at(0), at(i64::MAX / 2));
+    let look = |connection: &Connection| {
+        let held = held::of(connection, agent)?.unwrap();
+        let selection = Selection::new(&held, &[], &[], &store.noted);
+        for tier in [Tier::Raw, Tier::FiveMinutes] {
+            assert!(!chunks::one_by_one(connection, &selection, tier, span)?.is_empty());
+            chunks::places(connection, (held.key, tier), span, "DESC")?;
+        }
+        Ok(())
+    };
+    store.readers.read("look one by one", look).unwrap();
 }
 
 /// A row and a chunk that are not what was written.

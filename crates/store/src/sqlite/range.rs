@@ -9,12 +9,12 @@ use super::{extent, pins, raw};
 use crate::frame::{Assembly, Wanted};
 use crate::resolution::{self, Question};
 use crate::retention::WholeFrom;
-use crate::seams::RangeQuery;
+use crate::seams::{RangeQuery, StoreError};
 use nightbell_model::{AgentId, Frame, SeriesKey, Tier};
 use rusqlite::Connection;
 
-/// Answers a range query.
-pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQuery) -> Answer<Frame> {
+/// Answers a range query, if the answer has no more than `most_values`.
+pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQuery, most_values: usize) -> Answer<Frame> {
     let empty = Frame::empty(query.start, query.end);
     let Some(held) = held::of(connection, query.agent)? else { return Ok(empty) };
     let found = sight.dictionary(connection, held.key)?;
@@ -40,7 +40,7 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
         for segment in &plan.segments {
             let mut sink = |time, columns: &[crate::rollup::Bucket]| {
                 assembly.row(segment.tier, time, columns);
-                Ok(())
+                if assembly.values() > most_values { Err(StoreError::TooMuch { most: most_values }.into()) } else { Ok(()) }
             };
             history::buckets(connection, &selection, segment.tier, (segment.start, segment.end), &mut sink)?;
         }

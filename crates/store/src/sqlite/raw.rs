@@ -110,7 +110,7 @@ fn sealed(connection: &Connection, selection: &Selection<'_>, span: Span, sink: 
     let rows = select.query(params![selection.agent, span.0.as_millis(), span.1.as_millis()])?;
     let mut late = RawRows::new(rows, selection, LATE, span)?;
     let (mut block, mut row) = (Block::new(selection.width), selection.empty());
-    let pieces = selection.survive(RAW, span, chunks::raw(connection, selection.agent, span))?.unwrap_or_default();
+    let pieces = chunks::readable(connection, selection, Tier::Raw, span)?;
     let mut until = Timestamp::MIN;
     for piece in &pieces {
         if piece.start < until {
@@ -199,7 +199,7 @@ impl Block {
 pub(super) fn count(connection: &Connection, selection: &Selection<'_>, span: Span, enough: usize) -> Answer<usize> {
     let mut count = 0;
     if span.0 < selection.sealed_to {
-        let pieces = selection.survive(RAW, span, chunks::raw(connection, selection.agent, span))?.unwrap_or_default();
+        let pieces = chunks::readable(connection, selection, Tier::Raw, span)?;
         let is_inside = |piece: &&Piece| piece.start >= span.0 && piece.until <= span.1;
         let rows = |piece: &Piece| usize::try_from(piece.rows).unwrap_or(0);
         count += pieces.iter().filter(is_inside).map(rows).sum::<usize>();

@@ -45,21 +45,26 @@ fn place(tier: Tier) -> (&'static str, &'static str) {
     table(tier).map_or(("agent_metrics", "ts"), |table| (table, "bucket"))
 }
 
-/// Raises what the tiers of the next agents after `after` are whole from; empty when there is no agent left.
+/// So many agents' tiers are raised at once.
+pub(super) const AGENTS: i64 = 100;
+
+/// Raises what the tiers of the next agents after `after`, `most` at most, are whole from; empty when there is no agent left. `at` is told
+/// whose turn it is.
 pub(super) fn raise(
     connection: &Connection,
     cache: &mut Cache,
-    after: i64,
+    (after, most, at): (i64, i64, &mut i64),
     now: Timestamp,
     keep: &Retention,
 ) -> Answer<Vec<Cut>> {
     let sql =
-        format!("SELECT {}, agent FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT 100", held::COLUMNS);
+        format!("SELECT {}, agent FROM agent_keys WHERE key > ?1 AND agent IS NOT NULL ORDER BY key LIMIT ?2", held::COLUMNS);
     let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query([after])?;
+    let mut rows = select.query([after, most])?;
     let mut cuts = Vec::new();
     while let Some(row) = rows.next()? {
         let held = held::read(row)?;
+        *at = held.key;
         let agent: AgentId = parse("agent", &row.get::<_, String>(8)?)?;
         let whole_from = if held.kept { held.whole_from } else { raised(connection, &held, now, keep)? };
         if whole_from != held.whole_from {
@@ -235,7 +240,10 @@ pub(super) const LOGS: [&str; 7] = [
     "DELETE FROM audit WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM audit WHERE seq > 0 ORDER BY seq LIMIT ?2) WHERE at < ?1)",
     "DELETE FROM incidents WHERE place IN \
      (SELECT place FROM incidents WHERE resolved_at IS NOT NULL AND resolved_at < ?1 LIMIT ?2)",
+    // Whom a beginning was told, the end has to be told: what is not over is kept.
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'sent' \
+     AND NOT (kind IN ('fired', 'nodata_start', 'escalated') AND incident IN (SELECT told FROM notice_state \
+     WHERE told IS NOT NULL UNION ALL SELECT told_nodata FROM notice_state WHERE told_nodata IS NOT NULL)) \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",
     "DELETE FROM outbox WHERE place IN (SELECT place FROM (SELECT place, created_at FROM outbox WHERE state = 'cancelled' \
      ORDER BY place LIMIT ?2) WHERE created_at < ?1)",

@@ -12,12 +12,73 @@ use super::writer::Turn;
 use super::{chunks, dictionary, held, marks};
 use crate::retention::GRACE_MS;
 use crate::rollup::{self, Bucket};
+use crate::seams::StoreError;
 use crate::varint::Damage;
 use nightbell_model::{AgentId, Tier, Timestamp};
 use rusqlite::{Connection, params};
+use std::collections::HashSet;
 
 /// At most so many buckets are written while commits wait.
 const SLICE: usize = 100;
+/// At most so many that cannot be written are passed over at once: some damaged pages, and each costs a slice.
+const MOST_PASSED: usize = 1_000;
+
+/// Buckets that cannot be written are tried again for a day, in milliseconds: so long somebody may take to put a backup back.
+const GIVE_UP_MS: i64 = 86_400_000;
+
+/// Buckets that cannot be written because the file is damaged where they stand, for as long as one round takes: the others go on.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    marks: HashSet<(i64, Timestamp)>,
+    /// The one that is being written.
+    at: Option<(i64, Timestamp)>,
+    first: Option<StoreError>,
+}
+
+impl Passed {
+    /// A slice has failed: passes over the bucket that is damaged, or answers the error if that is not why, or there are too many.
+    pub(super) fn over(&mut self, error: StoreError) -> Result<(), StoreError> {
+        match self.at.take() {
+            Some(mark) if matches!(error, StoreError::Corrupt { .. }) && self.marks.len() < MOST_PASSED => {
+                self.marks.insert(mark);
+                self.first.get_or_insert(error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Those that are given up by now, for raw history is kept as long as a bucket of it is to be written.
+    pub(super) fn lost(&self, now: Timestamp) -> Vec<(i64, Timestamp)> {
+        self.marks.iter().copied().filter(|(_, bucket)| now.millis_since(*bucket) > GIVE_UP_MS).collect()
+    }
+
+    /// What the first of them failed with, if there are any.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
+/// Takes the marks of buckets away that stay as they are: on a damaged page.
+pub(super) fn give_up(
+    connection: &Connection,
+    cache: &mut Cache,
+    sight: &Sight<'_>,
+    tier: Tier,
+    lost: &[(i64, Timestamp)],
+) -> Answer<()> {
+    let (Some(table), Some(width)) = (history::table(tier), tier.width_ms()) else { return Ok(()) };
+    let sql = "DELETE FROM rollup_pending WHERE agent = ?1 AND tier = ?2 AND bucket = ?3";
+    let mut delete = connection.prepare_cached(sql)?;
+    for (agent, bucket) in lost {
+        delete.execute(params![agent, tier as i64, bucket.as_millis()])?;
+        let spot = Spot { agent: *agent, what: table, start: *bucket, until: bucket.plus_millis(width) };
+        sight.noted.note(spot, &Damage("its page is damaged, and cannot be written"));
+    }
+    // What comes late is marked again.
+    cache.forget();
+    Ok(())
+}
 
 /// A mark.
 #[derive(Debug)]
@@ -32,10 +93,14 @@ pub(super) fn slice(
     connection: &Connection,
     cache: &mut Cache,
     sight: &Sight<'_>,
-    tier: Tier,
-    now: Timestamp,
+    (tier, now): (Tier, Timestamp),
+    passed: &mut Passed,
 ) -> Answer<(u64, bool)> {
-    let due = marked(connection, tier, now)?;
+    passed.at = None;
+    let most = SLICE + passed.marks.len();
+    let mut due = marked(connection, tier, now, most)?;
+    let has_more = due.len() == most;
+    due.retain(|mark| !passed.marks.contains(&(mark.key, mark.bucket)));
     let (mut written, mut buffer, turn) = (0, std::mem::take(&mut cache.buffer), Turn::new());
     let mut is_cut = false;
     for mark in &due {
@@ -43,6 +108,7 @@ pub(super) fn slice(
             is_cut = true;
             break;
         }
+        passed.at = Some((mark.key, mark.bucket));
         if write(connection, sight, mark, tier, &mut buffer)? {
             written += 1;
         }
@@ -58,19 +124,20 @@ pub(super) fn slice(
         }
     }
     cache.buffer = buffer;
-    Ok((written, is_cut || due.len() == SLICE))
+    passed.at = None;
+    Ok((written, is_cut || has_more))
 }
 
-/// The marks of complete buckets, oldest first.
-fn marked(connection: &Connection, tier: Tier, now: Timestamp) -> Answer<Vec<Marked>> {
+/// The marks of complete buckets, oldest first, at most so many.
+fn marked(connection: &Connection, tier: Tier, now: Timestamp, most: usize) -> Answer<Vec<Marked>> {
     let Some(width) = tier.width_ms() else { return Ok(Vec::new()) };
     let newest = now.plus_millis(-GRACE_MS).plus_millis(-width);
     let sql = "SELECT rollup_pending.agent, agent_keys.agent, bucket FROM rollup_pending \
                JOIN agent_keys ON agent_keys.key = rollup_pending.agent \
                WHERE tier = ?1 AND bucket <= ?2 ORDER BY bucket LIMIT ?3";
     let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query(params![tier as i64, newest.as_millis(), i64::try_from(SLICE).unwrap_or(i64::MAX)])?;
-    let mut due = Vec::with_capacity(SLICE);
+    let mut rows = select.query(params![tier as i64, newest.as_millis(), i64::try_from(most).unwrap_or(i64::MAX)])?;
+    let mut due = Vec::with_capacity(most);
     while let Some(row) = rows.next()? {
         let agent = row.get_ref(1)?.as_str_or_null().ok().flatten().map(|id| parse("agent", id)).transpose()?;
         due.push(Marked { key: row.get(0)?, agent, bucket: row.get::<_, At>(2)?.0 });
@@ -122,7 +189,8 @@ fn write(connection: &Connection, sight: &Sight<'_>, mark: &Marked, tier: Tier, 
 /// Whether a bucket was written before, as a row or into a chunk.
 fn is_written(connection: &Connection, mark: &Marked, tier: Tier) -> Answer<bool> {
     let Some(table) = history::table(tier) else { return Ok(false) };
-    let sql = format!("SELECT 1 FROM {table} WHERE agent = ?1 AND bucket = ?2");
+    // Its own page, not that of the index alone, has to be there.
+    let sql = format!("SELECT length(vector) FROM {table} WHERE agent = ?1 AND bucket = ?2");
     let is_row = connection.prepare_cached(&sql)?.exists(params![mark.key, mark.bucket.as_millis()])?;
     let span = (mark.bucket, mark.bucket.plus_millis(1));
     Ok(is_row || !chunks::rollups(connection, mark.key, tier, span)?.is_empty())

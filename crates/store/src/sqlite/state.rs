@@ -63,6 +63,12 @@ impl StateStore for SqliteStore {
         writer.write("move deliveries in time", |connection, _| outbox::shift(connection, by_ms))
     }
 
+    fn pull_back_deliveries(&self, lease: LeaseToken, now: Timestamp, longest_ms: i64) -> Result<usize, StoreError> {
+        let mut writer = self.gate.urgent();
+        writer.check(lease)?;
+        writer.write("move deliveries in time", |connection, _| outbox::pull_back(connection, now, longest_ms))
+    }
+
     fn note_progress(&self, lease: LeaseToken, id: Ulid, progress_json: &str) -> Result<(), StoreError> {
         let mut writer = self.gate.urgent();
         writer.check(lease)?;

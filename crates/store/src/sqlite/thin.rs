@@ -1,7 +1,7 @@
 //! Keeps the file under its cap: what would make it larger goes before its age, oldest raw first, then ever coarser buckets, and last
 //! what is kept for incidents.
 
-use super::failure::Answer;
+use super::failure::{Answer, Met};
 use super::upkeep::room_under;
 use super::{SqliteStore, expire};
 use crate::seams::{LeaseToken, Retention, StoreError};
@@ -48,7 +48,10 @@ impl SqliteStore {
                 && let Some(less) = less(&keep, tier)
             {
                 keep = less;
-                removed += self.remove_history(lease, now, &keep)?;
+                // What damage keeps from going is not to be made up for by what is sound.
+                let mut met = Met::default();
+                removed += self.remove_history(lease, now, &keep, &mut met)?;
+                met.end()?;
                 used = self.used_bytes()?;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::build::{agent, at, channel_row, delivery, event, instance};
 use crate::engine::Engine;
-use nightbell_alerts::{EventKind, NoticeKind};
+use nightbell_alerts::{Effects, EventKind, NoticeKind, ToldRecord};
 use nightbell_model::{ChannelId, IncidentId, Timestamp, Ulid};
 use nightbell_store::{
     Change, Commit, Delivery, DeliveryCommand, DeliveryQuery, DeliveryState, LoggedEvent, NewDelivery, Retention, Settled,
@@ -17,6 +17,7 @@ crate::conformance!(
     beginnings_within_a_minute_of_each_other_are_one_storm,
     what_is_to_travel_in_a_message_says_so_from_the_start,
     a_clock_that_is_set_holds_up_nothing,
+    what_waits_for_a_future_that_cannot_be_meant_is_due_now,
     nothing_goes_out_before_its_time,
     a_lease_that_runs_out_is_a_marked_repeat,
     a_restart_sends_again_with_a_mark,
@@ -28,6 +29,7 @@ crate::conformance!(
     a_person_can_retry_and_cancel,
     a_deleted_channel_takes_what_waits_along,
     what_was_given_up_is_kept_for_thirty_days,
+    who_was_told_of_what_is_not_over_is_known_however_long_ago,
     deliveries_are_listed_and_counted,
 );
 
@@ -228,6 +230,38 @@ fn a_clock_that_is_set_holds_up_nothing(engine: &mut dyn Engine) {
     assert_eq!(one(engine, 1).state, DeliveryState::Queued);
 }
 
+fn what_waits_for_a_future_that_cannot_be_meant_is_due_now(engine: &mut dyn Engine) {
+    let made = |id: u128, ms: i64| NewDelivery {
+        created_at: at(ms),
+        not_before: at(ms + 10_000),
+        ..of_incident(id, id, NoticeKind::Fired)
+    };
+    put(engine, &[NewDelivery { not_before: at(0), ..made(3, 0) }]);
+    claim_some(engine, 500, 600, 1);
+    settle(engine, 3, retry(200_000), 500);
+    // The clock goes an hour ahead; one is made before that, and one after.
+    put(engine, &[made(1, 3_600_000), made(2, 0)]);
+    engine
+        .store()
+        .claim(engine.lease(), at(3_700_000), at(3_800_000), &[vec![Ulid::from_bits(1)], vec![Ulid::from_bits(2)]])
+        .unwrap();
+    settle(engine, 1, retry(3_800_000), 3_700_000);
+    settle(engine, 2, retry(3_800_000), 3_700_000);
+    put(engine, &[made(4, 0)]);
+    let pull_back = |ms| engine.store().pull_back_deliveries(engine.lease(), at(ms), 250_000).unwrap();
+    assert_eq!(pull_back(1_000), 2);
+    let first = one(engine, 1);
+    assert_eq!((first.row.created_at, first.row.not_before), (at(1_000), at(11_000)));
+    assert_eq!((first.next_attempt_at, first.first_attempt_at), (Some(at(1_000)), Some(at(1_000))));
+    let second = one(engine, 2);
+    assert_eq!((second.next_attempt_at, second.first_attempt_at), (Some(at(1_000)), Some(at(1_000))));
+    assert_eq!(one(engine, 3).next_attempt_at, Some(at(200_000)), "a receiver may ask for so much patience");
+    assert_eq!((one(engine, 4).row.not_before, one(engine, 4).next_attempt_at), (at(10_000), None), "it waits as was meant");
+    assert_eq!(pull_back(1_000), 0, "and once is enough");
+    let due: Vec<u128> = engine.store().waiting(at(1_000)).unwrap().iter().map(|one| one.id.bits()).collect();
+    assert_eq!(due, [1, 2]);
+}
+
 fn what_is_to_travel_in_a_message_says_so_from_the_start(engine: &mut dyn Engine) {
     let digest = Some(Ulid::from_bits(77));
     put(engine, &[NewDelivery { fold: digest, ..of_incident(1, 1, NoticeKind::Fired) }]);
@@ -368,6 +402,40 @@ fn what_was_given_up_is_kept_for_thirty_days(engine: &mut dyn Engine) {
     assert_eq!(left(engine, 29, 90), [3, 2, 1]);
     assert_eq!(left(engine, 30, 7), [3, 1], "whatever is set for logs");
     assert_eq!(left(engine, 31, 90), [3], "what waits still is not old");
+}
+
+fn who_was_told_of_what_is_not_over_is_known_however_long_ago(engine: &mut dyn Engine) {
+    const DAY: i64 = 86_400_000;
+    let told = |incident: Option<u128>| Commit {
+        effects: Effects {
+            told: vec![ToldRecord {
+                key: instance(),
+                channel: ChannelId::from_bits(1),
+                told: incident.map(IncidentId::from_bits),
+                told_nodata: None,
+                last_fired_at: Some(at(0)),
+                last_said_at: None,
+                suppressed: 0,
+                repeats: 1,
+            }],
+            ..Effects::default()
+        },
+        ..Commit::default()
+    };
+    put(engine, &[of_incident(1, 1, NoticeKind::Fired), of_incident(2, 2, NoticeKind::Fired)]);
+    claim_some(engine, 0, 100, 2);
+    put(engine, &[of_incident(3, 1, NoticeKind::Repeat)]);
+    (1..3).for_each(|id| settle(engine, id, sent(), 1));
+    claim_some(engine, 0, 100, 1);
+    settle(engine, 3, sent(), 1);
+    engine.store().commit(engine.lease(), &told(Some(1))).unwrap();
+    let left = |engine: &dyn Engine| {
+        engine.store().retain(engine.lease(), at(91 * DAY), &Retention::default()).unwrap();
+        ids(&engine.store().deliveries(&DeliveryQuery { limit: 9, ..Default::default() }).unwrap().items)
+    };
+    assert_eq!(left(engine), [1], "its end is to be told to the same");
+    engine.store().commit(engine.lease(), &told(None)).unwrap();
+    assert_eq!(left(engine), []);
 }
 
 fn deliveries_are_listed_and_counted(engine: &mut dyn Engine) {

@@ -13,11 +13,13 @@ crate::conformance!(
     heartbeats_without_numbers_are_told_apart_by_their_time,
     what_was_seen_is_loaded_again_until_it_is_forgotten,
     series_are_chosen_by_key_or_by_metric,
+    no_more_is_read_than_can_be_taken,
     a_series_without_a_value_has_no_history,
     series_that_come_later_do_not_disturb_those_before,
     the_newest_heartbeat_is_loaded,
     last_seen_follows_what_was_received,
     the_history_of_a_deleted_agent_stays_unless_purged,
+    what_waits_of_an_agent_that_is_deleted_is_not_stored,
     a_lost_lease_cannot_write,
 );
 
@@ -131,6 +133,14 @@ fn series_are_chosen_by_key_or_by_metric(engine: &mut dyn Engine) {
     assert_eq!(names(&["mem.used_percent"]), []);
 }
 
+fn no_more_is_read_than_can_be_taken(engine: &mut dyn Engine) {
+    let keys = schema(&["a.a", "b.b"]);
+    append(engine, &(0..10).map(|n| beat(n * 1000, &keys, &[1.0, 2.0])).collect::<Vec<_>>());
+    let within = |most| engine.store().range_within(&all(Tier::Raw), most);
+    assert_eq!(within(20).unwrap(), raw(engine));
+    assert!(matches!(within(19), Err(StoreError::TooMuch { most: 19 })));
+}
+
 fn a_series_without_a_value_has_no_history(engine: &mut dyn Engine) {
     let keys = schema(&["b.missing", "a.there"]);
     append(engine, &[beat(0, &keys, &[f64::NAN, 1.0])]);
@@ -193,6 +203,27 @@ fn the_history_of_a_deleted_agent_stays_unless_purged(engine: &mut dyn Engine) {
     append(engine, &[numbered(1, 5, &keys, &[2.0])]);
     engine.store().retain(engine.lease(), at(10), &nightbell_store::Retention::default()).unwrap();
     assert_eq!(raw(engine).columns[0].mean, [2.0], "what comes after a purge is new");
+}
+
+fn what_waits_of_an_agent_that_is_deleted_is_not_stored(engine: &mut dyn Engine) {
+    let row = agent_row(1);
+    let keys = schema(&["m.a"]);
+    let seen = |seq| SeenRow { agent: agent(1), boot: BootId("boot".into()), used_at: at(0), ranges: vec![(0, seq)] };
+    let turn = |seq: u64| Commit {
+        batches: vec![numbered(seq, i64::try_from(seq).unwrap(), &keys, &[1.0])],
+        seen: vec![seen(seq)],
+        enrolled_only: true,
+        ..Commit::default()
+    };
+    for purge in [true, false] {
+        engine.store().apply(engine.lease(), &[Change::PutAgent(row.clone())], None).unwrap();
+        engine.store().commit(engine.lease(), &turn(1)).unwrap();
+        assert_eq!((raw(engine).times.len(), engine.store().load().unwrap().seen.len()), (1, 1));
+        engine.store().apply(engine.lease(), &[Change::DeleteAgent { id: agent(1), purge }], None).unwrap();
+        engine.store().commit(engine.lease(), &turn(2)).unwrap();
+        assert_eq!(raw(engine).times.len(), usize::from(!purge), "{purge}");
+        assert_eq!(engine.store().load().unwrap().seen, []);
+    }
 }
 
 fn a_lost_lease_cannot_write(engine: &mut dyn Engine) {

@@ -93,9 +93,11 @@ pub(crate) fn payload(message: &Message<'_>, picture: &Picture, has_buttons: boo
 fn buttons(message: &Message<'_>, page: &Page, has_buttons: bool) -> Vec<CreateButton> {
     let mut buttons = Vec::new();
     let notification = message.notification;
-    if has_buttons && notification.is_firing() && message.folded.is_empty() {
+    // Who is on it may want it silent all the same.
+    let is_acked = notification.kind == NoticeWord::Acked;
+    if has_buttons && (notification.is_firing() || is_acked) && message.folded.is_empty() {
         let id = |action: Action| action.custom_id(&notification.incident_id);
-        if notification.kind != NoticeWord::NodataStart {
+        if notification.kind != NoticeWord::NodataStart && !is_acked {
             buttons.push(CreateButton::new(id(Action::Acknowledge)).label("Acknowledge").style(ButtonStyle::Primary));
         }
         buttons.push(CreateButton::new(id(Action::SilenceHour)).label("Silence 1 h").style(ButtonStyle::Secondary));
@@ -106,9 +108,23 @@ fn buttons(message: &Message<'_>, page: &Page, has_buttons: bool) -> Vec<CreateB
     buttons
 }
 
+/// The title, escaped and within its limit.
+fn title(page: &Page) -> String {
+    let mut room = TITLE_LIMIT;
+    loop {
+        let title = escape(&page.title_within(room));
+        let excess = truncate::length(&title).saturating_sub(TITLE_LIMIT);
+        if excess == 0 {
+            return title;
+        }
+        // What is escaped takes two.
+        room = room.saturating_sub(excess.div_ceil(2));
+    }
+}
+
 fn embed(message: &Message<'_>, page: &Page, has_chart: bool) -> CreateEmbed {
     let mut budget = Budget(TOTAL_LIMIT);
-    let title = budget.take(&escape(&page.title()), TITLE_LIMIT);
+    let title = budget.take(&title(page), TITLE_LIMIT);
     let footer = budget.take(&format!("Nightbell · times in {}", page.zone), FOOTER_LIMIT);
     let description = budget.take(&description(page), DESCRIPTION_LIMIT);
     let mut embed = CreateEmbed::new().title(title).description(description).colour(page.tone.colour());

@@ -85,8 +85,18 @@ fn a_title_is_whole_at_the_limit_and_cut_beyond_it() {
         payload["embeds"][0]["title"].as_str().unwrap().to_owned()
     };
     assert!(title(TITLE_LIMIT).ends_with("ä on db-01") && title(TITLE_LIMIT).chars().count() == TITLE_LIMIT);
-    assert!(title(TITLE_LIMIT + 1).ends_with("ä on db-…"));
+    assert!(title(TITLE_LIMIT + 1).ends_with("ä… on db-01"), "the rule's name is what is cut");
     assert_eq!(title(TITLE_LIMIT + 1).chars().count(), TITLE_LIMIT);
+}
+
+#[test]
+fn a_title_of_signs_that_are_escaped_keeps_the_host() {
+    let mut long = notification(NoticeWord::Fired);
+    long.rule.name = "cpu_".repeat(50);
+    let payload = payload(&message(&long), &Picture::None, false).unwrap();
+    let title = payload["embeds"][0]["title"].as_str().unwrap();
+    assert!(title.starts_with("Critical: cpu\\_cpu") && title.ends_with("… on db-01"), "{title}");
+    assert!((TITLE_LIMIT - 2..=TITLE_LIMIT).contains(&title.chars().count()));
 }
 
 #[test]

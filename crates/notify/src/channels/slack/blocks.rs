@@ -46,7 +46,9 @@ pub(crate) fn payload(message: &Message<'_>) -> Value {
 }
 
 fn blocks(page: &Page, budget: &mut Budget) -> Vec<Value> {
-    let header = budget.take(&format!("{} {}", page.tone.symbol(), page.title()), HEADER_LIMIT);
+    let symbol = page.tone.symbol();
+    let title = page.title_within(HEADER_LIMIT - truncate::length(symbol) - 1);
+    let header = budget.take(&format!("{symbol} {title}"), HEADER_LIMIT);
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": header, "emoji": false}}),
         section(&escape(&page.sentence), budget),

@@ -5,7 +5,6 @@ use crate::config::SmtpConfig;
 use crate::delivery::{Charts, Earlier, Message};
 use crate::notification::{NoticeWord, Notification};
 use crate::page::Page;
-use crate::truncate;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, MultiPart, SinglePart};
 use nightbell_alerts::Severity;
@@ -30,7 +29,7 @@ pub(super) fn build(
     let id = |delivery: &str| format!("<{}@{}>", token(delivery), token(domain));
     let mut builder = lettre::Message::builder()
         .from(config.from.clone())
-        .subject(truncate::to_chars(&page.headline(), SUBJECT_LIMIT))
+        .subject(page.headline_within(SUBJECT_LIMIT))
         .date(now)
         .message_id(Some(id(&message.delivery_id)));
     for mailbox in &config.to {

@@ -64,7 +64,7 @@ pub(super) fn event(message: &Message<'_>, routing_key: &str, dedup_key: &str, a
         "dedup_key": truncate::to_chars(dedup_key, DEDUP_KEY_LIMIT),
         "client": "Nightbell",
         "payload": {
-            "summary": truncate::to_chars(&page.headline(), SUMMARY_LIMIT),
+            "summary": page.headline_within(SUMMARY_LIMIT),
             "source": source(notification),
             "severity": severity(notification),
             "timestamp": notification.timestamp,
