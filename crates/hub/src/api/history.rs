@@ -208,7 +208,7 @@ fn within_bounds(store: &dyn MetricStore, query: &RangeQuery, most: usize) -> Re
         return Err(StoreError::TooMuch { most });
     }
     let series = outline.columns.iter().map(|column| column.key.to_string()).collect();
-    store.range_within(&RangeQuery { series, ..query.clone() }, MOST_VALUES)
+    store.range_within(&RangeQuery { series, ..query.clone() }, most)
 }
 
 fn tier_name(frame: &Frame) -> &'static str {
