@@ -286,6 +286,7 @@ where
         rest.set_parking(false);
         match parked {
             Poll::Ready(Ok(())) => {
+                // There is none where a request to upgrade was refused: that connection is let go.
                 let parts = connection.into_parts()?;
                 let mut stream = parts.io.into_inner();
                 stream.unread(&parts.read_buf);
