@@ -64,9 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_hour_is_open() {
+    fn the_newest_quarter_is_open() {
         let at = Timestamp::from_secs;
         assert!(may_be_closed(at(7_200), at(7_201)));
-        assert!(!may_be_closed(at(7_201), at(9_000)));
+        assert!(!may_be_closed(at(7_201), at(8_099)));
+        assert!(may_be_closed(at(7_201), at(8_100)));
     }
 }
