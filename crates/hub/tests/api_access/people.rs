@@ -1,7 +1,7 @@
 //! People and tokens as admins keep them.
 
 use crate::inside::live::Listener;
-use crate::inside::{Answer, Inside, PASSWORD, Who};
+use crate::inside::{Answer, Inside, PASSWORD, Who, until};
 use nightbell::{auth::token, clock};
 use nightbell_store::{ApiTokenRow, Change};
 use reqwest::Method;
@@ -96,8 +96,10 @@ async fn a_token_ends_with_its_time_and_so_does_what_it_opened() {
     let Who::Bearer(text) = inside.program(&["metrics:read"]).await else { panic!() };
     let program = Who::Bearer(text.clone());
     let mut listener = Listener::connect(&inside, &program).await;
-    let row = inside.hub.app.registry.read().tokens[&token::hash(&text)].clone();
-    let ended = ApiTokenRow { expires_at: Some(clock::now()), ..row };
+    let held = || inside.hub.app.registry.read().tokens[&token::hash(&text)].clone();
+    // Its use is written down beside the answers, and would be written over what follows.
+    until("the use of a token", async || held().used_at.is_some()).await;
+    let ended = ApiTokenRow { expires_at: Some(clock::now()), ..held() };
     inside.hub.app.registry.apply(vec![Change::PutToken(ended)], None).await.unwrap();
     assert_eq!((inside.get(&program, "/agents").await.status, listener.end().await), (401, 1008));
     inside.hub.stop().await;
