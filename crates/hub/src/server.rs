@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use patient::Patient;
+use patient::{Arrival, Patient};
 use rest::{Rest, Watched};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,7 +26,6 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 /// How long a connection may be idle between two requests: longer than agents usually wait between two heartbeats.
@@ -194,24 +193,6 @@ async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, rou
     }
 }
 
-/// A stream that says when it has something to read, without a buffer to read it into.
-trait Arrival {
-    /// Waits until something can be read, or the other side is gone.
-    async fn arrival(&self) -> std::io::Result<()>;
-}
-
-impl Arrival for TcpStream {
-    async fn arrival(&self) -> std::io::Result<()> {
-        self.readable().await
-    }
-}
-
-impl Arrival for TlsStream<TcpStream> {
-    async fn arrival(&self) -> std::io::Result<()> {
-        self.get_ref().0.readable().await
-    }
-}
-
 /// Talks to a client until either side has enough; before its first request and between them the connection is parked.
 async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
 where
@@ -221,7 +202,7 @@ where
     let (mut stream, mut patience) = (Patient::new(stream, Arc::clone(&rest)), heads::TIMEOUT);
     loop {
         let goes_on = tokio::select! {
-            arrival = stream.inner().arrival() => arrival.is_ok(),
+            arrival = stream.arrival() => arrival.is_ok(),
             () = tokio::time::sleep(patience) => false,
             () = stopped(&mut stop) => false,
         };

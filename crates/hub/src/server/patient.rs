@@ -13,12 +13,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 
 /// How long a client may go on sending after it was answered.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much is read at once.
 const CHUNK: usize = 8 * 1024;
+
+/// A stream that says when it has something to read, without a buffer to read it into.
+pub(super) trait Arrival {
+    /// Waits until something can be read, or the other side is gone.
+    async fn arrival(&self) -> io::Result<()>;
+}
+
+impl Arrival for TcpStream {
+    async fn arrival(&self) -> io::Result<()> {
+        self.readable().await
+    }
+}
+
+impl Arrival for TlsStream<TcpStream> {
+    async fn arrival(&self) -> io::Result<()> {
+        self.get_ref().0.readable().await
+    }
+}
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -49,9 +69,12 @@ impl<S> Patient<S> {
         &self.rest
     }
 
-    /// What is beneath.
-    pub(super) const fn inner(&self) -> &S {
-        &self.inner
+    /// Waits until there is something to read, or the other side is gone.
+    pub(super) async fn arrival(&self) -> io::Result<()>
+    where
+        S: Arrival,
+    {
+        if self.early.is_empty() { self.inner.arrival().await } else { Ok(()) }
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
