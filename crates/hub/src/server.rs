@@ -12,7 +12,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use patient::{Arrival, Patient};
+use patient::Patient;
 use rest::{Rest, Watched};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -196,13 +196,13 @@ async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, rou
 /// Talks to a client until either side has enough; before its first request and between them the connection is parked.
 async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
 where
-    S: AsyncRead + AsyncWrite + Arrival + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let rest = Arc::new(Rest::default());
     let (mut stream, mut patience) = (Patient::new(stream, Arc::clone(&rest)), heads::TIMEOUT);
     loop {
         let goes_on = tokio::select! {
-            arrival = stream.arrival() => arrival.is_ok(),
+            arrival = stream.arrival() => arrival.unwrap_or(false),
             () = tokio::time::sleep(patience) => false,
             () = stopped(&mut stop) => false,
         };

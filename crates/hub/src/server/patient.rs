@@ -12,39 +12,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
 
 /// How long a client may go on sending after it was answered.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much is read at once.
 const CHUNK: usize = 8 * 1024;
-
-/// A stream that says when it has something to read, without a buffer to read it into.
-pub(super) trait Arrival {
-    /// Waits until something can be read, or the other side is gone.
-    async fn arrival(&self) -> io::Result<()>;
-}
-
-impl Arrival for TcpStream {
-    async fn arrival(&self) -> io::Result<()> {
-        self.readable().await
-    }
-}
-
-impl Arrival for TlsStream<TcpStream> {
-    async fn arrival(&self) -> io::Result<()> {
-        self.get_ref().0.readable().await
-    }
-}
+/// How much of a request is read while the connection is parked: its beginning says that it is there. That a socket can be read says
+/// less, for TLS reads ahead.
+const BEGINNING: usize = 64;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     inner: S,
-    /// What was read and not used before the connection rested.
+    /// What was read ahead of whoever reads.
     early: Bytes,
     heads: Heads,
     rest: Arc<Rest>,
@@ -69,17 +52,21 @@ impl<S> Patient<S> {
         &self.rest
     }
 
-    /// Waits until there is something to read, or the other side is gone.
-    pub(super) async fn arrival(&self) -> io::Result<()>
-    where
-        S: Arrival,
-    {
-        if self.early.is_empty() { self.inner.arrival().await } else { Ok(()) }
-    }
-
     fn wrote(&mut self, bytes: &[u8]) {
         self.heads.wrote(bytes);
         self.rest.moved(self.heads.is_between());
+    }
+}
+
+impl<S: AsyncRead + Unpin> Patient<S> {
+    /// Waits for the beginning of a request, which is read once more; whether there is one, or the other side is gone.
+    pub(super) async fn arrival(&mut self) -> io::Result<bool> {
+        if self.early.is_empty() {
+            let mut beginning = [0; BEGINNING];
+            let amount = self.inner.read(&mut beginning).await?;
+            self.unread(beginning.get(..amount).unwrap_or_default());
+        }
+        Ok(!self.early.is_empty())
     }
 }
 

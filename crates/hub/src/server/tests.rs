@@ -124,6 +124,29 @@ async fn who_asks_for_an_end_gets_it() {
     assert!(timeout(LONG, serving).await.expect("ended").expect("no panic").is_none());
 }
 
+/// What arrives while nobody reads is not lost, in whatever pieces.
+#[tokio::test(start_paused = true)]
+async fn a_request_begins_while_parked_however_it_is_cut() {
+    let long = format!("GET / HTTP/1.1\r\nhost: hub\r\nx-long: {}\r\n\r\n", "x".repeat(3000));
+    for cut in [1, 10, 63, 64, 65, 200] {
+        let (near, mut far) = duplex(4096);
+        let (keep, stop) = watch::channel(false);
+        let serving = tokio::spawn(serve(near, PEER, router(), stop));
+        for _ in 0..2 {
+            let (beginning, rest) = long.split_at(cut);
+            far.write_all(beginning.as_bytes()).await.expect("somebody reads");
+            sleep(Duration::from_secs(3)).await;
+            ask(&mut far, rest.as_bytes(), "hello").await;
+            sleep(Duration::from_secs(3)).await;
+        }
+        ask(&mut far, GET, "hello").await;
+        sleep(Duration::from_secs(3)).await;
+        drop(far);
+        serving.await.expect("no panic");
+        drop(keep);
+    }
+}
+
 /// A real socket, served until the hub stops.
 #[tokio::test]
 async fn a_parked_socket_hears_its_client_and_the_end() {
