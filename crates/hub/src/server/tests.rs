@@ -147,6 +147,35 @@ async fn a_request_begins_while_parked_however_it_is_cut() {
     }
 }
 
+/// TLS reads ahead: it has the request already when it has read the end of the handshake, and the socket says nothing more.
+#[tokio::test]
+async fn a_request_that_comes_with_the_end_of_the_handshake_is_answered() {
+    crate::wiring::install_tls_provider();
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let acceptor = TlsAcceptor::from(TlsMaterial::read(&cert, &key).expect("they fit").0);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let (near, far) = duplex(64 * 1024);
+    let (keep, stop) = watch::channel(false);
+    let serving =
+        tokio::spawn(async move { serve(acceptor.accept(near).await.expect("shaken hands"), PEER, router(), stop).await });
+    let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+    let mut far = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, far).await.expect("shaken hands");
+    // The server has not run since the client's last word.
+    far.write_all(GET).await.expect("written");
+    let mut room = [0; 1024];
+    let read = timeout(Duration::from_secs(8), far.read(&mut room)).await.expect("an answer soon").expect("an answer");
+    assert!(room[..read].ends_with(b"hello"));
+    drop(far);
+    serving.await.expect("no panic");
+    drop(keep);
+}
+
 /// A real socket, served until the hub stops.
 #[tokio::test]
 async fn a_parked_socket_hears_its_client_and_the_end() {
