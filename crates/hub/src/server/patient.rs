@@ -82,6 +82,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         } else {
             let amount = self.early.len().min(buffer.remaining());
             buffer.put_slice(&self.early.split_to(amount));
+            // And what has come since: for a second read the reader would fetch a larger buffer.
+            if buffer.remaining() > 0
+                && let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buffer)
+            {
+                read?;
+            }
         }
         self.heads.read(buffer.filled().get(before..).unwrap_or_default());
         self.rest.moved(self.heads.is_between());
