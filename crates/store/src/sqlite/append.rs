@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::failure::Answer;
 use super::marks::{self, Beside};
-use super::{chunks, held, raw};
+use super::{agents, chunks, held, raw};
 use crate::chunk::{Chunk, Scratch};
 use crate::entities::SeenRow;
 use crate::ranges::Ranges;
@@ -30,14 +30,27 @@ enum Taken {
     Closed,
 }
 
-/// Whether nothing of an agent is to be stored any more.
-type IsGone<'a> = dyn FnMut(&Cache, AgentId) -> Answer<bool> + 'a;
+/// Whose heartbeats are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Anybody's.
+    All,
+    /// Those of agents that exist.
+    Enrolled,
+}
+
+impl Of {
+    /// Whether an agent is one of them. The cache forgets one that is deleted, so that the others are not looked up each time.
+    fn includes(self, connection: &Connection, cache: &Cache, agent: AgentId) -> Answer<bool> {
+        Ok(self == Self::All || cache.knows(agent) || agents::is_there(connection, agent)?)
+    }
+}
 
 /// Stores what is not stored yet. Heartbeats from before what is kept of raw are left out: their buckets are closed.
-pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch], is_gone: &mut IsGone<'_>) -> Answer<()> {
+pub(super) fn append(connection: &Connection, cache: &mut Cache, batches: &[Batch], of: Of) -> Answer<()> {
     let mut closed = 0_usize;
     for batch in batches {
-        if is_gone(cache, batch.agent)? {
+        if !of.includes(connection, cache, batch.agent)? {
             continue;
         }
         let taken = take_in(connection, cache, batch)?;
@@ -77,9 +90,9 @@ fn take_in(connection: &Connection, cache: &mut Cache, batch: &Batch) -> Answer<
 }
 
 /// Notes what the door has seen. Without ranges, the door has forgotten the process, and so does the store.
-pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow], is_gone: &mut IsGone<'_>) -> Answer<()> {
+pub(super) fn seen(connection: &Connection, cache: &mut Cache, rows: &[SeenRow], of: Of) -> Answer<()> {
     for row in rows {
-        if is_gone(cache, row.agent)? {
+        if !of.includes(connection, cache, row.agent)? {
             continue;
         }
         if row.ranges.is_empty() {

@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::dictionary::MOST_SERIES;
 use super::failure::Answer;
-use super::{agents, alerts, append, log, outbox};
+use super::{alerts, append, log, outbox};
 use crate::entities::Commit;
 use crate::mark::mark;
 use crate::seams::{LeaseToken, LoggedEvent};
@@ -22,9 +22,9 @@ pub(super) fn acquire(connection: &Connection, owner: Ulid, now: Timestamp) -> A
 
 /// Writes a commit, as if for the first time whatever of it is there already.
 pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit) -> Answer<Vec<LoggedEvent>> {
-    let mut is_gone = |cache: &Cache, agent| Ok(commit.enrolled_only && is_gone(connection, cache, agent)?);
-    append::append(connection, cache, &commit.batches, &mut is_gone)?;
-    append::seen(connection, cache, &commit.seen, &mut is_gone)?;
+    let of = if commit.enrolled_only { append::Of::Enrolled } else { append::Of::All };
+    append::append(connection, cache, &commit.batches, of)?;
+    append::seen(connection, cache, &commit.seen, of)?;
     cache.write_boots(connection)?;
     for (agent, received) in &commit.alive {
         append::seen_alive(connection, *agent, *received)?;
@@ -49,11 +49,6 @@ pub(super) fn commit(connection: &Connection, cache: &mut Cache, commit: &Commit
     let logged = events.map(|event| log::write(connection, event)).collect::<Answer<Vec<_>>>()?;
     remember(connection, &mark, &logged)?;
     Ok(told.into_iter().chain(logged).collect())
-}
-
-/// Whether an agent does not exist: the cache forgets one that is deleted, so that others are not looked up each time.
-fn is_gone(connection: &Connection, cache: &Cache, agent: AgentId) -> Answer<bool> {
-    Ok(!cache.knows(agent) && !agents::is_there(connection, agent)?)
 }
 
 /// The line about an agent that has more series than are kept.
