@@ -54,6 +54,13 @@ async fn ask(far: &mut DuplexStream, request: &[u8], end: &str) -> String {
     answer
 }
 
+/// What is said before the connection ends.
+async fn end(far: &mut DuplexStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    timeout(LONG, far.read_to_end(&mut rest)).await.expect("an end").expect("a clean one");
+    rest
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_at_rest_is_parked_and_goes_on() {
     let (near, mut far) = duplex(4096);
@@ -107,9 +114,7 @@ async fn who_was_answered_early_is_not_parked() {
     ask(&mut far, b"POST /refuse HTTP/1.1\r\nhost: hub\r\ncontent-length: 33\r\n\r\nhalf", "no").await;
     sleep(Duration::from_secs(5)).await;
     far.write_all(GET).await.expect("somebody reads it away");
-    let mut rest = Vec::new();
-    timeout(LONG, far.read_to_end(&mut rest)).await.expect("closed").expect("closed");
-    assert_eq!(rest, b"");
+    assert_eq!(end(&mut far).await, b"");
     drop(far);
     assert!(serving.await.expect("no panic").is_none());
 }
@@ -119,8 +124,7 @@ async fn who_asks_for_an_end_gets_it() {
     let (near, mut far) = duplex(4096);
     let serving = begin(near);
     ask(&mut far, b"GET / HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n", "hello").await;
-    let mut rest = Vec::new();
-    timeout(LONG, far.read_to_end(&mut rest)).await.expect("closed").expect("closed");
+    assert_eq!(end(&mut far).await, b"");
     assert!(timeout(LONG, serving).await.expect("ended").expect("no panic").is_none());
 }
 
