@@ -201,3 +201,34 @@ fn a_broken_index_gives_no_row_twice() {
         assert!(found.times.is_sorted_by(|a, b| a < b), "{tier:?}");
     }
 }
+
+#[test]
+fn what_is_complete_is_packed_where_other_history_cannot_be_read() {
+    for broken in ["agent_metrics_by_time", "agent_metrics"] {
+        let (_folder, path, store, lease) = fresh();
+        let names = schema((0..20).map(|n| format!("custom.value{n}")));
+        let values =
+            |minute: i64| (0..20).map(|n| f64::from(i32::try_from(minute * n % 1000).unwrap()) / 8.0).collect::<Vec<_>>();
+        // One after the other, so that the damaged page is of the first alone.
+        for n in 1..4 {
+            let beats: Vec<Batch> = (0..600).map(|minute| beat(n, minute * MINUTE, &names, &values(minute))).collect();
+            store.append(lease, &beats).unwrap();
+        }
+        store.roll_up(lease, at(10 * HOUR)).unwrap();
+        store.close().unwrap();
+        drop(store);
+        break_a_leaf(&path, broken);
+        let (store, lease) = open(&path);
+        let sealed = store.seal(lease, at(10 * HOUR + 30 * MINUTE), &SealPolicy::AT_ONCE);
+        assert!(matches!(sealed, Err(StoreError::Corrupt { .. })), "{broken}: the damage is said: {sealed:?}");
+        let chunks = |n: u8| number(&path, &format!("SELECT count(*) FROM agent_chunks WHERE agent = {n}"));
+        let packed = |n: u8| number(&path, &format!("SELECT count(*) FROM rollup_chunks WHERE tier = 1 AND agent = {n}"));
+        assert_eq!([2, 3].map(|n| (chunks(n), packed(n))), [(40, 9); 2], "{broken}");
+        assert!(chunks(1) < 40 || packed(1) < 9, "{broken}: {} and {}", chunks(1), packed(1));
+        let left = number(&path, "SELECT count(*) FROM agent_metrics NOT INDEXED WHERE id > 610");
+        assert!(
+            (2..100).contains(&left),
+            "{broken}: what is packed is removed, but for what shares pages with the damage: {left}"
+        );
+    }
+}

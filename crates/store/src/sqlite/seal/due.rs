@@ -28,10 +28,10 @@ pub(super) fn agents(connection: &Connection, after: i64) -> Answer<Vec<(i64, Ag
     Ok(found)
 }
 
-/// The next units of these agents that are due, at most one of each tier.
+/// The next units of these agents and tiers that are due, at most one of each.
 pub(super) fn units(
     connection: &Connection,
-    agents: &[(i64, AgentId)],
+    (agents, tiers): (&[(i64, AgentId)], &[Tier]),
     now: Timestamp,
     policy: &SealPolicy,
 ) -> Answer<Vec<Unit>> {
@@ -39,12 +39,12 @@ pub(super) fn units(
     for (key, agent) in agents {
         let Some(held) = held::by_key(connection, *key)? else { continue };
         let clock = Clock::new(*key, now, policy);
-        for tier in Tier::ALL {
+        for tier in tiers {
             let next = match tier {
                 Tier::Raw => raw(connection, &held, &clock)?,
-                _ => rollup(connection, &held, tier, &clock)?,
+                _ => rollup(connection, &held, *tier, &clock)?,
             };
-            found.extend(next.map(|(span, dense)| Unit { key: *key, agent: *agent, tier, span, dense }));
+            found.extend(next.map(|(span, dense)| Unit { key: *key, agent: *agent, tier: *tier, span, dense }));
         }
     }
     Ok(found)

@@ -10,7 +10,7 @@ mod sweep;
 use super::SqliteStore;
 use super::cache::Cache;
 use super::chunks::{self, RAW, ROLLUPS};
-use super::failure::Answer;
+use super::failure::{Answer, Met};
 use super::history::Span;
 use super::marks::Piece;
 use super::noted::{Noted, Spot};
@@ -72,16 +72,18 @@ struct Seen {
 }
 
 impl SqliteStore {
-    /// Packs everything that is due, then removes rows that stand in chunks now.
+    /// Packs everything that is due, then removes rows that stand in chunks now. Damage is in the way of what it hits alone, and said at
+    /// the end.
     pub(super) fn seal_due(&self, lease: LeaseToken, now: Timestamp, policy: &SealPolicy) -> Result<Housekeeping, StoreError> {
-        let (mut done, mut after) = (Housekeeping::default(), 0);
+        let (mut done, mut after, mut met) = (Housekeeping::default(), 0, Met::default());
         loop {
             let agents = self.readers.read("look for what is complete", |connection| due::agents(connection, after))?;
             let Some((last, _)) = agents.last() else { break };
             after = *last;
-            done.chunks += self.seal_agents(lease, &agents, now, policy)?;
+            done.chunks += self.seal_agents(lease, &agents, (now, policy), &mut met)?;
         }
-        done.removed = self.sweep(lease, now, policy)?;
+        done.removed = self.sweep(lease, now, policy, &mut met)?;
+        met.end()?;
         Ok(done)
     }
 
@@ -90,13 +92,12 @@ impl SqliteStore {
         &self,
         lease: LeaseToken,
         agents: &[(i64, AgentId)],
-        now: Timestamp,
-        policy: &SealPolicy,
+        (now, policy): (Timestamp, &SealPolicy),
+        met: &mut Met,
     ) -> Result<u64, StoreError> {
         let (mut written, mut stuck) = (0, HashSet::new());
         loop {
-            let mut units =
-                self.readers.read("look for what is complete", |connection| due::units(connection, agents, now, policy))?;
+            let mut units = self.due_units(agents, (now, policy), met)?;
             units.retain(|unit| !stuck.contains(&(unit.key, unit.tier)));
             if units.is_empty() {
                 return Ok(written);
@@ -105,7 +106,7 @@ impl SqliteStore {
             let young = units.iter().take_while(|unit| !unit.dense).count();
             let (young, dense) = units.split_at(young);
             for group in young.chunks(TOGETHER).chain(dense.chunks(1)) {
-                for (unit, is_done) in self.seal_group(lease, group, now)? {
+                for (unit, is_done) in self.seal_group(lease, group, now, met)? {
                     written += u64::from(is_done);
                     if !is_done {
                         stuck.insert((unit.key, unit.tier));
@@ -115,8 +116,51 @@ impl SqliteStore {
         }
     }
 
-    /// Packs some units and puts them in place; which of them got there.
-    fn seal_group(&self, lease: LeaseToken, group: &[Unit], now: Timestamp) -> Result<Vec<(Unit, bool)>, StoreError> {
+    /// The next units of some agents that are due. Where damage is in the way, each agent and tier is asked by itself.
+    fn due_units(
+        &self,
+        agents: &[(i64, AgentId)],
+        (now, policy): (Timestamp, &SealPolicy),
+        met: &mut Met,
+    ) -> Result<Vec<Unit>, StoreError> {
+        let ask = |agents: &[(i64, AgentId)], tiers: &[Tier]| {
+            self.readers.read("look for what is complete", |connection| due::units(connection, (agents, tiers), now, policy))
+        };
+        match ask(agents, &Tier::ALL) {
+            Err(StoreError::Corrupt { .. }) => {}
+            asked => return asked,
+        }
+        let mut units = Vec::new();
+        for agent in agents.chunks(1) {
+            for tier in Tier::ALL.chunks(1) {
+                units.extend(met.past(ask(agent, tier))?.unwrap_or_default());
+            }
+        }
+        Ok(units)
+    }
+
+    /// Packs some units and puts them in place; which of them got there. Where damage is in the way, each goes by itself.
+    fn seal_group(
+        &self,
+        lease: LeaseToken,
+        group: &[Unit],
+        now: Timestamp,
+        met: &mut Met,
+    ) -> Result<Vec<(Unit, bool)>, StoreError> {
+        match self.seal_together(lease, group, now) {
+            Err(StoreError::Corrupt { .. }) if group.len() > 1 => {
+                let mut outcomes = Vec::with_capacity(group.len());
+                for unit in group.chunks(1) {
+                    outcomes.extend(self.seal_group(lease, unit, now, met)?);
+                }
+                Ok(outcomes)
+            }
+            done => Ok(met.past(done)?.unwrap_or_else(|| group.iter().map(|unit| (*unit, false)).collect())),
+        }
+    }
+
+    /// Packs some units and puts them in place, in one transaction.
+    fn seal_together(&self, lease: LeaseToken, group: &[Unit], now: Timestamp) -> Result<Vec<(Unit, bool)>, StoreError> {
         let _slice = self.housekeeping();
         let built = self.readers.read("pack history", |connection| {
             let sight = self.sight();
