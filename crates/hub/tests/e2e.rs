@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "e2e/company.rs"]
+mod company;
 #[path = "e2e/doubt.rs"]
 mod doubt;
 #[path = "e2e/history.rs"]

@@ -1,9 +1,9 @@
 //! The one place where heartbeats become durable and alerts change: a thread that owns the admission and the evaluator.
 //!
 //! Work comes over one queue. Submissions are counted against a bound, and a full queue is an answer, not a wait; word from
-//! the rest of the hub always gets through. Each turn takes what queued up during the previous commit (under load during a few
-//! milliseconds at least: `pace`), evaluates it in memory and commits samples, alert states and outbox rows in one transaction;
-//! only then agents are acknowledged.
+//! the rest of the hub always gets through. Each turn takes what queued up during the previous commit and, where nobody waits
+//! for it, what comes within a moment (`pace`), evaluates it in memory as it comes and commits samples, alert states and outbox rows in one
+//! transaction; only then agents are acknowledged.
 
 mod pace;
 mod run;

@@ -4,7 +4,7 @@
 //! memory: what comes in meanwhile is not acknowledged (its agents keep it), pages go out without the store, and people's words count
 //! at once, of which they are told that they are not written down yet.
 
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::turn::Turn;
 use super::{Control, PipelineInput, Word, Work};
 use crate::clock::{self, StepDetector};
@@ -111,27 +111,45 @@ impl Pipeline {
         }
     }
 
-    /// Waits for work or the next deadline, then takes what is there.
+    /// Waits for work or the next deadline, takes what is there, and waits for more where nobody waits for it.
     fn gather(&mut self, turn: &mut Turn) {
-        let now = clock::now();
-        let deadline = self.parts.evaluator.next_deadline().map(|at| at.millis_since(now).max(0).unsigned_abs());
-        let mut wait = deadline.map_or(IDLE, |ms| Duration::from_millis(ms).min(IDLE));
-        if self.stuck.is_some() {
-            wait = wait.min(RETRY);
-        }
-        match self.parts.input.receiver.recv_timeout(wait) {
+        let wait = if self.stuck.is_some() { RETRY } else { IDLE };
+        match self.receive(wait) {
             Ok(work) => self.take(work, turn),
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => self.stopping = true,
         }
         let begun = Instant::now();
+        self.take_all(turn);
+        self.pace.begun(begun, turn.replies.len());
+        while self.is_patient(turn) {
+            let Ok(work) = self.receive(pace::patience(begun, Instant::now())) else { break };
+            self.take(work, turn);
+            self.take_all(turn);
+        }
+    }
+
+    /// Waits for work so long, or until the next deadline.
+    fn receive(&self, longest: Duration) -> Result<Work, RecvTimeoutError> {
+        let now = clock::now();
+        let deadline = self.parts.evaluator.next_deadline().map(|at| at.millis_since(now).max(0).unsigned_abs());
+        let wait = deadline.map_or(longest, |ms| Duration::from_millis(ms).min(longest));
+        self.parts.input.receiver.recv_timeout(wait)
+    }
+
+    /// Takes what is there, as far as there is room.
+    fn take_all(&mut self, turn: &mut Turn) {
         while turn.has_room() {
             match self.parts.input.receiver.try_recv() {
                 Ok(work) => self.take(work, turn),
                 Err(_empty) => break,
             }
         }
-        self.pace.begun(begun, turn.replies.len());
+    }
+
+    /// Whether there is nothing in a turn that somebody waits for.
+    fn is_patient(&self, turn: &Turn) -> bool {
+        turn.is_patient() && self.effects.is_empty() && self.stuck.is_none() && !self.stopping
     }
 
     fn take(&mut self, work: Work, turn: &mut Turn) {
@@ -160,6 +178,7 @@ impl Pipeline {
             // It was deleted while this waited: nobody remembers anything of it.
             return;
         }
+        turn.in_a_hurry |= self.pace.hurries(submission.agent, submission.heard.len(), Instant::now());
         let oldest = clock::now().plus_millis(-self.parts.raw_ms);
         let mut answers = Vec::with_capacity(submission.heard.len());
         for heard in submission.heard {
@@ -210,6 +229,7 @@ impl Pipeline {
             Control::AgentRemoved(id) => {
                 evaluator.remove_agent(id, now, out);
                 self.parts.admission.forget(id);
+                self.pace.forget(id);
                 self.parts.fleet.remove(id);
             }
             Control::Opened(id) => evaluator.connection_opened(id, now),

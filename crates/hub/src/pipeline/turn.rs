@@ -20,6 +20,8 @@ pub(super) struct Turn {
     pub(super) replies: Vec<(ReplyTo, Vec<Answer>)>,
     pub(super) words: Vec<(oneshot::Sender<Word>, bool)>,
     pub(super) heartbeats: usize,
+    /// Somebody in it will send more once it is answered.
+    pub(super) in_a_hurry: bool,
 }
 
 impl Turn {
@@ -31,6 +33,11 @@ impl Turn {
     /// Whether the next submission still fits into this turn.
     pub(super) const fn has_room(&self) -> bool {
         self.heartbeats < MAX_HEARTBEATS
+    }
+
+    /// Whether it is of agents alone, none of which waits for its answer. An empty one has nothing to wait for.
+    pub(super) const fn is_patient(&self) -> bool {
+        !self.in_a_hurry && self.words.is_empty() && !self.replies.is_empty() && self.has_room()
     }
 
     /// Whether there is anything to make durable.
