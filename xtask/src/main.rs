@@ -10,7 +10,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   test [STEP…]                   install what this machine lacks, then every check and test (or only the steps named)
   test --list                    the names of the steps
   pages                          the UI's end-to-end tests against the hub that `cargo build` made
-  slow                           soaks and hundreds of kills: the tests behind NIGHTBELL_SLOW=1, in release
+  slow                           soaks and hundreds of kills: the tests behind NIGHTBELL_SLOW=1, optimised
   dist                           the shipped binaries, with their sizes
   docs                           write the generated parts of the pages in docs/
   migrations --bless [--force]   record the checksums of new migrations (--force: of changed ones too, before a release only)";

@@ -1,5 +1,5 @@
 //! `cargo xtask slow`: what takes too long for every push. The tests behind `NIGHTBELL_SLOW=1` (soaks, crash images,
-//! hundreds of kills), in release, one at a time, with what they print.
+//! hundreds of kills), optimised, one at a time, with what they print.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,10 @@ pub fn run(repo: &Repo) -> Result<()> {
     if packages.is_empty() {
         bail!("no test of any crate looks for {GATE}");
     }
-    let binaries = "build --release --locked --package nightbell --package nightbell-agent --bins";
+    let binaries = "build --profile slow --locked --package nightbell --package nightbell-agent --bins";
     Step::cargo("binaries", &repo.root, binaries).run()?;
     let picked: Vec<String> = packages.iter().map(|name| format!("--package {name}")).collect();
-    let line = format!("test --release --locked {} --tests -- --nocapture --test-threads=1", picked.join(" "));
+    let line = format!("test --profile slow --locked {} --tests -- --nocapture --test-threads=1", picked.join(" "));
     Step::cargo("slow", &repo.root, &line).env(GATE, "1").run()?;
     Ok(())
 }
