@@ -113,8 +113,8 @@ impl Pipeline {
 
     /// Waits for work or the next deadline, takes what is there, and waits for more where nobody waits for it.
     fn gather(&mut self, turn: &mut Turn) {
-        let wait = if self.stuck.is_some() { RETRY } else { IDLE };
-        match self.receive(wait) {
+        let longest = if self.stuck.is_some() { RETRY } else { IDLE };
+        match self.parts.input.receiver.recv_timeout(self.until_deadline(longest)) {
             Ok(work) => self.take(work, turn),
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => self.stopping = true,
@@ -123,18 +123,22 @@ impl Pipeline {
         self.take_all(turn);
         self.pace.begun(begun, turn.replies.len());
         while self.is_patient(turn) {
-            let Ok(work) = self.receive(pace::patience(begun, Instant::now())) else { break };
+            let wait = self.until_deadline(pace::patience(begun, Instant::now()));
+            // Work that is there already would be taken for ever.
+            if wait.is_zero() {
+                break;
+            }
+            let Ok(work) = self.parts.input.receiver.recv_timeout(wait) else { break };
             self.take(work, turn);
             self.take_all(turn);
         }
     }
 
-    /// Waits for work so long, or until the next deadline.
-    fn receive(&self, longest: Duration) -> Result<Work, RecvTimeoutError> {
+    /// How long to wait: so long at most, and no longer than the evaluator's next deadline.
+    fn until_deadline(&self, longest: Duration) -> Duration {
         let now = clock::now();
         let deadline = self.parts.evaluator.next_deadline().map(|at| at.millis_since(now).max(0).unsigned_abs());
-        let wait = deadline.map_or(longest, |ms| Duration::from_millis(ms).min(longest));
-        self.parts.input.receiver.recv_timeout(wait)
+        deadline.map_or(longest, |ms| Duration::from_millis(ms).min(longest))
     }
 
     /// Takes what is there, as far as there is room.
