@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const COMPANY: usize = 8;
 /// The distance: a hundred turns a second share their price among all, and nobody notices the wait.
 const DISTANCE: Duration = Duration::from_millis(10);
-/// How long a turn that nobody waits for stays open: ten a second are a tenth of the commits of a thousand agents at 15 s, and what is
+/// How long a turn that nobody waits for stays open: ten a second are a seventh of what a thousand agents at 15 s would have, and what is
 /// shown live comes as if at once.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Who sends again so soon has sent because it was answered: agents are asked for a heartbeat once a second at most.
