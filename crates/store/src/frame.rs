@@ -7,6 +7,11 @@ use nightbell_model::{Column, Frame, SeriesKey, Tier, Timestamp};
 /// A hole of more than so many usual spacings between raw samples is a gap.
 const HOLE_SPACINGS: i64 = 3;
 
+/// How far raw samples usually are apart: agents send so often if nobody says otherwise.
+const USUAL_SPACING_MS: i64 = 15_000;
+/// Room is made for so many rows at first; longer answers find more when they need it.
+const MOST_ROOM: usize = 1_024;
+
 /// A series that is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -31,13 +36,14 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// An answer with these columns and this step (`None`: raw samples).
+    /// An answer with these columns and this step (`None`: raw samples), with room for what a span of `span_ms` usually has.
     #[must_use]
-    pub(crate) fn new(wanted: Vec<Wanted>, step_ms: Option<i64>) -> Self {
-        let columns = wanted.iter().map(|_| [const { Vec::new() }; 3]).collect();
+    pub(crate) fn new(wanted: Vec<Wanted>, step_ms: Option<i64>, span_ms: i64) -> Self {
+        let rows = usize::try_from(span_ms / step_ms.unwrap_or(USUAL_SPACING_MS)).map_or(0, |rows| (rows + 1).min(MOST_ROOM));
+        let columns = wanted.iter().map(|_| std::array::from_fn(|_| Vec::with_capacity(rows))).collect();
         let buckets = vec![Bucket::default(); wanted.len()];
-        let (times, widths, tiers) = (Vec::new(), Vec::new(), Vec::new());
-        Self { wanted, step_ms, times, widths, columns, open: None, buckets, tiers }
+        let (times, widths) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        Self { wanted, step_ms, times, widths, columns, open: None, buckets, tiers: Vec::new() }
     }
 
     /// Adds the next row in time, `values` as many as columns: a raw sample (its own width `None`) or a bucket of its tier.
@@ -182,7 +188,7 @@ mod tests {
     }
 
     fn assembly(keys: &[&str], step_ms: Option<i64>) -> Assembly {
-        Assembly::new(keys.iter().map(|key| Wanted { key: key.parse().unwrap(), decimals: 1 }).collect(), step_ms)
+        Assembly::new(keys.iter().map(|key| Wanted { key: key.parse().unwrap(), decimals: 1 }).collect(), step_ms, 600_000)
     }
 
     fn times(frame: &Frame) -> Vec<i64> {

@@ -18,7 +18,7 @@ pub(crate) struct Question {
     pub(crate) tier: Option<Tier>,
     /// At most so many points when choosing.
     pub(crate) max_points: usize,
-    /// How many raw samples the span has, counted only as far as one more than `max_points`.
+    /// How many raw samples the span has, counted only as far as it shows whether they are more than `max_points`.
     pub(crate) raw_points: usize,
     /// What has been removed.
     pub(crate) whole_from: WholeFrom,

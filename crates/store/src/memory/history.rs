@@ -263,7 +263,7 @@ impl History {
             if plan.step_ms.is_none() {
                 plan.segments = resolution::with_kept(plan.segments, &self.kept());
             }
-            let mut assembly = Assembly::new(wanted.clone(), plan.step_ms);
+            let mut assembly = Assembly::new(wanted.clone(), plan.step_ms, end.millis_since(start));
             for segment in &plan.segments {
                 self.read(segment.tier, (segment.start, segment.end), &wanted, |time, row| {
                     assembly.row(segment.tier, time, row);

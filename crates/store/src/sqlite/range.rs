@@ -26,9 +26,10 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
     }
     let ids: Vec<u32> = chosen.iter().map(|entry| entry.id).collect();
     let selection = Selection::new(&held, &found.decimals, &ids, sight.noted);
-    let raw_span = (start.max(whole_from.of(Tier::Raw)), end);
-    let raw_points = raw::count(connection, &selection, raw_span, query.max_points)?;
     let (tier, max_points) = (query.tier, query.max_points);
+    let raw_span = (start.max(whole_from.of(Tier::Raw)), end);
+    // Who names a tier gets it, however much that is.
+    let raw_points = if tier.is_some() { 0 } else { raw::count(connection, &selection, raw_span, max_points)? };
     let decimals = |entry: &Entry| found.decimals.get(entry.id as usize).copied().unwrap_or(0);
     let wanted = || chosen.iter().map(|entry| Wanted { key: entry.key.clone(), decimals: decimals(entry) }).collect();
     resolution::within_budget(query.tier, max_points, raw_points, |raw_points| {
@@ -36,7 +37,7 @@ pub(super) fn range(connection: &Connection, sight: &Sight<'_>, query: &RangeQue
         if plan.step_ms.is_none() {
             plan.segments = pins::between(connection, held.key, (start, end), plan.segments)?;
         }
-        let mut assembly = Assembly::new(wanted(), plan.step_ms);
+        let mut assembly = Assembly::new(wanted(), plan.step_ms, end.millis_since(start));
         for segment in &plan.segments {
             let mut sink = |time, columns: &[crate::rollup::Bucket]| {
                 assembly.row(segment.tier, time, columns);

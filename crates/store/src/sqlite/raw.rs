@@ -195,28 +195,33 @@ impl Block {
     }
 }
 
-/// How many rows lie within a span, exactly if there are not more than `enough`.
+/// How many rows lie within a span, as far as it matters: more than `enough` if there are more, and not if there are not.
 pub(super) fn count(connection: &Connection, selection: &Selection<'_>, span: Span, enough: usize) -> Answer<usize> {
     let mut count = 0;
+    let mut edges = Vec::new();
     if span.0 < selection.sealed_to {
         let pieces = chunks::readable(connection, selection, Tier::Raw, span)?;
-        let is_inside = |piece: &&Piece| piece.start >= span.0 && piece.until <= span.1;
-        let rows = |piece: &Piece| usize::try_from(piece.rows).unwrap_or(0);
-        count += pieces.iter().filter(is_inside).map(rows).sum::<usize>();
-        if count <= enough {
-            let (mut block, bare) = (Block::new(0), selection.bare());
-            for piece in pieces.iter().filter(|piece| !is_inside(piece)) {
-                block.load(connection, &bare, piece)?;
-                count += block.within(span).len();
-            }
-        }
+        count += pieces.iter().map(rows).sum::<usize>();
+        edges.extend(pieces.into_iter().filter(|piece| piece.start < span.0 || piece.until > span.1));
         count += count_rows(connection, selection.agent, LATE, span, enough)?;
     }
     let hot = (span.0.max(selection.sealed_to), span.1);
-    if count <= enough && hot.0 < hot.1 {
+    if hot.0 < hot.1 {
         count += count_rows(connection, selection.agent, HOT, hot, enough)?;
     }
+    // Only where the whole of the chunks at the edges is too much, it matters which of their rows lie outside.
+    if count > enough && count - edges.iter().map(rows).sum::<usize>() <= enough {
+        let (mut block, bare) = (Block::new(0), selection.bare());
+        for piece in &edges {
+            block.load(connection, &bare, piece)?;
+            count = count - rows(piece) + block.within(span).len();
+        }
+    }
     Ok(count)
+}
+
+fn rows(piece: &Piece) -> usize {
+    usize::try_from(piece.rows).unwrap_or(0)
 }
 
 fn count_rows(connection: &Connection, agent: i64, table: &str, span: Span, enough: usize) -> Answer<usize> {
