@@ -1,6 +1,6 @@
 //! The listening socket: plain HTTP or TLS, HTTP/1.1 with upgrades, slow clients cut off, resting ones parked, a clean end.
 //!
-//! What is answered is the router's business.
+//! What is answered is the business of whoever is given to it.
 
 mod heads;
 mod patient;
@@ -8,14 +8,16 @@ mod rest;
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use patient::Patient;
 use rest::{Rest, Watched};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -26,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 /// How long a connection may be idle between two requests: longer than agents usually wait between two heartbeats.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
@@ -60,6 +62,17 @@ pub enum ListenError {
         /// What is wrong.
         why: String,
     },
+}
+
+/// Whoever answers requests, a router for one.
+pub trait Answers:
+    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
+{
+}
+
+impl<A> Answers for A where
+    A: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
+{
 }
 
 /// A bound socket.
@@ -147,14 +160,14 @@ impl Server {
     }
 
     /// Serves until `stop` turns true, then lets requests in hand finish for at most `grace`.
-    pub async fn run(self, router: Router, mut stop: watch::Receiver<bool>, grace: Duration) {
+    pub async fn run(self, answers: impl Answers, mut stop: watch::Receiver<bool>, grace: Duration) {
         let mut connections = tokio::task::JoinSet::new();
         loop {
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let serve = connection(stream, peer, self.tls.clone(), router.clone(), stop.clone());
+                        let serve = connection(stream, peer, self.tls.clone(), answers.clone(), stop.clone());
                         connections.spawn(serve);
                     }
                     Err(error) => {
@@ -176,25 +189,31 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router, stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    answers: impl Answers,
+    stop: watch::Receiver<bool>,
+) {
     let _fine = stream.set_nodelay(true);
     match tls {
-        None => serve(stream, peer, router, stop).await,
+        None => serve(stream, peer, answers, stop).await,
         // In a box: thousands of plain connections need no room for the state of TLS.
-        Some(acceptor) => Box::pin(secured(stream, peer, acceptor, router, stop)).await,
+        Some(acceptor) => Box::pin(secured(stream, peer, acceptor, answers, stop)).await,
     }
 }
 
-async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, router: Router, stop: watch::Receiver<bool>) {
+async fn secured(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, answers: impl Answers, stop: watch::Receiver<bool>) {
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, peer, router, stop).await,
+        Ok(Ok(stream)) => serve(stream, peer, answers, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_late) => tracing::debug!(%peer, "TLS handshake took too long"),
     }
 }
 
 /// Talks to a client until either side has enough; before its first request and between them the connection is parked.
-async fn serve<S>(stream: S, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>)
+async fn serve<S>(stream: S, peer: SocketAddr, answers: impl Answers, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -210,7 +229,7 @@ where
             let _gone = stream.shutdown().await;
             return;
         }
-        let Some(parked) = talk(stream, &rest, peer, &router, &mut stop).await else { return };
+        let Some(parked) = talk(stream, &rest, peer, &answers, &mut stop).await else { return };
         (stream, patience) = (parked, IDLE_TIMEOUT);
     }
 }
@@ -220,26 +239,23 @@ async fn talk<S>(
     stream: Patient<S>,
     rest: &Arc<Rest>,
     peer: SocketAddr,
-    router: &Router,
+    answers: &impl Answers,
     stop: &mut watch::Receiver<bool>,
 ) -> Option<Patient<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (asked, answered) = (Arc::clone(rest), Arc::clone(rest));
-    let service = router
+    let service = answers
         .clone()
         .map_request(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            request.map(|body| axum::body::Body::new(Watched::request(body, Arc::clone(&asked))))
+            request.map(|body| Body::new(Watched::request(body, Arc::clone(&asked))))
         })
-        .map_response(move |response: http::Response<axum::body::Body>| {
-            response.map(|body| Watched::answer(body, Arc::clone(&answered)))
-        });
+        .map_response(move |response: Response| response.map(|body| Watched::answer(body, Arc::clone(&answered))));
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        // It begins when the connection is idle. What a head may take is bounded below.
-        .header_read_timeout(IDLE_TIMEOUT)
+        // One would begin when the connection is idle, with a timer for each request. What a head may take is bounded by the stream.
+        .header_read_timeout(None)
         .max_buf_size(READ_BUFFER)
         // A client may close its half once it has asked. And to notice an end in the middle of a request, hyper would fetch a
         // second buffer beside the one that the request lies in, for every heartbeat.
@@ -248,6 +264,7 @@ where
         .with_upgrades();
     // In a box, so that a parked connection has no room for it.
     let mut connection = Box::new(connection);
+    let mut quiet = Duration::ZERO;
     let ended = loop {
         let moves = rest.moves();
         tokio::select! {
@@ -258,7 +275,12 @@ where
             }
             () = tokio::time::sleep(PARK_AFTER) => {}
         }
-        if rest.moves() != moves || !rest.is_at_rest() {
+        quiet = if rest.moves() == moves { quiet + PARK_AFTER } else { Duration::ZERO };
+        if quiet >= IDLE_TIMEOUT && rest.is_idle() {
+            Pin::new(&mut *connection).graceful_shutdown();
+            break connection.await;
+        }
+        if quiet.is_zero() || !rest.is_at_rest() {
             continue;
         }
         rest.set_parking(true);

@@ -150,7 +150,7 @@ impl Hub {
         let pipeline = Pipeline::spawn(parts).context("cannot start the pipeline's thread")?;
         let mut outbox_stop = stopped.clone();
         let outbox = tokio::spawn(outbox.run(async move { stopped_by(&mut outbox_stop).await }, OUTBOX_GRACE));
-        let http = tokio::spawn(server.run(api::router(Arc::clone(&app), stopped.clone()), stopped, HTTP_GRACE));
+        let http = tokio::spawn(server.run(api::front(Arc::clone(&app), stopped.clone()), stopped, HTTP_GRACE));
         Ok(Self { jobs: start_jobs(&app), app, url, stop, http, outbox, pipeline, _control: control })
     }
 

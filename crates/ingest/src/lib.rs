@@ -1,7 +1,7 @@
 //! An agent's bytes become heartbeats that can be stored, or exactly why not.
 //!
 //! Pure parts: [`Flattener`] (names and numbers become series by the catalogue), [`Admission`] (what was seen before, and which
-//! moment is meant), [`TokenBucket`]. Shell: [`router()`], the agents' WebSocket and HTTP endpoints, which hand what they
+//! moment is meant), [`TokenBucket`]. Shell: [`Endpoints`], the agents' WebSocket and HTTP endpoints, which hand what they
 //! understood to a [`HubPort`] and pass its answers back. Storing and evaluating are left to the hub.
 
 mod acks;
@@ -32,4 +32,4 @@ pub use heard::{Heard, SampleClock};
 pub use mailbox::{Answer, Closer, Done, Replied, ReplyTo, reply};
 pub use port::{Description, Enrol, Enrolled, HubPort, Refusal, Submission};
 pub use rate::TokenBucket;
-pub use router::router;
+pub use router::Endpoints;

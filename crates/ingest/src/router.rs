@@ -1,4 +1,4 @@
-//! The agents' endpoints as a router, and what they share.
+//! The agents' endpoints, as a router and the busiest of them without one, and what they share.
 
 use crate::plan::PlanPool;
 use crate::port::HubPort;
@@ -6,6 +6,8 @@ use crate::rate::{BURST, HEARTBEATS_PER_SECOND, TokenBucket};
 use crate::understand::Listener;
 use crate::{post, socket};
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post as on_post};
 use nightbell_model::AgentId;
 use std::collections::HashMap;
@@ -14,17 +16,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// `GET /agents/connect` (WebSocket), `POST /nodes` and `POST /metrics/system` under each of the API's base paths (whole paths:
-/// a nested router takes every request's address apart). The server should put the peer's address into the requests
-/// (`ConnectInfo<SocketAddr>`); without it agents have no address.
-pub fn router(port: Arc<dyn HubPort>, bases: &[&str]) -> Router {
-    let under = |router: Router<Arc<Shared>>, base: &&str| {
-        router
-            .route(&format!("{base}/agents/connect"), get(socket::connect))
-            .route(&format!("{base}/nodes"), on_post(post::nodes))
-            .route(&format!("{base}/metrics/system"), on_post(post::metrics))
-    };
-    bases.iter().fold(Router::new(), under).with_state(Arc::new(Shared::new(port)))
+/// `GET /agents/connect` (WebSocket), `POST /nodes` and `POST /metrics/system`. The server should put the peer's address into the
+/// requests (`ConnectInfo<SocketAddr>`); without it agents have no address.
+#[derive(Debug, Clone)]
+pub struct Endpoints(Arc<Shared>);
+
+impl Endpoints {
+    /// The endpoints around `port`. Clones know the same agents, and bound them together.
+    #[must_use]
+    pub fn new(port: Arc<dyn HubPort>) -> Self {
+        Self(Arc::new(Shared::new(port)))
+    }
+
+    /// Their routes under each of the API's base paths (whole paths: a nested router takes every request's address apart).
+    pub fn router(&self, bases: &[&str]) -> Router {
+        let under = |router: Router<Arc<Shared>>, base: &&str| {
+            router
+                .route(&format!("{base}/agents/connect"), get(socket::connect))
+                .route(&format!("{base}/nodes"), on_post(post::nodes))
+                .route(&format!("{base}/metrics/system"), on_post(post::metrics))
+        };
+        bases.iter().fold(Router::new(), under).with_state(Arc::clone(&self.0))
+    }
+
+    /// Answers what was posted to `/metrics/system`, for servers that want no router between them and a heartbeat.
+    pub async fn heartbeats(&self, request: Request) -> Response {
+        post::metrics(State(Arc::clone(&self.0)), request).await.into_response()
+    }
 }
 
 /// What one agent has at the HTTP way: the plan of its last names, and its allowance.

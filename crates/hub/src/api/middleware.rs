@@ -22,12 +22,10 @@ use tracing::Instrument;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A problem of another crate's routes is a few hundred bytes.
 const PROBLEM_LIMIT: usize = 64 * 1024;
-/// Where agents post heartbeats: most requests by far.
-const HEARTBEATS: [&str; 2] = ["/api/v1/metrics/system", "/api/metrics/system"];
 /// How many headers an answer gets here; room for them is made once.
 const HEADERS: usize = 6;
 
-/// Puts what every request has around the routes: one layer, because each one costs every heartbeat over HTTP.
+/// Puts what every request has around the routes, in one layer.
 pub(super) fn wrap(routes: Router, app: &Arc<App>) -> Router {
     routes.layer(from_fn_with_state(Arc::clone(app), around))
 }
@@ -42,15 +40,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let id = ids::fresh().to_string();
     let asked = tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
     let begun = Instant::now();
-    let span = || tracing::error_span!("request", id);
-    let answered = if HEARTBEATS.contains(&request.uri().path()) {
-        // Nothing on a heartbeat's way writes lines that would want the request's name, and its waits have bounds of their own:
-        // span and timer would cost as much as reading its JSON.
-        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-        answering.await.unwrap_or_else(|cause| span().in_scope(|| panicked(&*cause)))
-    } else {
-        answer(request, next).instrument(span()).await
-    };
+    let answered = answer(request, next).instrument(tracing::error_span!("request", id)).await;
     let mut response = name_problem(answered, &id).await;
     careful(response.headers_mut());
     let (took, status) = (begun.elapsed(), response.status());
@@ -58,6 +48,27 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     if let Some((method, path)) = asked {
         tracing::debug!(request_id = id, %method, path, status = status.as_u16(), took_us = took.as_micros(), "answered");
     }
+    named(response, id)
+}
+
+/// The same around heartbeats that are being answered, as far as it concerns them: nothing on their way writes lines that would want
+/// the request's name, their waits have bounds of their own, and no browser reads the answers.
+pub(super) async fn briefly(app: &App, answering: impl Future<Output = Response>) -> Response {
+    let id = ids::fresh().to_string();
+    let begun = Instant::now();
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
+    let answered = answered.unwrap_or_else(|cause| tracing::error_span!("request", id).in_scope(|| panicked(&*cause)));
+    let mut response = if answered.status().is_success() { answered } else { name_problem(answered, &id).await };
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let (took, status) = (begun.elapsed(), response.status());
+    app.measure.request(status.as_u16(), took);
+    tracing::debug!(request_id = id, status = status.as_u16(), took_us = took.as_micros(), "heartbeats answered");
+    named(response, id)
+}
+
+/// The answer with the request's name in it.
+fn named(mut response: Response, id: String) -> Response {
     if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

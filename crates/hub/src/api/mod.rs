@@ -13,6 +13,7 @@ mod events;
 mod extract;
 mod fleet;
 mod forecasts;
+mod front;
 mod health;
 mod history;
 mod incidents;
@@ -39,6 +40,7 @@ mod wire;
 
 pub use access::access_table;
 pub(crate) use channels::{declared_channel, shown_channel};
+pub use front::Front;
 pub use health::readiness;
 pub(crate) use preview::summary;
 pub(crate) use routes::{declared_routes, shown_routes};
@@ -51,6 +53,7 @@ pub(crate) use wire::rule::{Needs, RuleBody, read as read_rule};
 
 use crate::app::App;
 use axum::Router;
+use nightbell_ingest::Endpoints;
 use std::sync::Arc;
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,8 +61,8 @@ use utoipa_axum::router::OpenApiRouter;
 /// The longest that an ordinary request may take; exports and live connections are not bound by it.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// All routes of a hub. `stop` ends the connections that stay open.
-pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
+/// Everything that a hub answers. `stop` ends the connections that stay open.
+pub fn front(app: Arc<App>, stop: watch::Receiver<bool>) -> Front {
     let (api, document) = routes(&app, stop).split_for_parts();
     let text = openapi::Text::of(&openapi::finish(document));
     let api = api
@@ -74,17 +77,19 @@ pub fn router(app: Arc<App>, stop: watch::Receiver<bool>) -> Router {
         .merge(health.with_state(Arc::clone(&app)))
         .merge(signed::routes().with_state(Arc::clone(&app)))
         .fallback(ui::serve);
-    let agents = agents_under(&app, &["/api/v1", "/api"]).method_not_allowed_fallback(middleware::unknown_method);
-    middleware::compressed(middleware::wrap(people, &app)).merge(middleware::wrap(agents, &app))
+    let endpoints = endpoints(&app);
+    let agents = endpoints.router(&["/api/v1", "/api"]).method_not_allowed_fallback(middleware::unknown_method);
+    let router = middleware::compressed(middleware::wrap(people, &app)).merge(middleware::wrap(agents, &app));
+    Front::new(router, endpoints, app)
 }
 
 /// The agents' routes alone, for the agent in this process.
-pub fn agents_only(app: &Arc<App>) -> Router {
-    agents_under(app, &["/api/v1"])
+pub fn agents_only(app: &App) -> Router {
+    endpoints(app).router(&["/api/v1"])
 }
 
-fn agents_under(app: &App, bases: &[&str]) -> Router {
-    nightbell_ingest::router(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>, bases)
+fn endpoints(app: &App) -> Endpoints {
+    Endpoints::new(Arc::clone(&app.port) as Arc<dyn nightbell_ingest::HubPort>)
 }
 
 /// Every documented route below the base.

@@ -35,11 +35,14 @@ impl Rest {
         self.moves.load(Ordering::Relaxed)
     }
 
+    /// Whether the connection waits for a request.
+    pub(super) fn is_idle(&self) -> bool {
+        self.between.load(Ordering::Relaxed) && self.under_way.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether the connection may be parked.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.between.load(Ordering::Relaxed)
-            && self.under_way.load(Ordering::Relaxed) == 0
-            && !self.spoilt.load(Ordering::Relaxed)
+        self.is_idle() && !self.spoilt.load(Ordering::Relaxed)
     }
 
     /// Begins or ends parking.

@@ -1,6 +1,7 @@
 //! Connections between their requests: who rests is parked and goes on where it was, and nobody else is.
 
 use super::*;
+use axum::Router;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,7 +17,7 @@ fn router() -> Router {
             sleep(Duration::from_secs(3)).await;
             (n < 3).then(|| (Ok::<_, std::io::Error>(n.to_string()), n + 1))
         });
-        axum::body::Body::from_stream(pieces)
+        Body::from_stream(pieces)
     };
     Router::new()
         .route("/", get(async || "hello").post(async |body: String| body))
@@ -117,6 +118,36 @@ async fn who_was_answered_early_is_not_parked() {
     assert_eq!(end(&mut far).await, b"");
     drop(far);
     assert!(serving.await.expect("no panic").is_none());
+}
+
+/// Whether a connection is parked or may not be, somebody who says nothing more is not waited for for ever.
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_for_too_long_is_left() {
+    for may_rest in [true, false] {
+        let (near, mut far) = duplex(4096);
+        let (keep, mut stop) = watch::channel(false);
+        let serving = tokio::spawn(async move {
+            if may_rest {
+                return serve(near, PEER, router(), stop).await;
+            }
+            let rest = Arc::new(Rest::default());
+            drop(Watched::request(Body::from("unread"), Arc::clone(&rest)));
+            drop(Watched::answer(Body::empty(), Arc::clone(&rest)));
+            assert!(talk(Patient::new(near, Arc::clone(&rest)), &rest, PEER, &router(), &mut stop).await.is_none());
+        });
+        for _ in 0..2 {
+            ask(&mut far, GET, "hello").await;
+            sleep(IDLE_TIMEOUT - 2 * PARK_AFTER).await;
+        }
+        assert!(!serving.is_finished());
+        ask(&mut far, GET, "hello").await;
+        let begun = Instant::now();
+        assert_eq!(timeout(2 * IDLE_TIMEOUT, far.read(&mut [0; 64])).await.expect("an end").expect("a clean one"), 0);
+        assert!((IDLE_TIMEOUT..=IDLE_TIMEOUT + 2 * PARK_AFTER).contains(&begun.elapsed()), "{may_rest}: {:?}", begun.elapsed());
+        drop(far);
+        timeout(LONG, serving).await.expect("ended").expect("no panic");
+        drop(keep);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,6 +144,17 @@ async fn the_agents_own_routes_know_agents_alone() {
     }
     let updated = inside.send(&agent, Method::POST, "/nodes", &serde_json::json!({"hostname": "db-01"})).await.fine();
     assert_eq!(updated["node_id"], *id);
+    let now = chrono::Utc::now().timestamp_millis();
+    let beat = serde_json::json!({"heartbeats": [{"timestamp": now, "metrics": {"load.avg_1m": 1}}]});
+    for base in ["/", "//api/"] {
+        let answer = inside.send(&agent, Method::POST, &format!("{base}metrics/system"), &beat).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("x-request-id").len(), 26);
+        let asked = inside.send(&agent, Method::GET, &format!("{base}metrics/system"), &serde_json::json!({})).await;
+        asked.problem(405, "method_not_allowed");
+    }
     inside.hub.stop().await;
 }
 

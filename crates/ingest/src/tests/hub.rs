@@ -1,8 +1,8 @@
 //! A hub in memory: it admits by the real rules, answers at once or when told to, and writes down what it was told.
 
 use crate::{
-    Admission, Answer, BoxFuture, Closer, Description, Done, Enrol, Enrolled, Heard, HubPort, Refusal, ReplyTo, Submission,
-    Verdict, router,
+    Admission, Answer, BoxFuture, Closer, Description, Done, Endpoints, Enrol, Enrolled, Heard, HubPort, Refusal, ReplyTo,
+    Submission, Verdict,
 };
 use nightbell_model::{AgentId, Timestamp};
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ impl Hub {
     pub(crate) async fn serve(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
         let address = listener.local_addr().expect("it is bound");
-        let app = router(Arc::new(self.clone()), &[""]).into_make_service_with_connect_info::<SocketAddr>();
+        let app = Endpoints::new(Arc::new(self.clone())).router(&[""]).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await });
         address
     }
