@@ -98,8 +98,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// `POST /metrics/system`: heartbeats, answered once they are durable.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Result<Json<HeartbeatsAnswer>, Problem> {
-    // The request itself is gone while the commit is waited for: a thousand of them would lie there otherwise.
-    let Understood { agent, heard, indices, mut answer } = listen(&shared, request).await?;
+    // The request, and the room for reading it, are gone while the commit is waited for: a thousand of them would lie there otherwise.
+    let Understood { agent, heard, indices, mut answer } = Box::pin(listen(&shared, request)).await?;
     if heard.is_empty() {
         return Ok(Json(answer));
     }
