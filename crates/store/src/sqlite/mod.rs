@@ -80,9 +80,9 @@ pub struct SqliteOptions {
 }
 
 impl Default for SqliteOptions {
-    /// Four readers, pages of 4 KiB, a writer's cache of 6 MiB, no limit.
+    /// Four readers, pages of 4 KiB, a writer's cache of 5 MiB, no limit.
     fn default() -> Self {
-        Self { readers: 4, page_size: 4096, writer_cache_kib: 6 << 10, max_pages: None }
+        Self { readers: 4, page_size: 4096, writer_cache_kib: 5 << 10, max_pages: None }
     }
 }
 
