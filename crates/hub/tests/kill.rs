@@ -19,7 +19,7 @@ use support::agents::Identity;
 use support::double::Reply;
 use support::house::{House, rule};
 use support::receiver::{Page, Receiver};
-use support::wait::{until, until_true};
+use support::wait::until_true;
 use support::{now_ms, slow};
 use writers::{Load, post_writer, rises, socket_writer};
 
@@ -30,6 +30,10 @@ const POSTERS: usize = 2;
 const PROGRESS: u64 = 300;
 /// A window of history holds fewer samples of one writer than one answer may.
 const WINDOW_MS: i64 = 15_000;
+/// A page that was refused five times waits for a minute and a half, and attempts that a kill interrupts count as refused.
+const LAST_PAUSES: Duration = Duration::from_mins(5);
+/// The pause between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_survives_kills_exactly_once_and_no_page_is_lost() {
@@ -126,11 +130,14 @@ async fn history_is_exact(house: &House, identity: &Identity, count: u64, begun:
 /// Each incident was announced once and ended once; a second time only if it is marked as a repeat.
 async fn pages_are_complete(house: &House, receiver: &Receiver) {
     let begun = Instant::now();
-    until("all incidents resolved and all pages sent", async || {
-        let quiet = house.outbox("queued").await.is_empty() && house.outbox("sending").await.is_empty();
-        (quiet && house.api.list("/incidents?state=open").await.is_empty()).then_some(())
-    })
-    .await;
+    loop {
+        let left = left(house).await;
+        if left.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < LAST_PAUSES, "not resolved or not sent: {left:#?}");
+        tokio::time::sleep(LOOK).await;
+    }
     let incidents = house.api.list("/incidents?state=all").await;
     assert!(incidents.len() > 10, "{} incidents are too few to say anything", incidents.len());
     let pages = receiver.taken();
@@ -155,6 +162,13 @@ async fn pages_are_complete(house: &House, receiver: &Receiver) {
         }
         assert!(told.is_empty(), "pages of {kind} about no incident: {told:?}");
     }
+}
+
+/// Pages that are not sent, and incidents that are open.
+async fn left(house: &House) -> Vec<Value> {
+    let [queued, sending] = [house.outbox("queued").await, house.outbox("sending").await];
+    let open = house.api.list("/incidents?state=open").await;
+    [queued, sending, open].concat()
 }
 
 fn one_or_marked(pages: &[&Page], kind: &str, incident: &Value) {
