@@ -53,6 +53,7 @@ async fn what_was_acknowledged_survives_kills_exactly_once_and_no_page_is_lost()
     }
     for n in 0..POSTERS {
         let agent = house.http_agent(&format!("poster-{n}")).await;
+        agent.promise(600_000).await;
         identities.push(agent.identity.clone());
         tasks.push(tokio::spawn(post_writer(agent, Arc::clone(&load))));
     }

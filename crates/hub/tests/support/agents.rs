@@ -213,6 +213,13 @@ impl HttpAgent {
         Self { identity: Identity { id: text("node_id"), credential: text("credential") }, http: client, root: root.to_owned() }
     }
 
+    /// Says how often it will send heartbeats: it stays online for three times as long without any.
+    pub(crate) async fn promise(&self, interval_ms: u64) {
+        let url = format!("{}/api/v1/nodes", self.root);
+        let request = self.http.post(url).bearer_auth(&self.identity.credential).json(&json!({"interval_ms": interval_ms}));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+
     /// Posts bytes as they are.
     pub(crate) async fn post_bytes(&self, bytes: Vec<u8>, encoding: Option<&str>) -> (u16, Option<String>, Value) {
         let url = format!("{}/api/v1/metrics/system", self.root);
