@@ -197,25 +197,27 @@ impl Block {
 
 /// How many rows lie within a span, as far as it matters: more than `enough` if there are more, and not if there are not.
 pub(super) fn count(connection: &Connection, selection: &Selection<'_>, span: Span, enough: usize) -> Answer<usize> {
-    let mut count = 0;
-    let mut edges = Vec::new();
+    let (mut count, mut edges) = (0, Vec::new());
     if span.0 < selection.sealed_to {
         let pieces = chunks::readable(connection, selection, Tier::Raw, span)?;
-        count += pieces.iter().map(rows).sum::<usize>();
-        edges.extend(pieces.into_iter().filter(|piece| piece.start < span.0 || piece.until > span.1));
+        let (inside, others) = pieces.into_iter().partition::<Vec<_>, _>(|piece| piece.start >= span.0 && piece.until <= span.1);
+        edges = others;
+        count += inside.iter().map(rows).sum::<usize>();
         count += count_rows(connection, selection.agent, LATE, span, enough)?;
     }
     let hot = (span.0.max(selection.sealed_to), span.1);
-    if hot.0 < hot.1 {
+    if count <= enough && hot.0 < hot.1 {
         count += count_rows(connection, selection.agent, HOT, hot, enough)?;
     }
-    // Only where the whole of the chunks at the edges is too much, it matters which of their rows lie outside.
-    if count > enough && count - edges.iter().map(rows).sum::<usize>() <= enough {
-        let (mut block, bare) = (Block::new(0), selection.bare());
-        for piece in &edges {
-            block.load(connection, &bare, piece)?;
-            count = count - rows(piece) + block.within(span).len();
-        }
+    let at_edges = edges.iter().map(rows).sum::<usize>();
+    if count > enough || count + at_edges <= enough {
+        return Ok(count + at_edges);
+    }
+    // Only here it matters which rows of the chunks at the edges lie outside.
+    let (mut block, bare) = (Block::new(0), selection.bare());
+    for piece in &edges {
+        block.load(connection, &bare, piece)?;
+        count += block.within(span).len();
     }
     Ok(count)
 }
