@@ -22,6 +22,9 @@ use tokio::time::Instant;
 pub struct Endpoints(Arc<Shared>);
 
 impl Endpoints {
+    /// Where heartbeats are posted, below a base.
+    pub const HEARTBEATS: &str = "/metrics/system";
+
     /// The endpoints around `port`. Clones know the same agents, and bound them together.
     #[must_use]
     pub fn new(port: Arc<dyn HubPort>) -> Self {
@@ -34,12 +37,12 @@ impl Endpoints {
             router
                 .route(&format!("{base}/agents/connect"), get(socket::connect))
                 .route(&format!("{base}/nodes"), on_post(post::nodes))
-                .route(&format!("{base}/metrics/system"), on_post(post::metrics))
+                .route(&format!("{base}{}", Self::HEARTBEATS), on_post(post::metrics))
         };
         bases.iter().fold(Router::new(), under).with_state(Arc::clone(&self.0))
     }
 
-    /// Answers what was posted to `/metrics/system`, for servers that want no router between them and a heartbeat.
+    /// Answers what was posted to [`Self::HEARTBEATS`], for servers that want no router between them and a heartbeat.
     pub async fn heartbeats(&self, request: Request) -> Response {
         post::metrics(State(Arc::clone(&self.0)), request).await.into_response()
     }

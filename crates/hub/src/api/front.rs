@@ -3,7 +3,7 @@
 //! The layers of a router each fetch memory for every request, and look for what a heartbeat never has. Without them it costs a sixth
 //! less. Whatever else is asked at a heartbeat's path, the router answers as it does all.
 
-use super::middleware;
+use super::{BASES, middleware};
 use crate::app::App;
 use axum::Router;
 use axum::extract::Request;
@@ -17,9 +17,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
-
-/// Where agents post heartbeats.
-const HEARTBEATS: [&str; 2] = ["/api/v1/metrics/system", "/api/metrics/system"];
 
 /// See the head of this file.
 #[derive(Debug, Clone)]
@@ -45,7 +42,9 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        if request.method() != Method::POST || !HEARTBEATS.contains(&request.uri().path()) {
+        let path = request.uri().path();
+        let is_theirs = BASES.iter().any(|base| path.strip_prefix(base) == Some(Endpoints::HEARTBEATS));
+        if !is_theirs || request.method() != Method::POST {
             return Either::Right(self.router.call(request));
         }
         let (agents, app) = (self.agents.clone(), Arc::clone(&self.app));

@@ -61,6 +61,9 @@ use utoipa_axum::router::OpenApiRouter;
 /// The longest that an ordinary request may take; exports and live connections are not bound by it.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Under which paths the API stands: by its version, and by whichever is newest.
+const BASES: [&str; 2] = ["/api/v1", "/api"];
+
 /// Everything that a hub answers. `stop` ends the connections that stay open.
 pub fn front(app: Arc<App>, stop: watch::Receiver<bool>) -> Front {
     let (api, document) = routes(&app, stop).split_for_parts();
@@ -72,20 +75,20 @@ pub fn front(app: Arc<App>, stop: watch::Receiver<bool>) -> Front {
     let api = api.fallback(middleware::unknown_route).method_not_allowed_fallback(middleware::unknown_method);
     let health = Router::from(health::routes()).method_not_allowed_fallback(middleware::unknown_method);
     let people = Router::new()
-        .nest("/api/v1", api.clone())
-        .nest("/api", api)
+        .nest(BASES[0], api.clone())
+        .nest(BASES[1], api)
         .merge(health.with_state(Arc::clone(&app)))
         .merge(signed::routes().with_state(Arc::clone(&app)))
         .fallback(ui::serve);
     let endpoints = endpoints(&app);
-    let agents = endpoints.router(&["/api/v1", "/api"]).method_not_allowed_fallback(middleware::unknown_method);
+    let agents = endpoints.router(&BASES).method_not_allowed_fallback(middleware::unknown_method);
     let router = middleware::compressed(middleware::wrap(people, &app)).merge(middleware::wrap(agents, &app));
     Front::new(router, endpoints, app)
 }
 
 /// The agents' routes alone, for the agent in this process.
 pub fn agents_only(app: &App) -> Router {
-    endpoints(app).router(&["/api/v1"])
+    endpoints(app).router(&BASES[..1])
 }
 
 fn endpoints(app: &App) -> Endpoints {
